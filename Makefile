@@ -1,0 +1,67 @@
+# `make demo` and `make test` work on a fresh Debian or Ubuntu machine with Python >= 3.11, git and make.
+
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version))) python3)
+BIN := .venv/bin
+UV_VERSION := 0.13.8
+
+.PHONY: help demo test test-fast lint format bench lock system install clean
+
+help:  ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: install  ## Train ViT and LocAtViT on digit scenes, segment with both, compare
+	$(BIN)/launcher submit pipelines/digits.yaml --watch
+
+test: install  ## Run every test
+	$(BIN)/python -m pytest
+
+test-fast: install  ## Run the tests that take no more than a few seconds each
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: install  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install  ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## Measure speeds, as ratios within one run
+	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark; done
+
+lock: install  ## Pin the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
+
+install: .venv/installed  ## Install system libraries and the virtual environment
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(MAKE) --no-print-directory system
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+# What FFCV builds with, and what this Python lacks to make an environment and extensions.
+system:
+	@version=$$($(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11); print("%d.%d" % sys.version_info[:2])') \
+	    || { echo "Python 3.11 or newer is needed; name one with PYTHON=..." >&2; exit 2; }; \
+	packages="g++ pkg-config libopencv-dev libturbojpeg0-dev"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || packages="$$packages python$$version-venv"; \
+	test -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
+	    || packages="$$packages python$$version-dev"; \
+	missing=""; \
+	for package in $$packages; do dpkg --status $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	test -z "$$missing" && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then sudo=""; \
+	elif sudo --non-interactive true 2>/dev/null; then sudo="sudo"; \
+	else echo "These packages are needed; install them, then run make again:$$missing" >&2; exit 2; fi; \
+	echo "Installing system packages:$$missing"; \
+	$$sudo apt-get update --quiet=2 && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
+
+clean:  ## Remove what was installed and built; runs stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -1,0 +1,89 @@
+"""What a compiled pipeline is: a pure value that any backend can render."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from locat.job_folder import JobFolder
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one job occupies on each of its nodes."""
+
+    nodes: int = 1
+    processes: int = 1
+    """Ranks per node."""
+    gpus: int = 0
+    """GPUs per node, one a rank."""
+    cpus: int = 1
+    """Cores per node."""
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One job of a plan: a pipeline job, or one instance of its matrix."""
+
+    name: str
+    """Unique in the run and a folder name; `pretrain-locatvit_tiny` for an instance of `pretrain`."""
+    group: str
+    """Name of the pipeline job it is an instance of."""
+    matrix: dict[str, Any]
+    """This instance's value of each matrix axis; empty without a matrix."""
+    needs: tuple[str, ...]
+    """Names of planned jobs that must be done first."""
+    command: tuple[str, ...]
+    """What runs on one node; `python` stands for the interpreter that runs it."""
+    environment: dict[str, str]
+    resources: Resources
+    retries: int
+    """Counted failures after which the job is run again."""
+    config: dict[str, Any]
+    """Content of the job's config.yaml: a complete and valid `locat.config.JobConfig`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run: its jobs in topological order and where they write."""
+
+    run_id: str
+    pipeline: str
+    description: str
+    folder: Path
+    """Absolute path of the run's folder."""
+    tracking_uri: str
+    experiment: str
+    jobs: tuple[PlannedJob, ...]
+
+    def job(self, name: str) -> PlannedJob:
+        """The job called `name`; KeyError if there is none."""
+        for job in self.jobs:
+            if job.name == name:
+                return job
+        raise KeyError(name)
+
+    def job_folder(self, name: str) -> JobFolder:
+        """Where the job called `name` keeps what it writes."""
+        return JobFolder(self.folder / "jobs" / name)
+
+    def to_json(self) -> str:
+        """Text of plan.json: the same plan gives the same bytes."""
+        return json.dumps({**asdict(self), "folder": str(self.folder)}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """The inverse of `to_json`."""
+        values = json.loads(text)
+        jobs = tuple(
+            PlannedJob(
+                **{
+                    **job,
+                    "needs": tuple(job["needs"]),
+                    "command": tuple(job["command"]),
+                    "resources": Resources(**job["resources"]),
+                }
+            )
+            for job in values.pop("jobs")
+        )
+        return cls(**{**values, "folder": Path(values["folder"]), "jobs": jobs})

@@ -1,0 +1,109 @@
+"""Runs one job: `python -m locat JOB_DIR/config.yaml`, under torchrun for several ranks.
+
+Exits with a code of `locat.job_folder.ExitCode`, or 1 for a failure.
+"""
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import traceback
+import warnings
+from pathlib import Path
+
+from locat.config import CompareConfig, ConvertConfig, SegmentConfig, SupervisedConfig, load_job
+from locat.errors import UserError
+from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run the job whose config is named on the command line; its exit code."""
+    if len(sys.argv) != 2:
+        print("usage: python -m locat JOB_DIR/config.yaml", file=sys.stderr)
+        return ExitCode.INVALID
+    die_with_parent()
+    attempt = Path(os.environ[ATTEMPT_VARIABLE]) if ATTEMPT_VARIABLE in os.environ else None
+    if attempt is not None:
+        log_to(attempt / f"rank-{os.environ.get('RANK', 0)}.log")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.captureWarnings(True)
+    warnings.simplefilter("once")
+    code, reason = run(Path(sys.argv[1]))
+    if code != ExitCode.DONE and attempt is not None:
+        write_outcome(attempt, code, reason)
+    return code
+
+
+def run(config_file: Path) -> tuple[int, str]:
+    """Run a job; its exit code and the reason where that is not 0."""
+    from locat.engine.signals import Preempted
+
+    try:
+        dispatch(config_file)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.INVALID, str(error)
+    except Preempted as request:
+        print(request, file=sys.stderr)
+        return ExitCode.PREEMPTED, str(request)
+    except Exception as error:
+        traceback.print_exc()
+        return 1, f"{type(error).__name__}: {error}"
+    return ExitCode.DONE, ""
+
+
+def dispatch(config_file: Path) -> None:
+    """Hand the job to its task; tasks are imported only when they run."""
+    config = load_job(config_file)
+    job = JobFolder(config_file.resolve().parent)
+    match config:
+        case ConvertConfig():
+            from locat.tasks.convert import convert
+
+            convert(config, job)
+        case SupervisedConfig():
+            from locat.tasks.supervised import supervised
+
+            supervised(config, job)
+        case SegmentConfig():
+            from locat.tasks.segment import segment
+
+            segment(config, job)
+        case CompareConfig():
+            from locat.tasks.compare import compare
+
+            compare(config, job)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this rank when whatever started it ends: no rank writes on unseen."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def log_to(path: Path) -> None:
+    """Send everything this process prints, C libraries included, to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, sys.stdout.fileno())
+    os.dup2(descriptor, sys.stderr.fileno())
+    os.close(descriptor)
+
+
+def write_outcome(attempt: Path, code: int, reason: str) -> None:
+    """Leave exit code and reason for the attempt runner; the first rank to fail is the one that knows why."""
+    with tempfile.NamedTemporaryFile("w", dir=attempt, prefix=".outcome.") as file:
+        json.dump({"exit_code": code, "reason": reason}, file)
+        file.flush()
+        try:
+            os.link(file.name, attempt / "outcome.json")
+        except FileExistsError:
+            pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

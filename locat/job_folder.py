@@ -1,0 +1,77 @@
+"""The folder of one job, and the exit codes: what stands between launcher and job.
+
+    config.yaml                 what this job trains
+    state.json                  attempt, pid, exit code, reason (written by the attempt runner)
+    attempts/<n>/rank-<r>.log   every attempt's logs stay
+    attempts/<n>/outcome.json   the first rank's exit code and reason, when it was not 0
+    checkpoints/step-<n>/       complete and digested, or not there
+    metrics.jsonl               durable first, then replayed to MLflow
+    progress.json               how far the running task is (not durable)
+    outputs/                    what downstream jobs read by path
+"""
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+
+ATTEMPT_VARIABLE = "LOCAT_ATTEMPT_DIR"
+"""Environment variable: the attempt's folder, where ranks write logs and outcome. Unset when run by hand."""
+
+
+class ExitCode(enum.IntEnum):
+    """How a job ends, on every backend. Any other code is a failure, counted against `retries`."""
+
+    DONE = 0
+    INVALID = 2  # the configuration is wrong: never retried
+    PREEMPTED = 75  # checkpointed and asks to be run again: not counted
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Where one job keeps what it writes."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.json"
+
+    @property
+    def attempts(self) -> Path:
+        return self.path / "attempts"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def progress(self) -> Path:
+        return self.path / "progress.json"
+
+    @property
+    def outputs(self) -> Path:
+        return self.path / "outputs"
+
+    @property
+    def figures(self) -> Path:
+        return self.outputs / "figures"
+
+    @property
+    def results(self) -> Path:
+        """The job's headline numbers: {"task", "model", "metrics": {name: value}}."""
+        return self.outputs / "metrics.json"
+
+    def attempt(self, number: int) -> Path:
+        return self.attempts / str(number)
