@@ -3,6 +3,7 @@
 Exits with a code of `locat.job_folder.ExitCode`, or 1 for a failure.
 """
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -11,7 +12,6 @@ import signal
 import sys
 import tempfile
 import traceback
-import warnings
 from pathlib import Path
 
 from locat.config import CompareConfig, ConvertConfig, SegmentConfig, SupervisedConfig, load_job
@@ -32,7 +32,6 @@ def main() -> int:
         log_to(attempt / f"rank-{os.environ.get('RANK', 0)}.log")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.captureWarnings(True)
-    warnings.simplefilter("once")
     code, reason = run(Path(sys.argv[1]))
     if code != ExitCode.DONE and attempt is not None:
         write_outcome(attempt, code, reason)
@@ -99,10 +98,8 @@ def write_outcome(attempt: Path, code: int, reason: str) -> None:
     with tempfile.NamedTemporaryFile("w", dir=attempt, prefix=".outcome.") as file:
         json.dump({"exit_code": code, "reason": reason}, file)
         file.flush()
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(file.name, attempt / "outcome.json")
-        except FileExistsError:
-            pass
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class Tracking(Schema):
     @model_validator(mode="after")
     def _no_credentials(self) -> "Tracking":
         if "@" in self.uri.split("://", 1)[-1].split("/", 1)[0]:
-            raise ValueError("credentials in a tracking uri; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead")
+            raise ValueError("holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead")
         return self
 
 
@@ -117,6 +117,10 @@ class JobConfig(Schema):
     task: str
     tracking: Tracking | None = None
     """None: metrics stay in metrics.jsonl."""
+
+    def recorded(self) -> dict[str, Any]:
+        """What decides the job's result, as plain values: what checkpoints and MLflow keep."""
+        return self.model_dump(mode="json", exclude={"tracking"})
 
 
 class DigitsScenes(Schema):
@@ -158,6 +162,7 @@ class TrainingConfig(JobConfig):
     log_every: PositiveInt = 10
     """Optimizer steps between two metric records."""
     checkpoints: Checkpoints = Checkpoints()
+    optimizer: Optimizer = Optimizer()
 
 
 class SupervisedConfig(TrainingConfig):
@@ -168,9 +173,10 @@ class SupervisedConfig(TrainingConfig):
     task: Literal["supervised"]
     model: Model
     epochs: PositiveInt
-    optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     label_smoothing: Fraction = 0.1
+    shift: Annotated[int, Field(ge=0)] = 0
+    """Augmentation: pixels by which an image is shifted at most along each side."""
 
 
 class SegmentConfig(TrainingConfig):

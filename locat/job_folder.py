@@ -1,13 +1,13 @@
 """The folder of one job, and the exit codes: what stands between launcher and job.
 
-    config.yaml                 what this job trains
-    state.json                  attempt, pid, exit code, reason (written by the attempt runner)
-    attempts/<n>/rank-<r>.log   every attempt's logs stay
-    attempts/<n>/outcome.json   the first rank's exit code and reason, when it was not 0
-    checkpoints/step-<n>/       complete and digested, or not there
-    metrics.jsonl               durable first, then replayed to MLflow
-    progress.json               how far the running task is (not durable)
-    outputs/                    what downstream jobs read by path
+config.yaml                 what this job trains
+state.json                  attempt, pid, exit code, reason (written by the attempt runner)
+attempts/<n>/rank-<r>.log   every attempt's logs stay
+attempts/<n>/outcome.json   the first rank's exit code and reason, when it was not 0
+checkpoints/step-<n>/       complete and digested, or not there
+metrics.jsonl               durable first, then replayed to MLflow
+progress.json               how far the running task is (not durable)
+outputs/                    what downstream jobs read by path
 """
 
 import enum

@@ -1,0 +1,211 @@
+"""One attempt of one job: `python -m launcher.attempt RUN_FOLDER JOB`, the same on every backend.
+
+Holds the job's lock, runs the command, and records how it ended. Needs no supervisor.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+
+from launcher import locks, machine, processes, slots
+from launcher.plan import PlannedJob
+from launcher.run_folder import RunFolder
+from launcher.state import JobState, Status
+from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
+
+GRACE = 60.0
+"""Seconds a job has to checkpoint after it was asked to stop."""
+LAUNCH_LOG = "launch.log"
+"""What the command prints before its ranks write logs of their own."""
+STATUS_OF = {ExitCode.DONE: Status.DONE, ExitCode.INVALID: Status.INVALID, ExitCode.PREEMPTED: Status.PREEMPTED}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended."""
+
+    exit_code: int
+    reason: str = ""
+
+
+@dataclass
+class Stop:
+    """Passes requests to stop on to the job, and kills it when the grace after the first one is over."""
+
+    job: JobFolder
+    grace: float
+    requested: bool = field(default=False, init=False)
+    killed: bool = field(default=False, init=False)
+    group: int | None = field(default=None, init=False)
+    """The command's process group, once it runs."""
+
+    def install(self) -> None:
+        """Handle the signals of schedulers; SIGUSR1 is the early warning of some."""
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, self._on_request)
+        signal.signal(signal.SIGALRM, self._on_grace_over)
+
+    def pass_on_to(self, group: int) -> None:
+        """From now on signals go to this process group; one that came already goes there at once."""
+        self.group = group
+        if self.requested:
+            self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End every process of the job that is still there."""
+        self._send(signal.SIGKILL)
+        processes.send(processes.of_job(self.job), signal.SIGKILL)
+
+    def _on_request(self, number: int, frame: FrameType | None) -> None:
+        if not self.requested:
+            signal.setitimer(signal.ITIMER_REAL, self.grace)
+        self.requested = True
+        self._send(signal.SIGTERM)  # never SIGUSR1: torchrun passes on SIGTERM, but dies of SIGUSR1
+
+    def _on_grace_over(self, number: int, frame: FrameType | None) -> None:
+        self.killed = True
+        self.kill()
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.group is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.group, number)
+
+
+def attempt(run: RunFolder, name: str, grace: float = GRACE) -> int:
+    """Run one attempt; returns the job's exit code.
+
+    PREEMPTED without a new attempt means: not now (another attempt lives, no GPU is free, or cancelled).
+    """
+    job = run.plan().job(name)
+    folder = run.job(name)
+    lock = locks.acquire(run.job_lock(name))
+    if lock is None:
+        print(f"{name}: another attempt is alive", flush=True)
+        return ExitCode.PREEMPTED
+    state = run.state(name)
+    if state.status is Status.DONE:
+        return ExitCode.DONE
+    if run.is_cancelled(name):
+        return ExitCode.PREEMPTED
+    missing = job.resources.gpus - len(machine.gpus())
+    gpus = slots.take(job.resources.gpus) if missing <= 0 else []
+    if gpus is None:
+        return ExitCode.PREEMPTED
+
+    stop = Stop(folder, grace)
+    stop.install()
+    stop.kill()  # what an earlier attempt may have left: two attempts never write to one folder
+    number = last_attempt(folder) + 1
+    folder.attempt(number).mkdir(parents=True)
+    state = replace(JobState(Status.RUNNING, number, os.getpid(), started=time.time()), failures=state.failures)
+    state.write(folder.state)
+    if missing > 0:
+        ending = Ending(ExitCode.INVALID, f"wants {job.resources.gpus} GPUs, {missing} more than this machine has")
+    else:
+        ending = _execute(job, run, folder.attempt(number), stop, [lock], gpus)
+    state = _ended(state, ending, cancelled=run.is_cancelled(name))
+    state.write(folder.state)
+    return ending.exit_code
+
+
+def last_attempt(job: JobFolder) -> int:
+    """Number of a job's latest attempt; 0 if it has none."""
+    return max((int(entry.name) for entry in job.attempts.glob("[0-9]*")), default=0)
+
+
+def _execute(
+    job: PlannedJob, run: RunFolder, folder: Path, stop: Stop, locked: list[int], gpus: list[slots.Slot]
+) -> Ending:
+    """Run the job's command to its end, and end what it leaves behind."""
+    program, *arguments = job.command
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",  # logs are read while they are written
+        **job.environment,
+        "CUDA_VISIBLE_DEVICES": ",".join(gpu.device for gpu in gpus),  # a job without GPUs sees none
+        ATTEMPT_VARIABLE: str(folder),
+    }
+    try:
+        with (folder / LAUNCH_LOG).open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable if program == "python" else program, *arguments],
+                cwd=run.path,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[*locked, *(gpu.descriptor for gpu in gpus)],
+            )
+    except OSError as error:
+        return Ending(127, f"cannot run {program}: {error.strerror}")
+    stop.pass_on_to(process.pid)
+    code = process.wait()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    stop.kill()
+    if stop.killed:
+        return Ending(128 + signal.SIGKILL, f"did not stop within {stop.grace:g} s and was killed")
+    return _explain(folder, code, stop.requested)
+
+
+def _explain(folder: Path, code: int, stop_requested: bool) -> Ending:
+    """The job's exit code and reason, from its command's exit code and what its ranks left."""
+    if code == ExitCode.DONE:
+        return Ending(ExitCode.DONE)
+    killed_by = signal.Signals(-code).name if code < 0 else ""
+    own = Ending(128 - code, f"killed by {killed_by}") if code < 0 else Ending(code, _last_line(folder / LAUNCH_LOG))
+    if killed_by == "SIGKILL":
+        own = replace(own, reason="killed by SIGKILL, perhaps out of memory")
+    try:
+        outcome = Ending(**json.loads((folder / "outcome.json").read_text()))
+    except FileNotFoundError:
+        return own
+    if outcome.exit_code == ExitCode.PREEMPTED != code and not stop_requested:
+        # When a rank dies torchrun stops the others, which then checkpoint and ask to be run again.
+        # That is a failure all the same; taken for a preemption it would be repeated for ever.
+        return replace(own, reason=f"a rank died: {own.reason}")
+    return outcome
+
+
+def _last_line(log: Path) -> str:
+    """The last line that says something: torchrun's report ends with a ruler."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
+        lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if any(map(str.isalnum, line))), "")
+
+
+def _ended(state: JobState, ending: Ending, cancelled: bool) -> JobState:
+    status = next((status for code, status in STATUS_OF.items() if code == ending.exit_code), Status.FAILED)
+    if cancelled and status in (Status.FAILED, Status.PREEMPTED):
+        status = Status.CANCELLED
+    return replace(
+        state,
+        status=status,
+        exit_code=ending.exit_code,
+        reason=ending.reason,
+        ended=time.time(),
+        failures=state.failures + (status is Status.FAILED),
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m launcher.attempt", description=__doc__)
+    parser.add_argument("run", type=Path, metavar="RUN_FOLDER")
+    parser.add_argument("job", metavar="JOB")
+    parser.add_argument("--grace", type=float, default=GRACE, help="seconds to stop in before SIGKILL (default 60)")
+    arguments = parser.parse_args()
+    return attempt(RunFolder(arguments.run.resolve()), arguments.job, arguments.grace)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""This machine: a detached supervisor per run, and processes."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection
+
+import psutil
+
+from launcher import locks, machine, processes
+from launcher.backends.base import Backend
+from launcher.plan import Plan
+from launcher.run_folder import RunError, RunFolder
+
+START_TIMEOUT = 15.0
+"""Seconds a supervisor may take to come up."""
+KILL_TIMEOUT = 5.0
+"""Seconds an attempt runner may take to record that its job was killed."""
+
+
+class LocalBackend(Backend):
+    """The scheduler is `launcher.supervisor`; what it takes is plan.json."""
+
+    def render(self, plan: Plan) -> str:
+        return plan.to_json()
+
+    def check(self, plan: Plan) -> None:
+        for job in plan.jobs:
+            if job.resources.nodes > 1:
+                raise RunError(f"job {job.name} wants {job.resources.nodes} nodes; the local backend has one")
+            if job.resources.gpus > len(machine.gpus()):
+                raise RunError(
+                    f"job {job.name} wants {job.resources.gpus} GPUs; this machine has {len(machine.gpus())}"
+                    " (set resources.gpus, or CUDA_VISIBLE_DEVICES if they are hidden)"
+                )
+
+    def start(self, run: RunFolder) -> None:
+        with run.supervisor_log.open("ab") as log:
+            supervisor = subprocess.Popen(
+                [sys.executable, "-m", "launcher.supervisor", str(run.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT
+        while supervisor.poll() is None and not run.is_supervised():
+            if time.monotonic() > deadline:
+                raise RunError(f"the supervisor did not start; see {run.supervisor_log}")
+            time.sleep(0.02)
+        if supervisor.poll() not in (None, 0) and not run.is_supervised():
+            raise RunError(f"the supervisor ended at once; see {run.supervisor_log}")
+
+    def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
+        asked: set[str] = set()
+        started = time.monotonic()
+        while alive := {name for name in jobs if locks.is_held(run.job_lock(name))}:
+            for name in alive:
+                if name not in asked and _ask(run, name):
+                    asked.add(name)
+                if time.monotonic() > started + grace:
+                    processes.send(processes.of_job(run.job(name)), signal.SIGKILL)
+                if time.monotonic() > started + grace + KILL_TIMEOUT:
+                    processes.send(_runner(run, name), signal.SIGKILL)
+            time.sleep(0.05)
+        # Ranks hold no lock: torchrun may be dead and they alive.
+        for name in jobs:
+            processes.send(processes.of_job(run.job(name)), signal.SIGKILL)
+
+
+def _ask(run: RunFolder, name: str) -> bool:
+    """Ask a job to stop; False if there is nobody to ask yet."""
+    targets = _runner(run, name) or processes.of_job(run.job(name))
+    processes.send(targets, signal.SIGTERM)
+    return bool(targets)
+
+
+def _runner(run: RunFolder, name: str) -> list[psutil.Process]:
+    runner = processes.runner(run.job(name), run.state(name).pid)
+    return [runner] if runner else []

@@ -1,0 +1,74 @@
+"""The `launcher` command. A verb's file is imported when the verb is used, so that --help answers at once."""
+
+import importlib
+from typing import IO, Any, NoReturn
+
+import click
+
+from locat.errors import UserError
+
+VERBS = {
+    "submit": "Run a pipeline.",
+    "validate": "Check a pipeline without running it.",
+    "render": "Print what submit would hand to the scheduler.",
+    "list": "List all runs, newest first.",
+    "status": "Show how a run stands.",
+    "logs": "Print what a job wrote.",
+    "cancel": "Stop a run, or one of its jobs.",
+    "retry": "Go on with a run from what is done.",
+    "ui": "Open the MLflow UI on a run.",
+    "doctor": "Check that this machine can run pipelines.",
+}
+"""Every verb, in the order of a run's life; each is `command` in launcher/verbs/<verb>.py."""
+
+
+class Mistake(click.ClickException):
+    """A user's error: its message on stderr as it is, so that `file:line:column` comes first."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file=file, err=file is None)
+
+
+class Verbs(click.Group):
+    """The verbs, imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"launcher.verbs.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise Mistake(str(error)) from error
+
+
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="VERB [ARGS]...",
+    epilog='Shell completion: eval "$(_LAUNCHER_COMPLETE=bash_source launcher)" (or zsh_source, fish_source).',
+)
+@click.version_option(package_name="locat")
+def cli() -> None:
+    """Run pipelines of training jobs, and ask about them from any shell at any time.
+
+    RUN is a run's name, the beginning of it, or left out for the newest run.
+    """
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    cli(prog_name="launcher")
+    raise AssertionError("click exits by itself")

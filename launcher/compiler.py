@@ -1,0 +1,80 @@
+"""Pipeline -> Plan: matrices expanded, references followed, every job's config complete and valid."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from launcher.errors import KeyPath, PipelineError, Problem
+from launcher.matrix import Expansion
+from launcher.pipeline import Pipeline
+from launcher.plan import Plan, PlannedJob
+from launcher.resources import command, settle
+from launcher.scope import Run, Scope
+from locat.config import TASKS
+
+
+def compile_pipeline(pipeline: Pipeline, run_id: str, runs_folder: Path) -> Plan:
+    """The plan of one run of `pipeline`. Pure: reads and writes nothing, and gives the same plan every time.
+
+    Args:
+        run_id: name of the run and of its folder.
+        runs_folder: absolute path of the folder of runs.
+
+    Raises:
+        PipelineError: a matrix, a reference, resources or a job's config is wrong; lists every problem.
+    """
+    if not runs_folder.is_absolute():
+        raise ValueError(f"{runs_folder}: not an absolute path")
+    problems: list[Problem] = []
+
+    def report(path: KeyPath, message: str) -> None:
+        problems.append(pipeline.source.problem(path, message))
+
+    instances = Expansion({name: job.matrix for name, job in pipeline.jobs.items()}, report)
+    if problems:
+        raise PipelineError(problems)
+    run = Run(
+        pipeline=pipeline,
+        id=run_id,
+        folder=runs_folder / run_id,
+        tracking_uri=pipeline.tracking.uri or f"sqlite:///{runs_folder}/mlflow.db",
+        experiment=pipeline.tracking.experiment or pipeline.name,
+        instances=instances,
+        report=report,
+    )
+    jobs = tuple(planned for name in pipeline.in_order() for planned in _planned(run, name))
+    if problems:
+        raise PipelineError(problems)
+    return Plan(
+        run_id=run_id,
+        pipeline=pipeline.name,
+        description=pipeline.description,
+        folder=run.folder,
+        tracking_uri=run.tracking_uri,
+        experiment=run.experiment,
+        jobs=jobs,
+    )
+
+
+def _planned(run: Run, name: str) -> Iterator[PlannedJob]:
+    """The instances of one job of the pipeline."""
+    job = run.pipeline.jobs[name]
+    defaults = run.pipeline.defaults
+    distributed = TASKS[job.task].distributed
+    resources = settle(job.resources, defaults.resources, distributed, ("jobs", name, "resources"), run.report)
+    for instance in run.instances.of[name]:
+        scope = Scope(run, instance)
+        if not all(scope.upstream.values()):
+            continue  # reported: an upstream job has no instance for this one
+        config = scope.config(resources.nodes * resources.processes)
+        environment = scope.environment(omp_threads=max(1, resources.cpus // resources.processes))
+        yield PlannedJob(
+            name=instance.name,
+            group=name,
+            matrix=instance.matrix,
+            needs=scope.needs(),
+            command=command(resources, run.job_folder(instance).config),
+            environment=environment,
+            resources=resources,
+            retries=defaults.retries if job.retries is None else job.retries,
+            config=config,
+        )

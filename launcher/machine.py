@@ -1,0 +1,34 @@
+"""What this machine offers to jobs."""
+
+import math
+import os
+from pathlib import Path
+
+
+def cores() -> int:
+    """Cores this process may use: its affinity, within the cgroup's quota."""
+    allowed = len(os.sched_getaffinity(0))
+    quota = _quota(Path("/sys/fs/cgroup"))
+    return allowed if quota is None else max(1, min(allowed, math.floor(quota)))
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Cores' worth of time the container gets; None if unlimited."""
+    try:
+        if (cgroup / "cpu.max").exists():  # cgroup v2
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu/cpu.cfs_period_us").read_text()
+    except OSError:
+        return None
+    return None if quota in ("max", "-1") else int(quota) / int(period)
+
+
+def gpus() -> list[str]:
+    """Names of the usable GPUs, as CUDA_VISIBLE_DEVICES takes them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+    devices = [node for node in Path("/dev").glob("nvidia*") if node.name.removeprefix("nvidia").isdigit()]
+    return [str(index) for index in range(len(devices))]

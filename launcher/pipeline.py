@@ -1,0 +1,232 @@
+"""The pipeline language: its schema, and `load`, which reads a file into it.
+
+A `Pipeline` is valid on its own terms: keys and types, tasks, `needs`, no cycle, no secrets.
+Whether each job's config fits its task is known only once matrices and references are followed:
+that is the compiler's part.
+"""
+
+import graphlib
+import heapq
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from launcher import overrides as command_line
+from launcher import yaml_source
+from launcher.errors import KeyPath, PipelineError, known_words, shown
+from launcher.schema_errors import explain
+from launcher.yaml_source import Source
+from locat.config import TASKS, PositiveInt
+
+
+def _named(what: str, pattern: str, most: int) -> AfterValidator:
+    def check(value: str) -> str:
+        if len(value) > most or not re.fullmatch(pattern, value):
+            raise ValueError(f"expected {what}, at most {most} characters, got {shown(value)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _known_task(value: str) -> str:
+    if value not in TASKS:
+        raise PydanticCustomError("unknown_task", "unknown task")
+    return value
+
+
+def _number_as_text(value: Any) -> Any:
+    return str(value) if type(value) in (int, float) else value
+
+
+PipelineName = Annotated[
+    str, _named("lower-case letters, digits and '-', from a letter on", "[a-z]([a-z0-9-]*[a-z0-9])?", 40)
+]
+JobName = Annotated[
+    str, _named("lower-case letters, digits, '-' and '_', from a letter on", "[a-z]([a-z0-9_-]*[a-z0-9])?", 63)
+]
+AxisName = Annotated[
+    str,
+    _named(
+        "an axis name of lower-case letters, digits and '_', not include or exclude",
+        "(?!(in|ex)clude$)[a-z][a-z0-9_]*",
+        30,
+    ),
+]
+VariableName = Annotated[str, _named("a variable name of letters, digits and '_'", "[A-Za-z_][A-Za-z0-9_]*", 200)]
+Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": list(TASKS)})]
+Environment = dict[VariableName, Annotated[str, BeforeValidator(_number_as_text)]]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+
+
+class Schema(BaseModel):
+    """Base of the language: unknown keys are errors, types are not guessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class TrackingSettings(Schema):
+    """Where MLflow keeps the run."""
+
+    uri: str | None = None
+    """MLflow tracking URI; by default a SQLite store in the folder of runs."""
+    experiment: Annotated[str, Field(min_length=1)] | None = None
+    """Experiment name; by default the pipeline's name."""
+
+
+class ResourceRequest(Schema):
+    """What a job occupies. What is left out is taken from `defaults`."""
+
+    nodes: PositiveInt | None = None
+    """Machines; 1 by default."""
+    processes: PositiveInt | None = None
+    """Ranks per node; one a GPU by default, or else 1."""
+    gpus: NonNegativeInt | None = None
+    """GPUs per node, one a rank; 0 by default."""
+    cpus: PositiveInt | None = None
+    """Cores per node; one a rank by default."""
+
+
+class Defaults(Schema):
+    """What holds for every job that does not say otherwise."""
+
+    strategy: Any = None
+    """For tasks that train: ddp, fsdp, deepspeed, or `{name: deepspeed, zero_stage: 3}`."""
+    seed: int | None = None
+    """For tasks that train: of weights, order and augmentation."""
+    retries: NonNegativeInt = 0
+    """Counted failures after which a job is run again."""
+    env: Environment = {}
+    """Environment variables."""
+    resources: ResourceRequest = ResourceRequest()
+    """`nodes`, `processes` and `gpus` hold for tasks that run on several ranks."""
+
+
+class Job(Schema):
+    """One step of the pipeline; with a matrix, one for each combination of its values."""
+
+    task: Task
+    """What the job does."""
+    needs: list[str] = []
+    """Jobs that must be done first. Of a matrix those instances whose values on shared axes are equal."""
+    matrix: dict[AxisName, Annotated[list[Any], Field(min_length=1)]] = {}
+    """Axis name -> values: single ones, or mappings with a `name`."""
+    resources: ResourceRequest = ResourceRequest()
+    """What it occupies."""
+    retries: NonNegativeInt | None = None
+    """Counted failures after which it is run again."""
+    env: Environment = {}
+    """Environment variables, over those of `defaults`."""
+    strategy: Any = None
+    """As in `defaults`; for tasks that train."""
+    config: dict[str, Any] = {}
+    """The task's own keys (locat/config.py), with references."""
+
+
+class Pipeline(Schema):
+    """A whole pipeline file."""
+
+    name: PipelineName
+    """What runs are called after."""
+    description: str = ""
+    """One line for people."""
+    tracking: TrackingSettings = TrackingSettings()
+    """Where metrics go."""
+    defaults: Defaults = Defaults()
+    """What holds for every job."""
+    jobs: Annotated[dict[JobName, Job], Field(min_length=1)]
+    """Job name -> job."""
+
+    _source: Source = PrivateAttr()
+
+    @property
+    def source(self) -> Source:
+        """The values as the user wrote them, overrides included, with their places."""
+        return self._source
+
+    def in_order(self) -> list[str]:
+        """Names of the jobs, each after those it needs, otherwise as in the file.
+
+        Raises:
+            graphlib.CycleError: there is no such order.
+        """
+        sorter = graphlib.TopologicalSorter({name: job.needs for name, job in self.jobs.items()})
+        sorter.prepare()
+        names = list(self.jobs)
+        position = {name: index for index, name in enumerate(names)}
+        ready: list[int] = []
+        ordered: list[str] = []
+        while sorter.is_active():
+            for name in sorter.get_ready():
+                heapq.heappush(ready, position[name])
+            ordered.append(names[heapq.heappop(ready)])
+            sorter.done(ordered[-1])
+        return ordered
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
+    """The pipeline in the file at `path`, with each `KEY=VALUE` of `--set` put over it.
+
+    Raises:
+        PipelineError: the file cannot be read, or what it says is not a valid pipeline.
+    """
+    return validate(command_line.apply(yaml_source.read(path), overrides))
+
+
+def validate(source: Source) -> Pipeline:
+    """The pipeline that `source` describes.
+
+    Raises:
+        PipelineError: it is not valid; lists every problem.
+    """
+    try:
+        pipeline = Pipeline.model_validate(source.values)
+    except ValidationError as error:
+        raise PipelineError(source.problem(path, text) for path, text in explain(error, Pipeline)) from None
+    pipeline._source = source
+    problems = [source.problem(*found) for check in (_unknown_needs, _secrets) for found in check(pipeline)]
+    if problems:
+        raise PipelineError(problems)
+    try:
+        pipeline.in_order()
+    except graphlib.CycleError as error:
+        # graphlib lists each job before one that needs it.
+        cycle: list[str] = error.args[1][::-1]
+        path = ("jobs", cycle[0], "needs", pipeline.jobs[cycle[0]].needs.index(cycle[1]))
+        message = f"a cycle: {' -> '.join(cycle)}; remove one of these needs"
+        raise PipelineError([source.problem(path, message)]) from None
+    return pipeline
+
+
+def _unknown_needs(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
+    for name, job in pipeline.jobs.items():
+        for position, need in enumerate(job.needs):
+            if need not in pipeline.jobs:
+                yield ("jobs", name, "needs", position), f"no job {need!r}{known_words(need, pipeline.jobs)}"
+
+
+_SECRET_NAME = re.compile(r"(^|_)[A-Z0-9]*(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|KEY)S?(_|$)")
+_CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@")
+
+
+def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
+    """A pipeline is committed and copied into run folders: no place for secrets. Their values are not shown."""
+    environments: dict[KeyPath, Environment] = {("defaults", "env"): pipeline.defaults.env}
+    environments.update({("jobs", name, "env"): job.env for name, job in pipeline.jobs.items()})
+    for path, environment in environments.items():
+        for name, value in environment.items():
+            if _SECRET_NAME.search(name.upper()) or _CREDENTIALS.search(value):
+                remedy = f"export {name} in the shell that submits; jobs inherit it"
+                yield (*path, name), f"looks like a secret, which a pipeline must not hold; {remedy}"

@@ -1,0 +1,43 @@
+"""Which processes belong to a job.
+
+The lock tells whether an attempt is alive, but not who all of it is: torchrun gives each rank a
+session of its own and no inherited descriptors. All of them inherit LOCAT_ATTEMPT_DIR, though.
+"""
+
+import contextlib
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from locat.job_folder import ATTEMPT_VARIABLE, JobFolder
+
+
+def of_job(job: JobFolder) -> list[psutil.Process]:
+    """Living processes of any attempt of a job; the attempt runner itself is not among them."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            attempt = process.environ().get(ATTEMPT_VARIABLE)
+            if attempt and Path(attempt).parent == job.attempts and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def runner(job: JobFolder, pid: int | None) -> psutil.Process | None:
+    """The attempt runner of a job if `pid` is still that process, and not one that got its number later."""
+    if pid is None:
+        return None
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if {"launcher.attempt", str(job.path.parents[1]), job.name} <= set(process.cmdline()):
+            return process
+    return None
+
+
+def send(targets: Iterable[psutil.Process], number: signal.Signals) -> None:
+    """Signal processes that may end meanwhile."""
+    for process in targets:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)

@@ -1,0 +1,40 @@
+"""Giving jobs that ended badly a fresh start."""
+
+import os
+from collections.abc import Collection
+
+from launcher import locks
+from launcher.plan import Plan
+from launcher.run_folder import RunFolder
+from launcher.state import JobState, Status
+from launcher.status import look
+from locat import durable
+
+RETRIED = frozenset({Status.FAILED, Status.INVALID, Status.CANCELLED, Status.LOST})
+"""Blocked jobs need nothing of their own: they go on when what blocks them does."""
+
+
+def release(run: RunFolder, plan: Plan, names: Collection[str]) -> list[str]:
+    """Queue those of the jobs that ended badly, with their full retries; returns their names."""
+    ended = [job for job in look(run, plan).having(RETRIED) if job.name in names]
+    _uncancel(run, plan, names)
+    released = []
+    for job in ended:
+        lock = locks.acquire(run.job_lock(job.name))
+        if lock is None:
+            continue  # somebody runs it since we looked
+        JobState(attempt=job.state.attempt).write(run.job(job.name).state)
+        os.close(lock)
+        released.append(job.name)
+    return released
+
+
+def _uncancel(run: RunFolder, plan: Plan, names: Collection[str]) -> None:
+    """Take the markers off these jobs; where the whole run was cancelled, the others keep one each."""
+    if run.cancelled.exists():
+        for job in plan.jobs:
+            if job.name not in names:
+                durable.write_text(run.job_cancelled(job.name), "")
+        run.cancelled.unlink()
+    for name in names:
+        run.job_cancelled(name).unlink(missing_ok=True)

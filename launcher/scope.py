@@ -1,0 +1,215 @@
+"""One instance of a job: what its references mean, and what its config and environment become."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from launcher.errors import KeyPath, dotted, known_words
+from launcher.matrix import Expansion, Instance, Report
+from launcher.pipeline import Pipeline
+from launcher.references import BadReference, Several, formatted, of_matrix, resolve
+from launcher.schema_errors import explain
+from locat.config import TASKS, JobConfig, TrainingConfig
+from locat.job_folder import JobFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every instance shares."""
+
+    pipeline: Pipeline
+    id: str
+    folder: Path
+    tracking_uri: str
+    experiment: str
+    instances: Expansion
+    report: Report
+
+    def job_folder(self, instance: Instance) -> JobFolder:
+        return JobFolder(self.folder / "jobs" / instance.name)
+
+
+class Scope:
+    """An instance being compiled. `needs` is complete once `config` and `environment` have followed references."""
+
+    def __init__(self, run: Run, instance: Instance) -> None:
+        self.run = run
+        self.instance = instance
+        self.job = run.pipeline.jobs[instance.job]
+        self.path: KeyPath = ("jobs", instance.job)
+        self.upstream = {need: run.instances.joined(instance, need) for need in self.job.needs}
+        for position, need in enumerate(self.job.needs):
+            if not self.upstream[need]:
+                self.report(("needs", position), self._no_instance(need))
+
+    def report(self, path: KeyPath, message: str) -> None:
+        self.run.report((*self.path, *path), message)
+
+    def _no_instance(self, job: str) -> str:
+        upstream = self.run.pipeline.jobs[job].matrix
+        values = ", ".join(f"{axis}={slug}" for axis, slug in self.instance.slugs.items() if axis in upstream)
+        return f"no instance of {job!r} has {values}; give both matrices the same values"
+
+    def needs(self) -> tuple[str, ...]:
+        """Names of the instances that come first: those named in `needs`, and those referred to through them."""
+        return tuple(dict.fromkeys(found.name for joined in self.upstream.values() for found in joined))
+
+    def lookup(self, reference: str) -> Any:
+        """What stands for `${reference}`.
+
+        Raises:
+            BadReference: nothing does.
+        """
+        match reference.split("."):
+            case ["matrix", axis, *keys]:
+                return of_matrix(self.instance.matrix, axis, keys)
+            case ["jobs", job, "outputs", key]:
+                upstream = self._of(job)
+                output = self._output(job, key)
+                paths = [str(self.run.job_folder(found).outputs / output) for found in upstream]
+                return paths[0] if len(paths) == 1 else Several(paths)
+        forms = "${matrix.AXIS} and ${jobs.NAME.outputs.KEY}"
+        raise BadReference(f"unknown reference ${{{reference}}}; there are {forms}, and $${{ for the text itself")
+
+    def _of(self, job: str) -> list[Instance]:
+        """The instances of an upstream job that this one refers to."""
+        jobs = self.run.pipeline.jobs
+        if job not in jobs:
+            raise BadReference(f"no job {job!r}{known_words(job, jobs)}")
+        if job not in self.upstream and not self._waits_for(job):
+            raise BadReference(f"{self.instance.job!r} does not wait for {job!r}; add it to `needs`")
+        found = self.upstream.setdefault(job, self.run.instances.joined(self.instance, job))
+        if not found:
+            raise BadReference(self._no_instance(job))
+        return found
+
+    def _waits_for(self, job: str) -> bool:
+        """Whether `job` is among those that the needed ones need in turn."""
+        seen: set[str] = set()
+        waiting = list(self.job.needs)
+        while waiting:
+            need = waiting.pop()
+            if need not in seen:
+                seen.add(need)
+                waiting.extend(self.run.pipeline.jobs[need].needs)
+        return job in seen
+
+    def _output(self, job: str, key: str) -> str:
+        outputs = TASKS[self.run.pipeline.jobs[job].task].outputs
+        if key not in outputs:
+            raise BadReference(f"{job!r} has no output {key!r}{known_words(key, outputs)}")
+        return outputs[key]
+
+    def environment(self, omp_threads: int) -> dict[str, str]:
+        """The environment variables of this instance; the job's own win."""
+        environment = {"OMP_NUM_THREADS": str(omp_threads)}
+        given = {("defaults", "env"): self.run.pipeline.defaults.env, (*self.path, "env"): self.job.env}
+        for path, variables in given.items():
+            for name, value in variables.items():
+                try:
+                    environment[name] = formatted(value, self.lookup)
+                except BadReference as problem:
+                    self.run.report((*path, name), str(problem))
+        return environment
+
+    def config(self, ranks: int) -> dict[str, Any]:
+        """The complete, valid config; what is wrong is reported where it was written."""
+        model = TASKS[self.job.task]
+        written = self._written(model)
+        unresolved: set[KeyPath] = set()
+
+        def report(path: KeyPath, message: str) -> None:
+            unresolved.add(path)
+            self.run.report(path, message)
+
+        resolved = {key: resolve(value, self.lookup, path, report) for key, (path, value) in written.items()}
+        try:
+            config = model.model_validate({**resolved, "task": self.job.task, "tracking": self._tracking()})
+        except ValidationError as error:
+            for loc, message in explain(error, model):
+                path, origin = self._origin(loc, written, resolved)
+                if path not in unresolved:
+                    self.run.report(path, message + origin)
+            return {}
+        if isinstance(config, TrainingConfig) and config.batch_size % ranks:
+            path, origin = self._origin(("batch_size",), written, resolved)
+            message = f"{config.batch_size} images do not divide among {ranks} ranks; give a multiple of {ranks}"
+            self.run.report(path, message + origin)
+        return config.model_dump(mode="json")
+
+    def _written(self, model: type[JobConfig]) -> dict[str, tuple[KeyPath, Any]]:
+        """The config's keys as the user gave them, each with where: in `config`, beside it, or in `defaults`."""
+        defaults = self.run.pipeline.defaults
+        given: dict[str, tuple[KeyPath, Any]] = {
+            "strategy": (("defaults", "strategy"), defaults.strategy),
+            "seed": (("defaults", "seed"), defaults.seed),
+        }
+        written = {
+            key: (path, value)
+            for key, (path, value) in given.items()
+            if value is not None and key in model.model_fields
+        }
+        if self.job.strategy is not None:
+            if "strategy" in model.model_fields:
+                written["strategy"] = ((*self.path, "strategy"), self.job.strategy)
+            else:
+                self.report(("strategy",), f"{self.job.task!r} does not train; remove it")
+        for key, value in self.job.config.items():
+            if key in JobConfig.model_fields:
+                self.report(("config", key), f"{key!r} is not set here but beside `config` or `jobs`; remove it")
+            else:
+                written[key] = ((*self.path, "config", key), value)
+        return written
+
+    def _tracking(self) -> dict[str, Any]:
+        tags = {
+            "run_id": self.run.id,
+            "pipeline": self.run.pipeline.name,
+            "job": self.instance.name,
+            **{f"matrix.{axis}": slug for axis, slug in self.instance.slugs.items()},
+        }
+        return {
+            "uri": self.run.tracking_uri,
+            "experiment": self.run.experiment,
+            "parent": str(self.run.folder),
+            "tags": tags,
+        }
+
+    def _origin(
+        self, loc: KeyPath, written: dict[str, tuple[KeyPath, Any]], resolved: dict[str, Any]
+    ) -> tuple[KeyPath, str]:
+        """Where the user wrote what became `loc` of the config, and the reference it came from, if any."""
+        if loc[:1] == ("tracking",):
+            return ("tracking", "uri"), ""
+        if not loc or loc[0] not in written:
+            return (*self.path, "config", *loc), ""
+        key, inner = str(loc[0]), loc[1:]
+        path, value = written[key]
+        found = resolved[key]
+        # Ends at what was written whole: a reference, a short form, a list that references made longer.
+        while inner and isinstance(value, dict | list) and len(value) == len(found):
+            path = (*path, inner[0])
+            value, found = _child(value, inner[0]), _child(found, inner[0])
+            inner = inner[1:]
+        return path, self._reference(value, inner)
+
+    def _reference(self, value: Any, inner: KeyPath) -> str:
+        """The end of a message about what came from a reference: which one, and what it stands for."""
+        if not isinstance(value, str) or "${" not in value:
+            return ""
+        several = [
+            f"{job}: {', '.join(found.name for found in instances[:4])}{', ...' if len(instances) > 4 else ''}"
+            for job, instances in self.upstream.items()
+            if len(instances) > 1 and f"${{jobs.{job}." in value
+        ]
+        inside = f"{dotted(inner)} of " if inner else ""
+        which = f", with several instances of {'; '.join(several)}" if several else ""
+        return f" (from {inside}{value}{which})"
+
+
+def _child(value: Any, key: str | int) -> Any:
+    if isinstance(value, dict):
+        return value.get(key)
+    return value[key] if isinstance(key, int) and key < len(value) else None

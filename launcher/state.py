@@ -1,0 +1,65 @@
+"""What is recorded about a job (state.json), and what can be observed of it besides."""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from locat import durable
+
+
+class Status(StrEnum):
+    """How a job stands; docs/architecture.md says what each word means."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INVALID = "invalid"
+    PREEMPTED = "preempted"
+    LOST = "lost"
+    BLOCKED = "blocked"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class JobState:
+    """Content of state.json; the default is a job that was never attempted."""
+
+    status: Status = Status.QUEUED
+    attempt: int = 0
+    """Number of the latest attempt; 0 before the first."""
+    pid: int | None = None
+    """The attempt runner's process."""
+    exit_code: int | None = None
+    reason: str = ""
+    started: float | None = None
+    """Unix time of the latest attempt's start."""
+    ended: float | None = None
+    failures: int = 0
+    """Counted failures since the job was submitted or last retried by hand."""
+
+    @classmethod
+    def read(cls, path: Path) -> "JobState":
+        """The state in `path`; the default if there is none yet."""
+        try:
+            values = json.loads(path.read_text())
+        except FileNotFoundError:
+            return cls()
+        return cls(**{**values, "status": Status(values["status"])})
+
+    def write(self, path: Path) -> None:
+        """Replace the state in `path`."""
+        durable.write_json(path, asdict(self))
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the run folder tells about one job at one moment."""
+
+    state: JobState
+    alive: bool = False
+    """Whether a process of an attempt holds the job's lock."""
+    cancelled: bool = False
+    """Whether the run or this job was cancelled."""

@@ -1,0 +1,109 @@
+"""`launcher doctor`."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from launcher import machine
+from launcher.verbs.arguments import runs_option
+
+IMPORT_TIMEOUT = 120
+"""Seconds; the first import after an installation reads gigabytes."""
+GIGABYTES_NEEDED = 5
+ASK_TORCH = (
+    "import torch; print(torch.__version__, 'with', [torch.cuda.get_device_name(i) for i in "
+    "range(torch.cuda.device_count())] or 'no usable GPU')"
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at."""
+
+    subject: str
+    good: bool
+    found: str
+    remedy: str
+    """What to do if it is not good."""
+    needed: bool = True
+
+
+@click.command("doctor")
+@runs_option
+def command(runs: Path) -> None:
+    """Check what this machine has for running pipelines; exits 1 if something needed is missing."""
+    missing = False
+    for check in checks(runs):
+        mark = "ok" if check.good else "MISSING" if check.needed else "note"
+        click.echo(f"{mark:8}{check.subject}: {check.found}")
+        if not check.good:
+            click.echo(f"{'':8}-> {check.remedy}")
+        missing |= check.needed and not check.good
+    sys.exit(int(missing))
+
+
+def checks(runs: Path) -> Iterator[Check]:
+    """Everything that is looked at, in the order it is needed."""
+    yield Check("python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or newer")
+    yield Check("cores", True, str(machine.cores()), "")
+    yield _compiler()
+    yield _library("opencv4", "libopencv-dev")
+    yield _library("libturbojpeg", "libturbojpeg0-dev")
+    for module, asks in (("torch", ASK_TORCH), ("ffcv", ""), ("mlflow", "")):
+        yield _module(module, asks or f"import {module}; print(getattr({module}, '__version__', 'importable'))")
+    yield _gpus()
+    yield _runs_folder(runs.resolve())
+    free = shutil.disk_usage(_existing(runs.resolve())).free / 1e9
+    yield Check("disk", free >= GIGABYTES_NEEDED, f"{free:.0f} GB free", f"free {GIGABYTES_NEEDED} GB for checkpoints")
+
+
+def _compiler() -> Check:
+    found = shutil.which("c++") or shutil.which("g++")
+    return Check("C++ compiler", found is not None, found or "none", "apt install build-essential")
+
+
+def _library(name: str, package: str) -> Check:
+    """A system library that FFCV is built against."""
+    remedy = f"apt install pkg-config {package}, then install ffcv again"
+    if shutil.which("pkg-config") is None:
+        return Check(name, False, "pkg-config is not installed", remedy)
+    asked = subprocess.run(["pkg-config", "--modversion", name], capture_output=True, text=True)
+    return Check(name, asked.returncode == 0, asked.stdout.strip() or "not found", remedy)
+
+
+def _module(name: str, code: str) -> Check:
+    """An import tried in a process of its own: it may be slow, or crash."""
+    remedy = "install the project's dependencies: pip install -r requirements.lock"
+    try:
+        tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return Check(name, False, f"no answer within {IMPORT_TIMEOUT} s", remedy)
+    lines = (tried.stdout if tried.returncode == 0 else tried.stderr).strip().splitlines()
+    return Check(name, tried.returncode == 0, lines[-1] if lines else f"exit code {tried.returncode}", remedy)
+
+
+def _gpus() -> Check:
+    remedy = "only for jobs that ask for GPUs: install NVIDIA's driver"
+    if shutil.which("nvidia-smi") is None:
+        return Check("GPUs", bool(machine.gpus()), f"{len(machine.gpus())}, no nvidia-smi", remedy, needed=False)
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    asked = subprocess.run(query, capture_output=True, text=True)
+    found = "; ".join(asked.stdout.strip().splitlines()) or (asked.stderr.strip() or "none")
+    return Check("GPUs", asked.returncode == 0, found, remedy, needed=False)
+
+
+def _runs_folder(runs: Path) -> Check:
+    parent = _existing(runs)
+    writable = parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
+    return Check("runs folder", writable, str(runs), "give a writable one with --runs-dir or LAUNCHER_RUNS")
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder above that exists."""
+    return path if path.exists() else _existing(path.parent)

@@ -1,0 +1,83 @@
+"""`launcher logs`."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from launcher.attempt import LAUNCH_LOG, last_attempt
+from launcher.run_folder import RunError, RunFolder, find, find_job
+from launcher.state import Status
+from launcher.status import RunView, look
+from launcher.verbs.arguments import run_argument, runs_option
+from locat.job_folder import JobFolder
+
+POLL = 0.2
+"""Seconds between two looks at a log that is followed."""
+
+
+@click.command("logs")
+@run_argument
+@click.argument("job", required=False)
+@click.option("--rank", type=click.IntRange(min=0), help="Rank whose log is printed; 0 if not given.")
+@click.option("--attempt", type=click.IntRange(min=1), help="Attempt; the latest if not given.")
+@click.option("--follow", "-f", is_flag=True, help="Print what comes until the attempt ends.")
+@runs_option
+def command(
+    reference: str | None, job: str | None, rank: int | None, attempt: int | None, follow: bool, runs: Path
+) -> None:
+    """Print the log of JOB; if it is left out, of the job that failed, or runs, or ran last."""
+    run = find(runs, reference)
+    plan = run.plan()
+    name = find_job(plan, job) if job else _interesting(look(run, plan))
+    path = _log(run.job(name), attempt, rank)
+    while path is None and follow and _may_still_run(look(run, plan), name):
+        time.sleep(POLL)
+        path = _log(run.job(name), attempt, rank)
+    if path is None:
+        raise RunError(_missing(run.job(name), rank, attempt))
+    click.echo(f"==> {path} <==", err=True)
+    with path.open("rb") as log:
+        while True:
+            over = not follow or _is_over(run, name, int(path.parent.name))
+            shutil.copyfileobj(log, sys.stdout.buffer)  # asked before: what was written until then is printed
+            sys.stdout.flush()
+            if over:
+                return
+            time.sleep(POLL)
+
+
+def _interesting(view: RunView) -> str:
+    """The job somebody who names none wants to read about."""
+    for statuses in ({Status.FAILED, Status.INVALID, Status.LOST}, {Status.RUNNING}):
+        if jobs := view.having(statuses):
+            return jobs[0].name
+    return max(view.jobs, key=lambda job: job.state.started or 0).name
+
+
+def _log(job: JobFolder, attempt: int | None, rank: int | None) -> Path | None:
+    """The rank's log; what the command printed if no rank was asked for and rank 0 has none (yet)."""
+    folder = job.attempt(attempt or last_attempt(job))
+    names = [f"rank-{rank}.log"] if rank is not None else ["rank-0.log", LAUNCH_LOG]
+    return next((folder / name for name in names if (folder / name).exists()), None)
+
+
+def _may_still_run(view: RunView, name: str) -> bool:
+    return any(job.name == name for job in view.running) or (view.supervised and not view.ended)
+
+
+def _is_over(run: RunFolder, name: str, attempt: int) -> bool:
+    """Whether nothing more will be written by this attempt."""
+    seen = run.observe(name)
+    return seen.state.attempt > attempt or (seen.state.attempt == attempt and not seen.alive)
+
+
+def _missing(job: JobFolder, rank: int | None, attempt: int | None) -> str:
+    """Why there is no such log, and which there are."""
+    logs = sorted(str(log.relative_to(job.attempts)) for log in job.attempts.glob("*/*.log"))
+    if not logs:
+        return f"{job.name} has no logs: it was not started yet"
+    asked = f"rank {rank or 0} of attempt {attempt or last_attempt(job)}"
+    return f"{job.name} has no log of {asked}; there are: {', '.join(logs)}"

@@ -1,0 +1,43 @@
+"""`launcher status`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from launcher import tables
+from launcher.run_folder import RunFolder, find
+from launcher.status import RunView, look
+from launcher.verbs.arguments import run_argument, runs_option
+
+
+@click.command("status")
+@run_argument
+@click.option("--json", "as_json", is_flag=True, help="Print the same for programs.")
+@runs_option
+def command(reference: str | None, as_json: bool, runs: Path) -> None:
+    """Show how each job of RUN stands, and the results once it has ended."""
+    run = find(runs, reference)
+    view = look(run, run.plan())
+    if as_json:
+        click.echo(json.dumps(_as_json(run, view), indent=2))
+        return
+    out = tables.console()
+    out.print(tables.run_report(run, view, bars=out.is_terminal))
+
+
+def _as_json(run: RunFolder, view: RunView) -> dict[str, Any]:
+    jobs = []
+    for job in view.jobs:
+        progress = tables.job_progress(run, job)
+        shown = {"name": job.name, **asdict(job.state), "status": job.status, "reason": job.reason}
+        jobs.append({**shown, "progress": asdict(progress) if progress else None})
+    return {
+        "run": run.name,
+        "folder": str(run.path),
+        "status": view.status,
+        "supervisor_alive": view.supervised,
+        "jobs": jobs,
+    }

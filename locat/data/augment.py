@@ -1,0 +1,47 @@
+"""What happens to the images of a batch after the loader, on its device.
+
+Every draw is a function of (seed, epoch, sample, operation), so that the pixels of a sample in an
+epoch depend on nothing else.
+"""
+
+import enum
+
+import torch
+
+from locat.data import counter
+
+
+class Operation(enum.IntEnum):
+    """The keys of the draws; a number is never given twice."""
+
+    SHIFT_DOWN = 0
+    SHIFT_RIGHT = 1
+
+
+def random_shift(images: torch.Tensor, index: torch.Tensor, *, seed: int, epoch: int, pixels: int) -> torch.Tensor:
+    """Images (n, 3, H, W), each shifted by up to `pixels` (< H, W) along each side, mirrored at the border.
+
+    The same as a random H x W crop of the image padded by reflection. `index` (n,) are the samples' numbers.
+    """
+    count, _, height, width = images.shape
+    rows = torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device)
+    down = counter.integers(seed, epoch, index, Operation.SHIFT_DOWN, -pixels, pixels)
+    right = counter.integers(seed, epoch, index, Operation.SHIFT_RIGHT, -pixels, pixels)
+    rows = reflect(rows - down[:, None], height)[:, :, None]
+    columns = reflect(columns - right[:, None], width)[:, None, :]
+    sample = torch.arange(count, device=images.device)[:, None, None]
+    return images.permute(0, 2, 3, 1)[sample, rows, columns].permute(0, 3, 1, 2)
+
+
+def reflect(position: torch.Tensor, size: int) -> torch.Tensor:
+    """Positions outside of 0..`size` - 1 mirrored into it, without repeating the border."""
+    position = position.abs()
+    return torch.minimum(position, 2 * (size - 1) - position)
+
+
+def normalize(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    """uint8 images (n, c, H, W) as float32 with channels' `mean` and `std` (of values in 0..1) taken out."""
+    shift = torch.tensor(mean, device=images.device).view(-1, 1, 1)
+    scale = torch.tensor(std, device=images.device).view(-1, 1, 1)
+    return (images / 255 - shift) / scale

@@ -1,0 +1,45 @@
+"""Which sample is in which batch: arithmetic on (seed, epoch, batch, rank), nothing else.
+
+Global batch k is slice k of one order of the whole dataset, and rank r takes every
+world_size-th of it from r on: what batch k holds does not depend on the number of ranks.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from locat.errors import ConfigError
+
+
+def epoch_order(samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """A permutation of `samples` indices, of (seed, epoch) alone.
+
+    Sorted from raw Philox words, whose stream is fixed by its paper; NumPy's `permutation` may change.
+    """
+    key = np.array([seed % 2**64, epoch], dtype=np.uint64)
+    return np.argsort(np.random.Philox(key=key).random_raw(samples), kind="stable")
+
+
+def batch_count(samples: int, batch_size: int, drop_last: bool) -> int:
+    """Global batches of an epoch; the last one may be smaller unless it is dropped."""
+    return samples // batch_size if drop_last else -(-samples // batch_size)
+
+
+def rank_batch_size(batch_size: int, world_size: int) -> int:
+    """Samples of a full batch that one rank takes.
+
+    Raises:
+        ConfigError: the ranks cannot share the batch evenly.
+    """
+    if batch_size % world_size:
+        raise ConfigError(f"batch_size {batch_size} cannot be shared evenly by {world_size} ranks")
+    return batch_size // world_size
+
+
+def rank_order(
+    order: NDArray[np.int64], batch_size: int, first: int, last: int, rank: int, world_size: int
+) -> NDArray[np.int64]:
+    """One rank's samples of global batches `first` to `last` - 1, in consecutive pieces of its batch size.
+
+    Because `batch_size` is a multiple of `world_size`, a stride over all batches is a stride over each.
+    """
+    return order[first * batch_size : last * batch_size][rank::world_size]

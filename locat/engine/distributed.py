@@ -1,0 +1,68 @@
+"""The ranks of a job: one process group, whatever started it (torchrun or a bare python)."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of its job."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this rank is the one that writes what exists once."""
+        return self.rank == 0
+
+    def mean(self, value: torch.Tensor) -> float:
+        """Average of a scalar over all ranks; every rank must call it."""
+        value = value.detach().clone().float()
+        dist.all_reduce(value)
+        return value.item() / self.world_size
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is true on some rank; every rank must call it and gets the same answer."""
+        value = torch.tensor(int(flag), device=self.device)
+        dist.all_reduce(value, dist.ReduceOp.MAX)
+        return bool(value.item())
+
+    def from_main(self, value: T) -> T:
+        """The main rank's `value`, on every rank; every rank must call it."""
+        box = [value]
+        dist.broadcast_object_list(box)
+        return box[0]
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        dist.barrier()
+
+
+@contextmanager
+def join_ranks() -> Iterator[Ranks]:
+    """Join the process group that the environment describes; without one, a group of one."""
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    else:
+        device = torch.device("cpu")
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    if "RANK" in os.environ:
+        dist.init_process_group(backend)
+    else:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size(), device)
+    finally:
+        dist.destroy_process_group()

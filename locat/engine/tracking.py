@@ -1,0 +1,28 @@
+"""Whether and how a job is tracked; the work is done in locat/engine/mlflow_run.py."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from locat.config import JobConfig
+from locat.engine.signals import Preempted
+from locat.job_folder import JobFolder
+
+
+@contextmanager
+def tracked(job: JobFolder, config: JobConfig, is_main: bool) -> Iterator[None]:
+    """Keep the job's MLflow run while the body runs; its end tells how the body ended. Main rank only."""
+    if config.tracking is None or not is_main:
+        yield
+        return
+    from locat.engine.mlflow_run import Tracker  # seconds to import, for one rank of many
+
+    tracker = Tracker(job, config.tracking, config.recorded())
+    try:
+        yield
+    except Preempted:
+        tracker.finish("KILLED")
+        raise
+    except BaseException:
+        tracker.finish("FAILED")
+        raise
+    tracker.finish("FINISHED")

@@ -1,0 +1,116 @@
+"""`attach`: the LocAt form of any timm VisionTransformer, Eva or SwinTransformer, in place, keeping its weights."""
+
+# mypy: warn-return-any=False
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import torch
+from timm.layers import Attention, AttentionRope
+from timm.models import Eva, SwinTransformer, VisionTransformer
+from timm.models.eva import EvaAttention
+from timm.models.swin_transformer import WindowAttention
+from torch import nn
+
+from locat.models.attention import LocAtAttention, LocAtAttentionRope, LocAtEvaAttention, PatchGrid
+from locat.models.gaug import GAug
+from locat.models.prr import PRR, PRRMapPool
+from locat.models.variants import VARIANTS
+from locat.models.window_attention import LocAtWindowAttention
+
+Init = Literal["paper", "identity"]
+Model = TypeVar("Model", bound=nn.Module)
+
+FORMS = {
+    Attention: LocAtAttention,
+    AttentionRope: LocAtAttentionRope,
+    EvaAttention: LocAtEvaAttention,
+    WindowAttention: LocAtWindowAttention,
+}
+IDENTITY_LOG_ALPHA = -15.0
+"""softplus of this is 3e-7: no logit changes by more, yet Adam still moves it."""
+
+
+def attach(model: Model, gaug: bool | str = True, prr: bool = True, init: Init = "paper") -> Model:
+    """Give `model` GAug in every block and PRR before its head; returns the same model.
+
+    `gaug` may name an ablation of `locat.models.variants`. With init='identity' outputs stay as
+    they are: the Gaussians start with height 3e-7, and PRR enters through a scalar that starts
+    at 0 (one more parameter). Raises ValueError that says what a model lacks.
+    """
+    if gaug:
+        attach_gaug(model, "paper" if gaug is True else gaug, init)
+    if prr:
+        attach_prr(model, gated=init == "identity")
+    return model
+
+
+def attach_gaug(model: nn.Module, variant: str, init: Init) -> None:
+    """Turn every block's attention layer into its form with GAug."""
+    if variant not in VARIANTS:
+        raise ValueError(f"no GAug is called {variant!r}; there are {', '.join(VARIANTS)}")
+    layers = [attention_layer(block) for block in blocks_of(model)]
+    patch_drop = getattr(model, "patch_drop", None)
+    if patch_drop is not None and not isinstance(patch_drop, nn.Identity):
+        raise ValueError("GAug needs every patch of the grid: this model drops patches (patch_drop_rate)")
+    patch_grid = PatchGrid()
+    model.patch_embed.register_forward_hook(patch_grid)  # type: ignore[union-attr]
+    for layer in layers:
+        layer.__class__ = FORMS[type(layer)]
+        layer.patch_grid = patch_grid
+        layer.num_prefix_tokens = getattr(model, "num_prefix_tokens", 0)
+        layer.gaug = new_gaug(VARIANTS[variant], layer, init)
+
+
+def attach_prr(model: Any, gated: bool) -> None:
+    """Put PRR before what the head reads: [CLS], or the average of the patches."""
+    pooling = model.global_pool
+    if isinstance(model, SwinTransformer):
+        if pooling != "avg":
+            raise ValueError(
+                f"PRR stands before Swin's average pool; this model pools with {pooling!r}: pass prr=False"
+            )
+        model.head.global_pool = PRRMapPool(model.head.global_pool, blocks_of(model)[-1].attn.num_heads, gated)
+        return
+    if pooling not in ("token", "avg", "prr"):
+        raise ValueError(
+            f"PRR stands before [CLS] or average pooling; this model pools with {pooling!r}: pass prr=False"
+        )
+    average = pooling == "avg" or getattr(model, "cls_token", None) is None
+    rows = slice(model.num_prefix_tokens, None) if average else slice(0, model.cls_token.shape[1])
+    model.attn_pool = PRR(blocks_of(model)[-1].attn.num_heads, rows, average, gated)
+    model.pool_include_prefix = True  # timm's VisionTransformer then hands all tokens to attn_pool
+
+
+def blocks_of(model: Any) -> list[Any]:
+    """The transformer blocks of a supported model, in order."""
+    if isinstance(model, VisionTransformer | Eva):
+        return list(model.blocks)
+    if isinstance(model, SwinTransformer):
+        return [block for stage in model.layers for block in stage.blocks]
+    raise ValueError(
+        f"LocAt attaches to timm's VisionTransformer, Eva and SwinTransformer; {type(model).__name__} "
+        "has no patch grid and no queries that GAug knows how to find"
+    )
+
+
+def attention_layer(block: nn.Module) -> Any:
+    """A block's attention layer, if it has a LocAt form."""
+    layer = getattr(block, "attn", None)
+    if type(layer) not in FORMS:
+        found = f"attention {type(layer).__name__}" if layer is not None else "no separate attention layer"
+        raise ValueError(f"GAug has no form for {type(block).__name__} with {found}")
+    return layer
+
+
+def new_gaug(variant: Callable[..., GAug], layer: Any, init: Init) -> GAug:
+    """GAug for one attention layer, on its device and in its dtype."""
+    weight = layer.proj.weight
+    gaug = variant(layer.proj.in_features // layer.num_heads, layer.num_heads, device=weight.device, dtype=weight.dtype)
+    if init == "identity":
+        if "log_alpha" not in gaug.maps():
+            raise ValueError(f"{type(gaug).__name__} has no height to start from 0: pass init='paper'")
+        with torch.no_grad():
+            gaug.log_alpha.weight.zero_()
+            gaug.log_alpha.bias.fill_(IDENTITY_LOG_ALPHA)
+    return gaug

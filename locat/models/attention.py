@@ -1,0 +1,126 @@
+"""Attention with GAug, softmax(q k^T / sqrt(head_dim) + S) v, as forms of timm's attention layers."""
+
+# mypy: disallow-subclassing-any=False, warn-return-any=False
+
+from typing import Any
+
+import torch
+from timm.layers import Attention, AttentionRope, apply_rot_embed_cat, resolve_self_attn_mask
+from timm.models.eva import EvaAttention
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from locat.models.gaug import GAug, Gaussians, Grid
+
+
+class PatchGrid:
+    """The patch grid of a model's input: a forward hook of `patch_embed`, shared by the attention layers.
+
+    Tokens come to an attention layer flattened. Grids are remembered by their number of
+    patches, so that activation checkpointing recomputes a crop after another size was seen.
+    """
+
+    def __init__(self) -> None:
+        self.initial: Grid = (0, 0)
+        self._seen: dict[int, Grid] = {}
+
+    def __call__(self, patch_embed: Any, images: tuple[Tensor, ...], _patches: Tensor) -> None:
+        """Note the grid of these images, and the one the model is built for."""
+        height, width = patch_embed.dynamic_feat_size(images[0].shape[-2:])
+        self.initial = patch_embed.grid_size
+        self._seen[height * width] = (height, width)
+
+    def of(self, patches: int) -> Grid:
+        """The grid (h, w) that has this number of patches."""
+        return self._seen[patches]
+
+
+class GAugAttention:
+    """The forward pass with GAug, over the projections that a timm attention layer has."""
+
+    gaug: GAug
+    patch_grid: PatchGrid
+    num_prefix_tokens: int
+    num_heads: int
+    qkv: Any
+    q_norm: nn.Module
+    k_norm: nn.Module
+    attn_drop: nn.Dropout
+    norm: nn.Module
+    gate: nn.Module | None
+    proj: nn.Module
+    proj_drop: nn.Module
+    rotate_half: bool
+    training: bool
+
+    def forward(
+        self, x: Tensor, rope: Tensor | None = None, attn_mask: Tensor | None = None, is_causal: bool = False
+    ) -> Tensor:
+        """Attend among tokens (B, N, dim), prefix tokens first; the other arguments as in timm."""
+        if is_causal:
+            raise NotImplementedError("GAug sees patches in all directions; causal attention is not defined for it")
+        q, k, v = self.project(x)
+        q, k = self.q_norm(q), self.k_norm(k)
+        prefix = self.num_prefix_tokens
+        grid = self.patch_grid.of(x.shape[1] - prefix)
+        gaussians = self.gaug(q[:, :, prefix:], k[:, :, prefix:], x[:, prefix:], grid, self.patch_grid.initial)
+        if rope is not None:
+            q, k = (rotate(heads, rope, prefix, self.rotate_half).type_as(v) for heads in (q, k))
+        dropout = self.attn_drop.p if self.training else 0.0
+        y = self.norm(gaussian_attention(q, k, v, gaussians, attn_mask, dropout).transpose(1, 2).flatten(2))
+        if self.gate is not None:
+            y = y * self.gate(x).sigmoid()
+        return self.proj_drop(self.proj(y))
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k and v of shape (B, H, N, head_dim) from tokens (B, N, dim)."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+
+class LocAtAttention(GAugAttention, Attention):
+    """VisionTransformer's attention."""
+
+
+class LocAtAttentionRope(GAugAttention, AttentionRope):
+    """Eva's attention with one bias for q, k and v; rotary after GAug has read q."""
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.qkv is not None:
+            return super().project(x)
+        q, k, v = (part(x).unflatten(-1, (-1, self.head_dim)) for part in (self.q_proj, self.k_proj, self.v_proj))
+        k, v = (part.repeat_interleave(self.num_kv_groups, dim=2) for part in (k, v))
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+
+
+class LocAtEvaAttention(GAugAttention, EvaAttention):
+    """Eva's attention without a bias for k; rotary after GAug has read q."""
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.qkv is None:
+            parts = (part(x).unflatten(-1, (self.num_heads, -1)) for part in (self.q_proj, self.k_proj, self.v_proj))
+            q, k, v = (part.transpose(1, 2) for part in parts)
+            return q, k, v
+        q, k, v = super().project(x)
+        if self.q_bias is not None:
+            q, v = (part + bias.view(self.num_heads, 1, -1) for part, bias in ((q, self.q_bias), (v, self.v_bias)))
+        return q, k, v
+
+
+def rotate(heads: Tensor, rope: Tensor, prefix_tokens: int, rotate_half: bool) -> Tensor:
+    """Rotate the patches of q or k (B, H, N, head_dim); prefix tokens have no position."""
+    patches = apply_rot_embed_cat(heads[:, :, prefix_tokens:], rope, half=rotate_half)
+    return torch.cat([heads[:, :, :prefix_tokens], patches], dim=2)
+
+
+def gaussian_attention(
+    q: Tensor, k: Tensor, v: Tensor, gaussians: Gaussians, mask: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
+    """softmax(q k^T / sqrt(head_dim) + S + mask) v for q, k, v of shape (B, H, N, head_dim).
+
+    This is the one place where a fused kernel takes the factors instead of the bias.
+    """
+    bias = gaussians.bias(prefix_tokens=q.shape[2] - gaussians.rows.shape[2]).to(q.dtype)
+    if mask is not None:
+        bias = bias + resolve_self_attn_mask(q.shape[2], bias, mask)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)

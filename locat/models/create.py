@@ -1,0 +1,55 @@
+"""Models as job configs name them, and models that a job left behind; the user's mistakes as UserError."""
+
+# mypy: warn-return-any=False
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import timm
+from safetensors.torch import save_model as save_weights
+from timm.models._hub import save_config_for_hf
+from torch import nn
+
+from locat.config import Model
+from locat.errors import ConfigError, WeightsError
+
+
+def create_model(config: Model) -> nn.Module:
+    """A new model, `timm.create_model(config.name, **config.args)`.
+
+    Raises ConfigError for an unknown name and for arguments that the model does not take.
+    """
+    if not timm.is_model(config.name):
+        close = get_close_matches(config.name, timm.list_models(), n=1)
+        raise ConfigError(f"no model is called {config.name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    try:
+        return timm.create_model(config.name, **config.args)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ConfigError(f"model {config.name!r} cannot be built with {config.args}: {error}") from error
+
+
+def load_backbone(folder: Path) -> tuple[nn.Module, str]:
+    """The model in `folder` with its weights, and its registered name.
+
+    The folder holds model.safetensors and timm's config.json, as `timm.models.save_for_hf`
+    writes them. Raises WeightsError; where the weights do not fit the model, it lists every
+    missing and unknown name and every wrong shape.
+    """
+    try:
+        name = json.loads((folder / "config.json").read_text())["architecture"]
+        return timm.create_model(f"local-dir:{folder}", pretrained=True), name
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise WeightsError(f"{folder} holds no model that can be loaded: {error}") from error
+
+
+def save_model(model: nn.Module, folder: Path, **model_args: Any) -> None:
+    """Write model.safetensors and timm's config.json into `folder`; `timm.create_model('local-dir:FOLDER')` reads both.
+
+    As timm's save_for_hf, but a tensor that a model shares (Jumbo's MLP) is written once.
+    `model_args` replace arguments of `timm.create_model` that JSON cannot hold.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(model, str(folder / "model.safetensors"))
+    save_config_for_hf(model, str(folder / "config.json"), model_args=model_args)

@@ -1,0 +1,18 @@
+"""The segmentation head on frozen patches (method.md section 5)."""
+
+from torch import Tensor, nn
+
+
+class SegmentationHead(nn.Sequential):
+    """1x1 convolution, GroupNorm of one group, GELU, 1x1 convolution: (B, dim, h, w) -> (B, classes, h, w)."""
+
+    def __init__(self, dim: int, hidden_dim: int, classes: int) -> None:
+        super().__init__(
+            nn.Conv2d(dim, hidden_dim, 1), nn.GroupNorm(1, hidden_dim), nn.GELU(), nn.Conv2d(hidden_dim, classes, 1)
+        )
+
+
+def patch_features(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Patches of the last block, before final norm and PRR: images (B, 3, H, W) -> (B, dim, h, w)."""
+    features: Tensor = backbone.forward_intermediates(images, indices=1, norm=False, intermediates_only=True)[0]  # type: ignore[operator]
+    return features

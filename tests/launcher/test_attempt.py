@@ -1,0 +1,166 @@
+"""The attempt runner with real processes: locks, signals, exit codes, reasons."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import runs
+
+from launcher import locks, processes, slots
+from launcher.state import JobState, Status
+from locat.job_folder import ATTEMPT_VARIABLE
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "status", "reason", "failures"),
+    [
+        ("print('hello')", 0, Status.DONE, "", 0),
+        ("import sys; sys.exit(2)", 2, Status.INVALID, "", 0),
+        ("import sys; print('first\\nthe cause\\n====\\n'); sys.exit(3)", 3, Status.FAILED, "the cause", 1),
+        ("import sys; sys.exit(75)", 75, Status.PREEMPTED, "", 0),
+        ("import os; os.kill(os.getpid(), 9)", 137, Status.FAILED, "killed by SIGKILL, perhaps out of memory", 1),
+        ("import os; os.kill(os.getpid(), 15)", 143, Status.FAILED, "killed by SIGTERM", 1),
+    ],
+)
+def test_the_end_is_recorded(
+    tmp_path: Path, code: str, exit_code: int, status: Status, reason: str, failures: int
+) -> None:
+    run = runs.make(tmp_path, runs.job("a", code))
+    assert runs.attempt(run, "a").wait() == exit_code
+    state = run.state("a")
+    assert (state.status, state.exit_code, state.reason, state.failures) == (status, exit_code, reason, failures)
+    assert state.attempt == 1
+    assert state.started is not None and state.ended is not None and state.started <= state.ended
+
+
+def test_a_command_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, replace(runs.job("a"), command=("no-such-program",)))
+    assert runs.attempt(run, "a").wait() == 127
+    assert run.state("a").reason == "cannot run no-such-program: No such file or directory"
+
+
+def test_a_done_job_is_not_run_again(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a", runs.count(tmp_path / "ran")))
+    assert [runs.attempt(run, "a").wait() for _ in range(2)] == [0, 0]
+    assert (tmp_path / "ran").read_text() == "ran\n"
+
+
+def test_the_job_sees_its_folder_its_environment_and_no_gpu(tmp_path: Path) -> None:
+    code = f"import os; print(os.getcwd(), os.environ['{ATTEMPT_VARIABLE}'], repr(os.environ['CUDA_VISIBLE_DEVICES']))"
+    run = runs.make(tmp_path, runs.job("a", code))
+    runs.attempt(run, "a").wait()
+    assert runs.log_of(run, "a").read_text().split() == [str(run.path), str(run.job("a").attempt(1)), "''"]
+
+
+def with_outcome(exit_code: int, reason: str, then: str) -> str:
+    """Code of a job one of whose ranks leaves an outcome."""
+    outcome = json.dumps({"exit_code": exit_code, "reason": reason})
+    return f"import os, sys; open(os.environ['{ATTEMPT_VARIABLE}'] + '/outcome.json', 'w').write({outcome!r}); {then}"
+
+
+@pytest.mark.parametrize(("exit_code", "reason"), [(1, "boom"), (2, "bad key")])
+def test_the_first_rank_that_fails_tells_the_reason(tmp_path: Path, exit_code: int, reason: str) -> None:
+    """torchrun turns every exit code into 1."""
+    run = runs.make(tmp_path, runs.job("a", with_outcome(exit_code, reason, "sys.exit(1)")))
+    assert runs.attempt(run, "a").wait() == exit_code
+    assert run.state("a").reason == reason
+
+
+def test_ranks_stopped_because_one_died_are_not_a_preemption(tmp_path: Path) -> None:
+    """Otherwise a rank that runs out of memory would be run again for ever."""
+    run = runs.make(tmp_path, runs.job("a", with_outcome(75, "stopped", "sys.exit('oom')")))
+    assert runs.attempt(run, "a").wait() == 1
+    assert (run.state("a").status, run.state("a").reason) == (Status.FAILED, "a rank died: oom")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_request_to_stop_reaches_the_job(tmp_path: Path, number: signal.Signals) -> None:
+    run = runs.make(tmp_path, runs.job("a", runs.CHECKPOINT))
+    runner = runs.attempt(run, "a")
+    runs.until_up(run, "a")
+    runner.send_signal(number)
+    assert runner.wait(runs.TIMEOUT) == 75
+    assert run.state("a").status is Status.PREEMPTED
+
+
+def test_who_ignores_the_request_is_killed_after_the_grace(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a", runs.STUBBORN))
+    runner = runs.attempt(run, "a", "--grace", "0.3")
+    runs.until_up(run, "a")
+    runner.terminate()
+    assert runner.wait(runs.TIMEOUT) == 137
+    assert run.state("a").reason == "did not stop within 0.3 s and was killed"
+    assert not locks.is_held(run.job_lock("a"))
+
+
+def test_what_the_command_leaves_behind_is_killed_also_in_other_sessions(tmp_path: Path) -> None:
+    child = f"subprocess.Popen([sys.executable, '-c', {runs.SLEEP!r}], start_new_session=True)"
+    code = f"import subprocess, sys; print({child}.pid)"
+    run = runs.make(tmp_path, runs.job("a", code))
+    assert runs.attempt(run, "a").wait() == 0
+    left = int(runs.log_of(run, "a").read_text().split()[0])
+    runs.until(lambda: not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_the_lock_is_held_while_the_job_lives_without_its_runner(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a", runs.SLEEP))
+    runner = runs.attempt(run, "a")
+    runs.until_up(run, "a")
+    runner.kill()
+    runner.wait()
+    assert locks.is_held(run.job_lock("a"))
+    assert runs.view(run, "a").status is Status.RUNNING
+    assert runs.attempt(run, "a").wait() == 75, "a second attempt must not begin"
+    processes.send(processes.of_job(run.job("a")), signal.SIGKILL)
+    runs.until(lambda: runs.view(run, "a").status is Status.LOST)
+
+
+def test_a_new_attempt_ends_what_an_old_one_left(tmp_path: Path) -> None:
+    """Ranks have sessions of their own and no lock: torchrun and the runner may be dead and they alive."""
+    run = runs.make(tmp_path, runs.job("a"))
+    environment = {**os.environ, ATTEMPT_VARIABLE: str(run.job("a").attempt(1))}
+    stray = subprocess.Popen([sys.executable, "-c", runs.SLEEP], env=environment, stdout=subprocess.DEVNULL)
+    runs.until(lambda: processes.of_job(run.job("a")))
+    assert runs.attempt(run, "a").wait() == 0
+    assert stray.wait(runs.TIMEOUT) == -signal.SIGKILL
+
+
+def test_a_cancelled_job_does_not_begin(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a"))
+    run.cancelled.touch()
+    assert runs.attempt(run, "a").wait() == 75
+    assert run.state("a") == JobState()
+
+
+def test_gpus_are_slots_shared_by_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAT_SLOTS_DIR", str(tmp_path / "slots"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); "
+    first = runs.make(tmp_path, runs.job("a", show + runs.SLEEP, gpus=1), name="first")
+    second = runs.make(tmp_path, runs.job("a", show, gpus=2), runs.job("b", show, gpus=1), name="second")
+    holder = runs.attempt(first, "a")
+    runs.until_up(first, "a")
+    assert slots.free() == 1
+    assert runs.attempt(second, "a").wait() == 75, "two are not free"
+    assert second.state("a") == JobState()
+    assert runs.attempt(second, "b").wait() == 0
+    assert runs.log_of(first, "a").read_text().split()[0] == "0"
+    assert runs.log_of(second, "b").read_text().split()[0] == "1"
+    holder.terminate()
+    holder.wait()
+    assert slots.free() == 2
+    assert runs.attempt(second, "a").wait() == 0
+    assert runs.log_of(second, "a").read_text().split()[0] == "0,1"
+
+
+def test_more_gpus_than_the_machine_has_are_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    run = runs.make(tmp_path, runs.job("a", gpus=3))
+    assert runs.attempt(run, "a").wait() == 2
+    assert run.state("a").reason == "wants 3 GPUs, 2 more than this machine has"

@@ -1,0 +1,30 @@
+"""Hand-written bad files: each begins with the lines it must be refused with (`# expect: LINE:COLUMN: ...`)."""
+
+from pathlib import Path
+
+import pytest
+
+from launcher.compiler import compile_pipeline
+from launcher.errors import PipelineError
+from launcher.pipeline import load
+
+BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_bad_file_is_refused_with_place_key_and_remedy(path: Path) -> None:
+    lines = path.read_text(errors="replace").splitlines()
+    expected = [f"{path}:{line.removeprefix('# expect: ')}" for line in lines if line.startswith("# expect: ")]
+    assert expected
+
+    with pytest.raises(PipelineError) as error:
+        compile_pipeline(load(path), "run", Path("/runs"))
+
+    assert str(error.value).splitlines() == expected
+
+
+def test_secrets_are_not_repeated() -> None:
+    with pytest.raises(PipelineError) as error:
+        load(Path(__file__).parent / "bad/secret.yaml", ["jobs.convert.env.API_KEY=sk-12345"])
+    assert "API_KEY" in str(error.value)
+    assert not any(secret in str(error.value) for secret in ("hf_abc", "hunter2", "sk-12345"))

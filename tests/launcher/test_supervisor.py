@@ -1,0 +1,166 @@
+"""The supervisor with real processes: order, retries, limits, and being killed."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+import runs
+
+from launcher import machine
+from launcher.run_folder import RunFolder
+from launcher.state import JobState, Status
+from launcher.supervisor import Supervisor
+
+FAIL_ONCE = "import os, sys; sys.exit('boom' if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"
+
+
+def sleep(seconds: float) -> str:
+    return f"import time; time.sleep({seconds})"
+
+
+def test_a_diamond_runs_in_order_and_once(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    code = f"import os; open({str(ran)!r}, 'a').write(os.environ['LOCAT_ATTEMPT_DIR'].split('/')[-3] + '\\n')"
+    needs: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+    run = runs.make(tmp_path, *(runs.job(name, code, needs[name]) for name in needs))
+    runs.supervise(run)
+    order = ran.read_text().split()
+    assert sorted(order) == ["a", "b", "c", "d"] and order[0] == "a" and order[-1] == "d"
+    assert set(runs.statuses(run).values()) == {Status.DONE}
+    runs.supervise(run)
+    assert ran.read_text().split() == order, "what is done is not run again"
+
+
+def test_a_branch_that_fails_leaves_its_siblings_alone(tmp_path: Path) -> None:
+    run = runs.make(
+        tmp_path,
+        runs.job("bad", "import sys; sys.exit('boom')"),
+        runs.job("wrong", "import sys; sys.exit(2)", retries=3),
+        runs.job("good"),
+        runs.job("after_bad", "", ("bad",)),
+        runs.job("after_wrong", "", ("wrong", "good")),
+        runs.job("after_good", "", ("good",)),
+    )
+    runs.supervise(run)
+    assert runs.statuses(run) == {
+        "bad": Status.FAILED,
+        "wrong": Status.INVALID,
+        "good": Status.DONE,
+        "after_bad": Status.BLOCKED,
+        "after_wrong": Status.BLOCKED,
+        "after_good": Status.DONE,
+    }
+    assert run.state("wrong").attempt == 1, "an invalid job is never retried"
+    assert runs.view(run, "bad").reason == "boom"
+
+
+def test_a_failure_is_retried_with_backoff_and_logs_stay(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a", FAIL_ONCE, retries=1))
+    runs.supervise(run)
+    state = run.state("a")
+    assert (state.status, state.attempt, state.failures) == (Status.DONE, 2, 1)
+    first_end = run.job("a").attempt(1).joinpath("launch.log").stat().st_mtime
+    assert state.started is not None and state.started >= first_end + 0.9
+    assert (run.job("a").attempt(1) / "launch.log").read_text() == "boom\n"
+
+
+def test_a_preempted_job_is_run_again_uncounted(tmp_path: Path) -> None:
+    code = "import os, sys; sys.exit(75 if int(os.environ['LOCAT_ATTEMPT_DIR'].split('/')[-1]) < 3 else 0)"
+    run = runs.make(tmp_path, runs.job("a", code))
+    runs.supervise(run)
+    assert (run.state("a").status, run.state("a").attempt, run.state("a").failures) == (Status.DONE, 3, 0)
+
+
+def test_killed_mid_run_its_jobs_live_on_and_another_takes_over(tmp_path: Path) -> None:
+    ran, go = tmp_path / "ran", tmp_path / "go"
+    run = runs.make(
+        tmp_path, runs.job("a", runs.count(ran) + runs.wait_for(go)), runs.job("b", runs.count(ran), ("a",))
+    )
+    with runs.supervisor(run) as first:
+        child = runs.until_up(run, "a")
+        first.kill()
+        first.wait()
+    assert psutil.pid_exists(child)
+    assert runs.statuses(run) == {"a": Status.RUNNING, "b": Status.PENDING}
+    status = runs.cli(run, "status", run.name)
+    assert "the supervisor is not running (jobs running: 1, waiting: 1)" in status.stdout, status
+    with runs.supervisor(run) as second:
+        go.touch()
+        assert second.wait(runs.TIMEOUT) == 0
+    assert ran.read_text() == "ran\nran\n", "each job ran once"
+    assert set(runs.statuses(run).values()) == {Status.DONE}
+
+
+def test_a_second_supervisor_refuses(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a", sleep(1.5)))
+    with runs.supervisor(run) as first:
+        with runs.supervisor(run) as second:
+            assert second.wait(runs.TIMEOUT) == 1
+        assert first.poll() is None or first.returncode == 0
+    assert "another supervisor watches this run" in run.supervisor_log.read_text()
+    runs.cli(run, "cancel", run.name, "--grace", "0")
+
+
+def test_a_lost_attempt_is_a_failure_and_retried(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a", runs.SLEEP_AT_FIRST, retries=1))
+    with runs.supervisor(run) as supervisor:
+        child = runs.until_up(run, "a")
+        os.kill(run.state("a").pid or 0, signal.SIGKILL)
+        assert runs.view(run, "a").status is Status.RUNNING, "the child holds the lock"
+        os.kill(child, signal.SIGKILL)
+        assert supervisor.wait(runs.TIMEOUT) == 0
+    assert (run.state("a").status, run.state("a").attempt, run.state("a").failures) == (Status.DONE, 2, 1)
+    assert "a: attempt runner died" in run.supervisor_log.read_text()
+
+
+def test_a_runner_that_cannot_begin_is_a_failure_not_a_loop(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a"))
+    run.job("a").attempts.write_text("a file where a folder is needed")
+    runs.supervise(run)
+    assert run.state("a").reason == "attempt runner ended with exit code 1 before the job began"
+    assert run.state("a").status is Status.FAILED
+
+
+def spans(run: RunFolder) -> list[tuple[float, float]]:
+    states = [run.state(job.name) for job in run.plan().jobs]
+    return sorted((state.started or 0, state.ended or 0) for state in states)
+
+
+def most_at_once(spans: list[tuple[float, float]]) -> int:
+    return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
+
+
+@pytest.mark.parametrize(("cores", "cpus", "expected"), [(2, 1, 2), (2, 8, 1)])
+def test_no_more_jobs_at_once_than_cores(tmp_path: Path, cores: int, cpus: int, expected: int) -> None:
+    run = runs.make(tmp_path, *(runs.job(name, sleep(0.5), cpus=cpus) for name in "abc"))
+    Supervisor(run, run.plan(), cores=cores).watch()
+    assert most_at_once(spans(run)) == expected
+    assert set(runs.statuses(run).values()) == {Status.DONE}
+
+
+def test_no_more_jobs_at_once_than_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAT_SLOTS_DIR", str(tmp_path / "slots"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    run = runs.make(tmp_path, *(runs.job(name, sleep(0.5), gpus=1) for name in "abc"), runs.job("both", gpus=2))
+    Supervisor(run, run.plan(), cores=8).watch()
+    assert most_at_once(spans(run)) == 2
+    assert {run.state(name).failures for name in "abc"} == {0}
+    assert set(runs.statuses(run).values()) == {Status.DONE}
+
+
+def test_cores_follow_affinity_and_quota(tmp_path: Path) -> None:
+    assert 1 <= machine.cores() <= len(os.sched_getaffinity(0))
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert machine._quota(tmp_path) == 1.5
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert machine._quota(tmp_path) is None
+
+
+def test_the_default_state_is_a_job_never_attempted(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a"))
+    assert run.state("a") == JobState()
+    state = JobState(Status.FAILED, 2, 7, 1, "why", 1.0, 2.0, 1)
+    state.write(run.job("a").state)
+    assert run.state("a") == state

@@ -1,0 +1,173 @@
+"""The loader on real FFCV files: what comes does not depend on threads, ranks or where it starts."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from locat.data import beton, producer
+from locat.data.digits import DigitScenes
+from locat.data.loader import Batch, Loader, Place
+from locat.data.producer import Producer
+from locat.errors import ConfigError, DataError
+
+SIZE = 12  # 50 samples: 4 whole batches and 2 samples
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("image", "target", "index"))
+
+
+@pytest.mark.parametrize("target", ["label", "mask"])
+def test_samples_come_as_they_were_written(scenes: DigitScenes, train_beton: Path, target: Any) -> None:
+    for batch, _ in Loader(train_beton, SIZE, train=True, target=target).batches():
+        assert batch.image.shape == (SIZE, 3, 32, 32) and batch.image.dtype == torch.uint8
+        for row, index in enumerate(batch.index.tolist()):
+            image, label, mask = scenes[index]
+            assert np.array_equal(batch.image[row].permute(1, 2, 0).numpy(), image)
+            assert np.array_equal(batch.target[row].numpy(), label if target == "label" else mask)
+
+
+def test_batches_are_owned(train_beton: Path) -> None:
+    batches = [batch for batch, _ in Loader(train_beton, SIZE).batches()]
+    images = [batch.image.clone() for batch in batches]
+    assert len({image.data_ptr() for image in images}) == len(images)
+    again = [batch.image for batch, _ in Loader(train_beton, SIZE).batches()]
+    assert all(torch.equal(one, other) for one, other in zip(images, again, strict=True))
+
+
+def test_threads_change_nothing(train_beton: Path) -> None:
+    before = torch.get_num_threads()
+    one, two = (list(Loader(train_beton, SIZE, train=True, threads=threads).batches()) for threads in (1, 2))
+    assert len(one) == 4
+    assert all(equal(a, b) and here == there for (a, here), (b, there) in zip(one, two, strict=True))
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("train", [True, False])
+def test_a_global_batch_is_the_same_samples_at_any_world_size(train_beton: Path, world_size: int, train: bool) -> None:
+    whole = list(Loader(train_beton, SIZE, seed=5, train=train).batches())
+    parts = [
+        list(Loader(train_beton, SIZE, seed=5, train=train, rank=rank, world_size=world_size).batches())
+        for rank in range(world_size)
+    ]
+    for (batch, place), *shares in zip(whole, *parts, strict=True):
+        assert all(there == place for _, there in shares)
+        index = torch.cat([share.index for share, _ in shares])
+        image = torch.cat([share.image for share, _ in shares])
+        assert torch.equal(index.sort().values, batch.index.sort().values)
+        assert torch.equal(image[index.argsort()], batch.image[batch.index.argsort()])
+
+
+def test_evaluation_covers_every_sample_once_with_as_many_batches_on_every_rank(train_beton: Path) -> None:
+    ranks = [list(Loader(train_beton, SIZE, rank=rank, world_size=3).batches()) for rank in range(3)]
+    assert [len(batches) for batches in ranks] == [5, 5, 5]
+    assert [len(batches[-1][0]) for batches in ranks] == [1, 1, 0]  # 2 samples are left for 3 ranks
+    index = torch.cat([batch.index for batches in ranks for batch, _ in batches])
+    assert sorted(index.tolist()) == list(range(50))
+    empty = ranks[2][-1][0]
+    assert empty.image.shape == (0, 3, 32, 32) and empty.image.dtype == torch.uint8
+    assert empty.target.shape == (0,) and empty.target.dtype == torch.int64
+
+
+def test_an_empty_share_of_masks(train_beton: Path) -> None:
+    loader = Loader(train_beton, SIZE, rank=2, world_size=3, target="mask")
+    ((batch, place),) = loader.batches(Place(0, 4))
+    assert batch.target.shape == (0, 32, 32) and batch.target.dtype == torch.uint8
+    assert place == Place(1, 0)
+
+
+def test_started_anywhere_it_goes_on_as_if_never_stopped(train_beton: Path) -> None:
+    loader = Loader(train_beton, SIZE, seed=1, train=True)
+    stream = loader.stream()
+    uninterrupted = [next(stream) for _ in range(3 * loader.batches_per_epoch)]
+    stream.close()
+    for done in range(1, 2 * loader.batches_per_epoch + 1):
+        resumed = loader.stream(uninterrupted[done - 1][1])
+        for batch, place in uninterrupted[done : done + 2]:
+            other, there = next(resumed)
+            assert equal(batch, other) and place == there
+        resumed.close()
+    epochs = [torch.cat([batch.index for batch, _ in uninterrupted[at : at + 4]]) for at in (0, 4)]
+    assert not torch.equal(*epochs)
+
+
+def test_training_and_evaluation_at_the_same_time(train_beton: Path) -> None:
+    training = Loader(train_beton, SIZE, train=True, threads=2).stream()
+    evaluation = Loader(train_beton, SIZE, threads=2)
+    for _ in range(6):
+        next(training)
+        assert sum(len(batch) for batch, _ in evaluation.batches()) == 50
+    training.close()
+
+
+def test_leaving_early_ends_the_thread(train_beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Producer] = []
+
+    class Recorded(Producer):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            made.append(self)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr("locat.data.loader.Producer", Recorded)
+    stream = Loader(train_beton, 2, train=True).batches()
+    next(stream)
+    stream.close()
+    assert not made[0].is_alive()
+
+
+def test_what_a_user_can_get_wrong(train_beton: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="batch_size 10 cannot be shared evenly by 4 ranks"):
+        Loader(train_beton, 10, world_size=4)
+    with pytest.raises(ConfigError, match="batch_size 64 exceeds the 50 samples"):
+        Loader(train_beton, 64, train=True)
+    with pytest.raises(ConfigError, match="cannot start at batch 5 of 5"):
+        next(Loader(train_beton, SIZE).stream(Place(0, 5)))
+    with pytest.raises(DataError, match="no such file"):
+        Loader(tmp_path / "none.beton", 10)
+
+
+def test_a_file_that_is_none_of_ffcvs_is_a_data_error(scenes: DigitScenes, tmp_path: Path) -> None:
+    path = tmp_path / "odd.beton"
+    beton.write(path, scenes, 1, lambda done, total: None)
+    size = path.stat().st_size
+    path.write_bytes(b"odd" + bytes(size - 3))
+    with pytest.raises(DataError, match="FFCV cannot read it"):
+        Loader(path, 10)
+
+
+@pytest.mark.timeout(60)
+def test_an_exception_in_the_pipeline_reaches_the_consumer(train_beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = Producer.run_pipeline
+
+    def fail_at_second(self: Producer, number: int, *arguments: Any) -> Any:
+        if number == 1:
+            raise RuntimeError("a broken picture")
+        return decode(self, number, *arguments)
+
+    monkeypatch.setattr(Producer, "run_pipeline", fail_at_second)
+    batches = Loader(train_beton, SIZE).batches()
+    next(batches)
+    with pytest.raises(DataError, match="a broken picture"):
+        next(batches)
+
+
+@pytest.mark.timeout(60)
+def test_a_producer_that_hangs_is_an_error(train_beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "STALL_LIMIT", 0.3)
+    monkeypatch.setattr(Producer, "run_pipeline", lambda self, *_: self.terminate_event.wait())
+    with pytest.raises(DataError, match="no batch was decoded"):
+        next(Loader(train_beton, SIZE).batches())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_the_batches_are_the_same(train_beton: Path) -> None:
+    here = Loader(train_beton, SIZE, train=True).batches()
+    there = Loader(train_beton, SIZE, train=True, device="cuda").batches()
+    for (one, _), (other, _) in zip(here, there, strict=True):
+        assert other.image.is_cuda
+        assert equal(one, Batch(other.image.cpu(), other.target.cpu(), other.index.cpu()))

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from locat.data.order import batch_count, epoch_order, rank_batch_size, rank_order
+from locat.errors import ConfigError
+
+samples = st.integers(1, 300)
+worlds = st.integers(1, 5)
+shares = st.integers(1, 20)
+
+
+@given(samples, st.integers(-(2**40), 2**40), st.integers(0, 1000))
+def test_an_epochs_order_is_a_permutation_of_seed_and_epoch(samples: int, seed: int, epoch: int) -> None:
+    order = epoch_order(samples, seed, epoch)
+    assert np.array_equal(np.sort(order), np.arange(samples))
+    assert np.array_equal(order, epoch_order(samples, seed, epoch))
+
+
+def test_orders_differ_and_never_change() -> None:
+    assert not np.array_equal(epoch_order(100, 0, 0), epoch_order(100, 0, 1))
+    assert not np.array_equal(epoch_order(100, 0, 0), epoch_order(100, 1, 0))
+    assert not np.array_equal(epoch_order(100, -1, 0), epoch_order(100, -2, 0))
+    # A resumed job must go on with the order it began with.
+    assert epoch_order(8, 42, 3).tolist() == [1, 6, 3, 4, 5, 2, 0, 7]
+
+
+@given(samples, shares, worlds, st.booleans(), st.integers(0, 30))
+def test_ranks_share_every_global_batch_wherever_they_start(
+    samples: int, share: int, world: int, drop_last: bool, first: int
+) -> None:
+    size = share * world
+    order = epoch_order(samples, 0, 0)
+    count = batch_count(samples, size, drop_last)
+    parts = [rank_order(order, size, first, count, rank, world) for rank in range(world)]
+    for batch in range(first, count):
+        at = (batch - first) * share
+        together = np.concatenate([part[at : at + share] for part in parts])
+        assert sorted(together) == sorted(order[batch * size : (batch + 1) * size])
+    assert sum(map(len, parts)) == max(0, (count * size if drop_last else samples) - first * size)
+
+
+def test_uneven_share_names_both_numbers() -> None:
+    assert rank_batch_size(12, 3) == 4
+    with pytest.raises(ConfigError, match="batch_size 10 cannot be shared evenly by 3 ranks"):
+        rank_batch_size(10, 3)

@@ -1,0 +1,111 @@
+"""Runs made of `python -c` jobs, for tests of the runtime: no pipeline, no torch."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from launcher import processes, run_folder
+from launcher.cli import cli as command_line
+from launcher.plan import Plan, PlannedJob, Resources
+from launcher.run_folder import RunFolder
+from launcher.state import Status
+from launcher.status import JobView, look
+
+TIMEOUT = 20.0
+SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+CHECKPOINT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); " + SLEEP
+SLEEP_AT_FIRST = "import os; os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') or exit(); " + SLEEP
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
+
+
+def job(name: str, code: str = "", needs: tuple[str, ...] = (), retries: int = 0, **resources: int) -> PlannedJob:
+    """A job that runs Python code."""
+    return PlannedJob(
+        name=name,
+        group=name,
+        matrix={},
+        needs=needs,
+        command=("python", "-c", code),
+        environment={},
+        resources=Resources(**resources),
+        retries=retries,
+        config={"task": "test"},
+    )
+
+
+def make(runs: Path, *jobs: PlannedJob, name: str = "test") -> RunFolder:
+    """A run folder, not started."""
+    plan = Plan(name, "test", "a test", runs / name, f"sqlite:///{runs}/mlflow.db", "test", jobs)
+    return run_folder.create(plan, "name: test\n")
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that must come true."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def log_of(run: RunFolder, name: str, attempt: int = 1) -> Path:
+    return run.job(name).attempt(attempt) / "launch.log"
+
+
+def until_up(run: RunFolder, name: str) -> int:
+    """The pid of a job's command, once it has come as far as to say that it is up."""
+    until(lambda: log_of(run, name).exists() and "up" in log_of(run, name).read_text())
+    return processes.of_job(run.job(name))[0].pid
+
+
+def view(run: RunFolder, name: str) -> JobView:
+    return next(each for each in look(run, run.plan()).jobs if each.name == name)
+
+
+def statuses(run: RunFolder) -> dict[str, Status]:
+    return {each.name: each.status for each in look(run, run.plan()).jobs}
+
+
+@contextmanager
+def supervisor(run: RunFolder) -> Iterator[subprocess.Popen[bytes]]:
+    """A supervisor of this test; killed at its end if it is still there."""
+    with run.supervisor_log.open("ab") as log:
+        command = [sys.executable, "-m", "launcher.supervisor", str(run.path)]
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        until(lambda: run.is_supervised() or process.poll() is not None)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def supervise(run: RunFolder) -> None:
+    """Supervise the run to its end."""
+    with supervisor(run) as process:
+        assert process.wait(TIMEOUT) == 0, run.supervisor_log.read_text()
+
+
+def attempt(run: RunFolder, name: str, *options: str) -> "subprocess.Popen[bytes]":
+    """An attempt runner started by hand."""
+    command = [sys.executable, "-m", "launcher.attempt", *options, str(run.path), name]
+    return subprocess.Popen(command, start_new_session=True)
+
+
+def cli(run: RunFolder, *arguments: str) -> Result:
+    """What the command line answers, asked about the folder this run is in."""
+    return CliRunner().invoke(command_line, arguments, env={"LAUNCHER_RUNS": str(run.path.parent)})
+
+
+def wait_for(path: Path) -> str:
+    """Code of a job that is up until a file appears."""
+    return f"import os, time; print('up', flush=True)\nwhile not os.path.exists({str(path)!r}): time.sleep(0.05)"
+
+
+def count(path: Path) -> str:
+    """Code that appends a line to a file: how often a job ran."""
+    return f"open({str(path)!r}, 'a').write('ran\\n')\n"
