@@ -36,7 +36,7 @@ def main() -> None:
         folder = Path(name)
         scenes = DigitScenes("train", options.samples)
         write_pngs(scenes, folder / "png")
-        beton.write(folder / "train.beton", scenes, options.threads, lambda done, total: None)
+        beton.write(folder / "train.beton", scenes, options.threads, lambda done: None)
 
         loader = Loader(folder / "train.beton", BATCH_SIZE, train=True, threads=options.threads)
         dataset = ImageFolder(folder / "png", PILToTensor())

@@ -164,17 +164,15 @@ class Scope:
         return written
 
     def _tracking(self) -> dict[str, Any]:
-        tags = {
-            "run_id": self.run.id,
-            "pipeline": self.run.pipeline.name,
-            "job": self.instance.name,
-            **{f"matrix.{axis}": slug for axis, slug in self.instance.slugs.items()},
-        }
         return {
             "uri": self.run.tracking_uri,
             "experiment": self.run.experiment,
             "parent": str(self.run.folder),
-            "tags": tags,
+            "run_tags": {"run_id": self.run.id, "pipeline": self.run.pipeline.name},
+            "tags": {
+                "job": self.instance.name,
+                **{f"matrix.{axis}": slug for axis, slug in self.instance.slugs.items()},
+            },
         }
 
     def _origin(

@@ -124,11 +124,20 @@ def supervise(run: RunFolder) -> int:
             return 1
         log(f"supervisor {os.getpid()} watches {run.path}")
         Supervisor(run, plan).watch()
-        log(f"nothing more to run: {look(run, plan).status}")
+        status = look(run, plan).status
+        log(f"nothing more to run: {status}")
+        _end_parent_run(run, status)
         os.close(lock)
         # `retry` may have queued jobs after the last look and still seen the lock held: look once more.
         first = False
     return 0
+
+
+def _end_parent_run(run: RunFolder, status: str) -> None:
+    """Tell MLflow how the run ended; in a process of its own, since the launcher never imports MLflow."""
+    if run.tracking.exists():
+        outcome = {"done": "FINISHED", "failed": "FAILED"}.get(status, "KILLED")
+        subprocess.run([sys.executable, "-m", "locat.engine.parent_run", str(run.path), outcome], check=False)
 
 
 def log(line: str) -> None:

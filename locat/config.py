@@ -96,8 +96,10 @@ class Tracking(Schema):
     """Experiment name."""
     parent: Path
     """Folder of the pipeline run; holds the parent run's MLflow id."""
+    run_tags: dict[str, str] = {}
+    """Tags of the pipeline run's MLflow run and of all its jobs'."""
     tags: dict[str, str] = {}
-    """Tags of the job's MLflow run."""
+    """Tags of this job's MLflow run."""
 
     @model_validator(mode="after")
     def _no_credentials(self) -> "Tracking":

@@ -174,6 +174,7 @@ class Writer(DatasetWriter):  # type: ignore[misc]
             for worker in workers:
                 worker.kill()
                 worker.join()
+            todo.cancel_join_thread()  # with work left in it, it would hold up our exit for ever
             self.metadata_sm.close()
             self.metadata_sm.unlink()
 
@@ -188,8 +189,8 @@ class Writer(DatasetWriter):  # type: ignore[misc]
                 if dead := [worker.exitcode for worker in workers if worker.exitcode]:
                     raise DataError(f"{self.fname}: a writer process ended with code {dead[0]}") from None
             else:
-                if isinstance(result, Exception):
-                    raise DataError(f"{self.fname}: cannot be written: {result!r}") from result
+                if isinstance(result, str):
+                    raise DataError(f"{self.fname}: cannot be written: {result}")
                 tables.append(result)
             # Not `done.value`: a worker killed while it held the lock would block us.
             self.progress(done.get_obj().value)
@@ -202,4 +203,4 @@ def encode(results: "Queue[Any]", *arguments: Any) -> None:
     try:
         worker_job_indexed_dataset(*arguments)
     except Exception as error:
-        results.put(error)
+        results.put(repr(error))  # a string can always be pickled

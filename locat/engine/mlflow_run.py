@@ -6,30 +6,25 @@ training; what is still unsent at the end is sent by the job's next attempt, and
 answer to a request is harmless, since replaying identical points changes nothing.
 """
 
-import fcntl
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-# Bounds on one request; MLflow's own defaults block for minutes on a dead server.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-
 import mlflow
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from locat import durable
 from locat.config import Tracking
 from locat.engine.metric_log import read_records
+from locat.engine.parent_run import commit_tag, open_parent_run
 from locat.job_folder import JobFolder
 
 logger = logging.getLogger(__name__)
@@ -104,8 +99,8 @@ class Tracker:
             self._run_id = json.loads(self._cursor_file.read_text())["run_id"]
             client.update_run(self._run_id, "RUNNING")
         else:
-            links = {MLFLOW_PARENT_RUN_ID: parent["run_id"], "locat.job_folder": str(self.job.path)}
-            tags = {**links, **self.tracking.tags}
+            tags = {**self.tracking.run_tags, **self.tracking.tags, **commit_tag()}
+            tags |= {MLFLOW_PARENT_RUN_ID: parent["run_id"], "job_folder": str(self.job.path)}
             run = client.create_run(parent["experiment_id"], run_name=self.job.name, tags=tags)
             self._run_id = run.info.run_id
             params = iter(flatten(self.config))
@@ -131,30 +126,6 @@ class Tracker:
 
     def _write_cursor(self, offset: int) -> None:
         durable.write_json(self._cursor_file, {"run_id": self._run_id, "offset": offset})
-
-
-def open_parent_run(client: MlflowClient, tracking: Tracking) -> dict[str, str]:
-    """The pipeline run's {"uri", "experiment_id", "run_id"}, created by whichever job comes first."""
-    tracking.parent.mkdir(parents=True, exist_ok=True)
-    record = tracking.parent / "tracking.json"
-    with (tracking.parent / "tracking.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if record.exists():
-            parent: dict[str, str] = json.loads(record.read_text())
-            client.update_run(parent["run_id"], "RUNNING")
-            return parent
-        experiment = client.get_experiment_by_name(tracking.experiment)
-        experiment_id = experiment.experiment_id if experiment else client.create_experiment(tracking.experiment)
-        name = tracking.parent.name
-        tags = {MLFLOW_RUN_NAME: name, "locat.run_folder": str(tracking.parent), **tracking.tags}
-        run = client.create_run(experiment_id, run_name=name, tags=tags)
-        pipeline = tracking.parent / "pipeline.yaml"
-        if pipeline.exists():
-            client.log_artifact(run.info.run_id, str(pipeline))
-            client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, f"```yaml\n{pipeline.read_text()}\n```")
-        parent = {"uri": tracking.uri, "experiment_id": experiment_id, "run_id": run.info.run_id}
-        durable.write_json(record, parent)
-        return parent
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -30,6 +30,9 @@ FORMS = {
 IDENTITY_LOG_ALPHA = -15.0
 """softplus of this is 3e-7: no logit changes by more, yet Adam still moves it."""
 
+WITHOUT_HEIGHT = {"unscaled", "auto-alpha", "fixed-1", "fixed-5", "fixed-10"}
+"""Ablations that learn no alpha."""
+
 
 def attach(model: Model, gaug: bool | str = True, prr: bool = True, init: Init = "paper") -> Model:
     """Give `model` GAug in every block and PRR before its head; returns the same model.
@@ -38,28 +41,28 @@ def attach(model: Model, gaug: bool | str = True, prr: bool = True, init: Init =
     they are: the Gaussians start with height 3e-7, and PRR enters through a scalar that starts
     at 0 (one more parameter). Raises ValueError that says what a model lacks.
     """
-    if gaug:
-        attach_gaug(model, "paper" if gaug is True else gaug, init)
+    variant = "paper" if gaug is True else gaug
+    if variant and variant not in VARIANTS:
+        raise ValueError(f"no GAug is called {variant!r}; there are {', '.join(VARIANTS)}")
+    if variant in WITHOUT_HEIGHT and init == "identity":
+        raise ValueError(f"GAug {variant!r} has no height to start from 0: pass init='paper'")
+    layers = attention_layers(model) if variant else []
     if prr:
         attach_prr(model, gated=init == "identity")
+    if variant:
+        attach_gaug(model, layers, VARIANTS[variant], init)
     return model
 
 
-def attach_gaug(model: nn.Module, variant: str, init: Init) -> None:
-    """Turn every block's attention layer into its form with GAug."""
-    if variant not in VARIANTS:
-        raise ValueError(f"no GAug is called {variant!r}; there are {', '.join(VARIANTS)}")
-    layers = [attention_layer(block) for block in blocks_of(model)]
-    patch_drop = getattr(model, "patch_drop", None)
-    if patch_drop is not None and not isinstance(patch_drop, nn.Identity):
-        raise ValueError("GAug needs every patch of the grid: this model drops patches (patch_drop_rate)")
+def attach_gaug(model: nn.Module, layers: list[Any], variant: Callable[..., GAug], init: Init) -> None:
+    """Turn the attention layers of a model into their forms with GAug."""
     patch_grid = PatchGrid()
     model.patch_embed.register_forward_hook(patch_grid)  # type: ignore[union-attr]
     for layer in layers:
+        layer.gaug = new_gaug(variant, layer, init)
         layer.__class__ = FORMS[type(layer)]
         layer.patch_grid = patch_grid
         layer.num_prefix_tokens = getattr(model, "num_prefix_tokens", 0)
-        layer.gaug = new_gaug(VARIANTS[variant], layer, init)
 
 
 def attach_prr(model: Any, gated: bool) -> None:
@@ -94,13 +97,18 @@ def blocks_of(model: Any) -> list[Any]:
     )
 
 
-def attention_layer(block: nn.Module) -> Any:
-    """A block's attention layer, if it has a LocAt form."""
-    layer = getattr(block, "attn", None)
-    if type(layer) not in FORMS:
-        found = f"attention {type(layer).__name__}" if layer is not None else "no separate attention layer"
-        raise ValueError(f"GAug has no form for {type(block).__name__} with {found}")
-    return layer
+def attention_layers(model: nn.Module) -> list[Any]:
+    """Every block's attention layer, if all of them have a form with GAug."""
+    patch_drop = getattr(model, "patch_drop", None)
+    if patch_drop is not None and not isinstance(patch_drop, nn.Identity):
+        raise ValueError("GAug needs every patch of the grid: this model drops patches (patch_drop_rate)")
+    blocks = blocks_of(model)
+    for block in blocks:
+        attention = type(getattr(block, "attn", None))
+        if attention not in FORMS:
+            found = "no attention layer of its own" if attention is type(None) else attention.__name__
+            raise ValueError(f"GAug has no form for {type(block).__name__} with {found}")
+    return [block.attn for block in blocks]
 
 
 def new_gaug(variant: Callable[..., GAug], layer: Any, init: Init) -> GAug:
@@ -108,8 +116,6 @@ def new_gaug(variant: Callable[..., GAug], layer: Any, init: Init) -> GAug:
     weight = layer.proj.weight
     gaug = variant(layer.proj.in_features // layer.num_heads, layer.num_heads, device=weight.device, dtype=weight.dtype)
     if init == "identity":
-        if "log_alpha" not in gaug.maps():
-            raise ValueError(f"{type(gaug).__name__} has no height to start from 0: pass init='paper'")
         with torch.no_grad():
             gaug.log_alpha.weight.zero_()
             gaug.log_alpha.bias.fill_(IDENTITY_LOG_ALPHA)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+from safetensors import SafetensorError
 from safetensors.torch import save_model as save_weights
 from timm.models._hub import save_config_for_hf
 from torch import nn
@@ -40,7 +41,7 @@ def load_backbone(folder: Path) -> tuple[nn.Module, str]:
     try:
         name = json.loads((folder / "config.json").read_text())["architecture"]
         return timm.create_model(f"local-dir:{folder}", pretrained=True), name
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{folder} holds no model that can be loaded: {error}") from error
 
 

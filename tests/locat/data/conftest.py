@@ -8,7 +8,7 @@ from locat.data import beton
 from locat.data.digits import DigitScenes
 
 
-def silent(done: int, total: int) -> None:
+def silent(done: int) -> None:
     pass
 
 

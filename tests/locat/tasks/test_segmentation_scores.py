@@ -1,0 +1,35 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
+
+from locat.models.segmentation_head import SegmentationHead
+from locat.tasks.figures import IGNORED
+from locat.tasks.segment import segmentation_scores
+
+
+@given(seed=st.integers(0, 10_000), classes=st.integers(3, 9), absent=st.booleans(), ignored=st.booleans())
+def test_scores_are_torchmetrics(seed: int, classes: int, absent: bool, ignored: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    highest = classes - 1 if absent else classes
+    truth = torch.randint(highest, (2, 7, 5), generator=generator)
+    prediction = torch.randint(highest, (2, 7, 5), generator=generator)
+    if ignored:
+        truth[0, 0] = IGNORED
+    confusion = MulticlassConfusionMatrix(classes, ignore_index=IGNORED)(prediction, truth)
+    scores = segmentation_scores(confusion)
+    per_class = MulticlassJaccardIndex(classes, average="none", ignore_index=IGNORED)(prediction, truth)
+    present = confusion.sum(0) + confusion.sum(1) > 0
+    assert scores["miou"] == pytest.approx(per_class[present].mean().item(), rel=1e-5)
+    accuracy = MulticlassAccuracy(classes, average="micro", ignore_index=IGNORED)(prediction, truth)
+    assert scores["aacc"] == pytest.approx(accuracy.item(), rel=1e-5)
+    recall = MulticlassAccuracy(classes, average="none", ignore_index=IGNORED)(prediction, truth)
+    assert scores["macc"] == pytest.approx(recall[confusion.sum(1) > 0].mean().item(), rel=1e-5)
+
+
+def test_the_head_is_the_protocols() -> None:
+    head = SegmentationHead(8, 512, 11)
+    assert [type(layer).__name__ for layer in head] == ["Conv2d", "GroupNorm", "GELU", "Conv2d"]
+    assert head(torch.zeros(2, 8, 3, 4)).shape == (2, 11, 3, 4)
+    assert sum(parameter.numel() for parameter in head.parameters()) == 8 * 512 + 512 + 2 * 512 + 512 * 11 + 11

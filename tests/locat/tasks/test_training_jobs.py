@@ -1,0 +1,135 @@
+"""Real training jobs: the strategies agree, a preempted job goes on, mistakes end with exit code 2."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import training
+from safetensors.torch import load_file
+
+from locat.job_folder import ExitCode, JobFolder
+
+pytestmark = pytest.mark.slow
+
+TOLERANCE = 1e-4
+"""Relative, on the loss after up to 12 steps: the strategies add up the same gradients in another order."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return training.convert(tmp_path_factory.mktemp("convert"))
+
+
+@pytest.fixture(scope="module")
+def fsdp(data: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished pretraining job of two ranks, by the default strategy."""
+    folder = tmp_path_factory.mktemp("fsdp")
+    training.write_config(folder, training.supervised(data))
+    training.run(folder, ranks=2)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "strategy", ["ddp", *({"name": "deepspeed", "zero_stage": stage} for stage in (1, 2, 3))], ids=str
+)
+def test_every_strategy_gives_the_same_losses(
+    strategy: object, data: dict[str, str], fsdp: Path, tmp_path: Path
+) -> None:
+    training.write_config(tmp_path, training.supervised(data, strategy=strategy))
+    training.run(tmp_path, ranks=2)
+    for name in ("train/loss", "train/grad_norm"):
+        expected = training.metrics(fsdp, name)
+        assert len(expected) == 12
+        assert training.metrics(tmp_path, name) == pytest.approx(expected, rel=TOLERANCE)
+    assert training.metrics(tmp_path, "val/top1").keys() == {4, 8, 12}
+
+
+def test_one_rank_gives_the_losses_of_two(data: dict[str, str], fsdp: Path, tmp_path: Path) -> None:
+    training.write_config(tmp_path, training.supervised(data))
+    training.run(tmp_path)
+    expected = training.metrics(fsdp, "train/loss")
+    assert training.metrics(tmp_path, "train/loss") == pytest.approx(expected, rel=TOLERANCE)
+
+
+def test_what_it_leaves_is_a_model_that_timm_loads(fsdp: Path) -> None:
+    outputs = JobFolder(fsdp).outputs
+    model = timm.create_model(f"local-dir:{outputs}", pretrained=True).eval()
+    weights = load_file(outputs / "model.safetensors")
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
+    results = json.loads(JobFolder(fsdp).results.read_text())
+    assert results["model"] == "locatvit_tiny"
+    assert results["metrics"]["top1"] == training.metrics(fsdp, "val/top1")[12]
+    assert (JobFolder(fsdp).figures / "attention.png").stat().st_size > 10_000
+
+
+def test_a_job_that_is_done_does_nothing(fsdp: Path) -> None:
+    before = JobFolder(fsdp).metrics.read_bytes()
+    training.run(fsdp)
+    assert "done already" in training.log(fsdp)
+    assert JobFolder(fsdp).metrics.read_bytes() == before
+
+
+def test_a_preempted_job_goes_on_as_if_nothing_had_happened(data: dict[str, str], tmp_path: Path) -> None:
+    alone, stopped = tmp_path / "alone", tmp_path / "stopped"
+    for folder in (alone, stopped):
+        training.write_config(folder, training.supervised(data, epochs=25, checkpoints={"every_steps": 7}))
+    training.run(alone)
+    process = subprocess.Popen(training.command(stopped), env=training.environment(stopped))
+    while not JobFolder(stopped).metrics.exists() or len(training.metrics(stopped, "train/loss")) < 5:
+        time.sleep(0.05)
+        assert process.poll() is None, training.log(stopped)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == ExitCode.PREEMPTED
+    outcome = json.loads((stopped / "attempt" / "outcome.json").read_text())
+    assert outcome["exit_code"] == ExitCode.PREEMPTED
+    reached = max(training.metrics(stopped, "train/loss"))
+    assert reached < 100, "it ended before it could be stopped"
+    training.run(stopped)
+    assert "resumed from" in training.log(stopped)
+    for name in ("train/loss", "train/grad_norm", "val/top1"):
+        assert training.metrics(stopped, name) == training.metrics(alone, name)
+    assert (JobFolder(stopped).outputs / "model.safetensors").read_bytes() == (
+        JobFolder(alone).outputs / "model.safetensors"
+    ).read_bytes()
+
+
+def test_segmentation_trains_a_head_on_the_frozen_backbone(data: dict[str, str], fsdp: Path, tmp_path: Path) -> None:
+    config = {"task": "segment", "backbone": str(fsdp / "outputs"), "data": data, "iterations": 6, "batch_size": 24}
+    training.write_config(tmp_path, {**config, "log_every": 1})
+    before = (JobFolder(fsdp).outputs / "model.safetensors").read_bytes()
+    training.run(tmp_path, ranks=2)
+    assert (JobFolder(fsdp).outputs / "model.safetensors").read_bytes() == before
+    results = json.loads(JobFolder(tmp_path).results.read_text())
+    assert results["model"] == "locatvit_tiny"
+    assert results["metrics"].keys() == {"miou", "aacc", "macc"}
+    losses = training.metrics(tmp_path, "train/loss")
+    assert losses[6] < losses[1]
+    head = load_file(JobFolder(tmp_path).outputs / "head.safetensors")
+    assert head["3.weight"].shape == (11, 512, 1, 1)
+    assert (JobFolder(tmp_path).figures / "overlays.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": {"name": "locatvit_tinny"}}, "did you mean locatvit_tiny"),
+        ({"model": {"name": "locatvit_tiny", "args": {"patch": 8}}}, "model.args"),
+        ({"batch_size": 200}, "batch_size 200 exceeds the 96 samples"),
+        ({"data": {"train": "nowhere.beton", "val": "nowhere.beton"}}, "nowhere.beton: no such file"),
+    ],
+)
+def test_a_mistake_ends_with_one_clear_line_and_exit_code_2(
+    change: dict[str, object], words: str, data: dict[str, str], tmp_path: Path
+) -> None:
+    training.write_config(tmp_path, training.supervised(data, **change))
+    training.run(tmp_path, expect=ExitCode.INVALID)
+    outcome = json.loads((tmp_path / "attempt" / "outcome.json").read_text())
+    assert outcome["exit_code"] == ExitCode.INVALID
+    assert words in outcome["reason"]
+    assert "Traceback" not in training.log(tmp_path)
+    assert not JobFolder(tmp_path).outputs.exists()

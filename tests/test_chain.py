@@ -1,0 +1,135 @@
+"""The whole chain, small and real: `launcher submit pipelines/digits.yaml` as a user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from launcher.run_folder import RunFolder
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[1]
+MODELS = ("vit_tiny_patch16_224", "locatvit_tiny")
+SMALL = {
+    "jobs.convert.config.dataset.train_scenes": 128,
+    "jobs.convert.config.dataset.val_scenes": 33,
+    "jobs.pretrain.config.epochs": 2,
+    "jobs.pretrain.config.batch_size": 32,
+    "jobs.pretrain.config.log_every": 1,
+    "jobs.segment.config.iterations": 6,
+    "jobs.segment.config.log_every": 1,
+}
+
+
+def launcher(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "launcher", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=590, check=False)
+
+
+def submit(runs: Path, **more: object) -> tuple[RunFolder, str]:
+    """Run the chain to its end; the run and what was printed."""
+    settings = [part for key, value in {**SMALL, **more}.items() for part in ("--set", f"{key}={value}")]
+    ended = launcher("submit", "pipelines/digits.yaml", "--watch", "--runs-dir", str(runs), *settings)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (run,) = (RunFolder(path) for path in runs.iterdir() if (path / "plan.json").exists())
+    return run, ended.stdout
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, str]:
+    return submit(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def runs(chain: tuple[RunFolder, str]) -> dict[str, Run]:
+    """MLflow's runs of the chain by name, read back through its client."""
+    parent = json.loads(chain[0].tracking.read_text())
+    client = MlflowClient(parent["uri"])
+    return {run.info.run_name: run for run in client.search_runs([parent["experiment_id"]])}
+
+
+def test_it_ends_with_both_models_side_by_side_and_where_to_look(chain: tuple[RunFolder, str]) -> None:
+    run, printed = chain
+    comparison = json.loads((run.job("compare").outputs / "comparison.json").read_text())
+    assert [row["model"] for row in comparison["rows"]] == list(MODELS)
+    for row in comparison["rows"]:
+        assert {"model", "top1", "miou"} <= row.keys()
+        assert f"{row['miou']:.1f}" in printed
+    for figure in run.path.glob("jobs/*/outputs/figures/*.png"):
+        assert str(figure) in printed
+    assert f"launcher ui --runs-dir {run.path.parent} {run.name}" in printed
+
+
+def test_every_job_is_done_and_any_shell_can_ask(chain: tuple[RunFolder, str]) -> None:
+    run, _ = chain
+    answer = launcher("status", run.name, "--json", "--runs-dir", str(run.path.parent))
+    jobs = json.loads(answer.stdout)["jobs"]
+    assert {job["status"] for job in jobs} == {"done"}
+    assert len(jobs) == 6
+    logs = launcher("logs", run.name, "pretrain-locatvit_tiny", "--rank", "1", "--runs-dir", str(run.path.parent))
+    assert logs.returncode == 0
+
+
+def test_mlflow_has_a_parent_and_a_child_for_each_job(chain: tuple[RunFolder, str], runs: dict[str, Run]) -> None:
+    run, _ = chain
+    parent = runs[run.name]
+    children = {name for name, child in runs.items() if name != run.name}
+    assert children == {job.name for job in run.plan().jobs}
+    assert parent.info.status == "FINISHED"
+    for name in children:
+        tags = runs[name].data.tags
+        assert runs[name].info.status == "FINISHED"
+        assert tags["mlflow.parentRunId"] == parent.info.run_id
+        assert tags["job_folder"] == str(run.job(name).path)
+        assert tags["run_id"] == run.name
+    assert len(parent.data.tags["mlflow.source.git.commit"]) == 40
+    assert "jobs:" in parent.data.tags["mlflow.note.content"]
+
+
+def test_mlflow_has_parameters_metrics_and_system_metrics(chain: tuple[RunFolder, str], runs: dict[str, Run]) -> None:
+    run, _ = chain
+    child = runs["pretrain-locatvit_tiny"]
+    assert child.data.params["model.name"] == "locatvit_tiny"
+    assert child.data.params["strategy.name"] == "fsdp"
+    assert child.data.params["model.args.embed_dim"] == "96"
+    assert {"train/loss", "train/lr", "throughput/images_per_second", "val/top1"} <= child.data.metrics.keys()
+    client = MlflowClient(json.loads(run.tracking.read_text())["uri"])
+    logged = {point.step: point.value for point in client.get_metric_history(child.info.run_id, "train/loss")}
+    lines = [json.loads(line) for line in run.job(child.info.run_name).metrics.read_text().splitlines()]
+    written = {line["step"]: line["metrics"]["train/loss"] for line in lines if "train/loss" in line["metrics"]}
+    assert logged == written
+    assert len(logged) == 8
+
+
+def test_mlflow_has_models_and_figures(chain: tuple[RunFolder, str], runs: dict[str, Run]) -> None:
+    run, _ = chain
+    client = MlflowClient(json.loads(run.tracking.read_text())["uri"])
+
+    def artifacts(name: str, folder: str | None = None) -> set[str]:
+        return {entry.path for entry in client.list_artifacts(runs[name].info.run_id, folder)}
+
+    assert {"model.safetensors", "config.json", "metrics.json"} <= artifacts("pretrain-locatvit_tiny")
+    assert artifacts("pretrain-locatvit_tiny", "figures") == {"figures/attention.png"}
+    assert artifacts("segment-locatvit_tiny", "figures") == {"figures/overlays.png"}
+    assert artifacts("compare", "figures") == {"figures/comparison.png"}
+    assert "pipeline.yaml" in artifacts(run.name)
+    assert str(run.path.parent / "mlartifacts") in runs["compare"].info.artifact_uri
+
+
+def losses(run: RunFolder, job: str) -> list[float]:
+    lines = [json.loads(line)["metrics"] for line in run.job(job).metrics.read_text().splitlines()]
+    return [line["train/loss"] for line in lines if "train/loss" in line]
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "deepspeed"])
+def test_another_strategy_runs_the_same_chain_with_the_same_losses(
+    strategy: str, chain: tuple[RunFolder, str], tmp_path: Path
+) -> None:
+    other, _ = submit(tmp_path, **{"defaults.strategy": strategy})
+    for job in ("pretrain-locatvit_tiny", "pretrain-vit_tiny_patch16_224", "segment-locatvit_tiny"):
+        assert losses(other, job) == pytest.approx(losses(chain[0], job), rel=1e-4)

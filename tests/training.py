@@ -1,0 +1,73 @@
+"""Small real jobs, run as a user would: `python -m locat`, under torchrun for two ranks."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from locat.engine.metric_log import read_records
+from locat.job_folder import ATTEMPT_VARIABLE, JobFolder
+
+TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "num_classes": 10}
+
+
+def convert(folder: Path) -> dict[str, str]:
+    """Digit scenes of 32 x 32 pixels as .beton files: the `data` of a training job."""
+    write_config(folder, {"task": "convert", "dataset": {"train_scenes": 96, "val_scenes": 33, "image_size": 32}})
+    run(folder)
+    return {split: str(folder / "outputs" / f"{split}.beton") for split in ("train", "val")}
+
+
+def supervised(data: Mapping[str, str], **changes: Any) -> dict[str, Any]:
+    """Config of a pretraining job of 12 steps."""
+    return {
+        "task": "supervised",
+        "model": {"name": "locatvit_tiny", "args": TINY_VIT},
+        "data": dict(data),
+        "epochs": 3,
+        "batch_size": 24,
+        "schedule": {"warmup_epochs": 1},
+        "shift": 2,
+        "log_every": 1,
+        **changes,
+    }
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(config)))
+
+
+def command(folder: Path, ranks: int = 1) -> list[str]:
+    config = str(folder / "config.yaml")
+    if ranks == 1:
+        return [sys.executable, "-m", "locat", config]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    return [*torchrun, "-m", "locat", config]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    attempt = folder / "attempt"
+    attempt.mkdir(exist_ok=True)
+    return {**os.environ, "OMP_NUM_THREADS": "1", ATTEMPT_VARIABLE: str(attempt)}
+
+
+def run(folder: Path, ranks: int = 1, expect: int = 0) -> None:
+    """Run the job in `folder` to its end; what it printed is in `folder`/attempt."""
+    ended = subprocess.run(command(folder, ranks), env=environment(folder), timeout=300, check=False)
+    assert ended.returncode == expect, log(folder)
+
+
+def log(folder: Path) -> str:
+    """What the main rank printed."""
+    return (folder / "attempt" / "rank-0.log").read_text()
+
+
+def metrics(folder: Path, name: str) -> dict[int, float]:
+    """A metric by step."""
+    records = (record for record, _ in read_records(JobFolder(folder).metrics, 0))
+    return {record.step: record.metrics[name] for record in records if name in record.metrics}
