@@ -58,7 +58,7 @@ def main() -> None:
 def separable(gaug: GAug, side: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """What the models run."""
     patches = q[:, :, PREFIX:]
-    return gaussian_attention(q, k, v, gaug(patches, k, q, (side, side), (side, side)))
+    return gaussian_attention(q, k, v, gaug(patches, k, q, (side, side), (side, side)), PREFIX)
 
 
 def materialised(gaug: GAug, side: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ Exits with a code of `locat.job_folder.ExitCode`, or 1 for a failure.
 """
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -17,8 +16,7 @@ from pathlib import Path
 from locat.config import CompareConfig, ConvertConfig, SegmentConfig, SupervisedConfig, load_job
 from locat.errors import UserError
 from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
-
-PR_SET_PDEATHSIG = 1
+from locat.parent import die_with_parent
 
 
 def main() -> int:
@@ -26,7 +24,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m locat JOB_DIR/config.yaml", file=sys.stderr)
         return ExitCode.INVALID
-    die_with_parent()
+    die_with_parent(signal.SIGTERM)
     attempt = Path(os.environ[ATTEMPT_VARIABLE]) if ATTEMPT_VARIABLE in os.environ else None
     if attempt is not None:
         log_to(attempt / f"rank-{os.environ.get('RANK', 0)}.log")
@@ -77,11 +75,6 @@ def dispatch(config_file: Path) -> None:
             from locat.tasks.compare import compare
 
             compare(config, job)
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this rank when whatever started it ends: no rank writes on unseen."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def log_to(path: Path) -> None:

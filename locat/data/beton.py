@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from locat import durable
 from locat.errors import DataError
+from locat.parent import die_with_parent
 
 FORMAT = 1
-PR_SET_PDEATHSIG = 1
 POLL_INTERVAL = 0.2  # seconds between two looks at the writer processes
 
 Sample = tuple[NDArray[np.uint8], int, NDArray[np.uint8]]
@@ -199,7 +199,7 @@ class Writer(DatasetWriter):  # type: ignore[misc]
 
 def encode(results: "Queue[Any]", *arguments: Any) -> None:
     """A writer process: FFCV's own, but it ends with its parent and its exception reaches the parent."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)
     try:
         worker_job_indexed_dataset(*arguments)
     except Exception as error:

@@ -30,21 +30,22 @@ FORMS = {
 IDENTITY_LOG_ALPHA = -15.0
 """softplus of this is 3e-7: no logit changes by more, yet Adam still moves it."""
 
-WITHOUT_HEIGHT = {"unscaled", "auto-alpha", "fixed-1", "fixed-5", "fixed-10"}
-"""Ablations that learn no alpha."""
+WITHOUT_ALPHA_MAP = {"unscaled", "auto-alpha", "fixed-1", "fixed-5", "fixed-10"}
+"""Variants that learn no alpha."""
 
 
 def attach(model: Model, gaug: bool | str = True, prr: bool = True, init: Init = "paper") -> Model:
     """Give `model` GAug in every block and PRR before its head; returns the same model.
 
-    `gaug` may name an ablation of `locat.models.variants`. With init='identity' outputs stay as
+    `gaug` may name a variant of `locat.models.variants`. With init='identity' outputs stay as
     they are: the Gaussians start with height 3e-7, and PRR enters through a scalar that starts
-    at 0 (one more parameter). Raises ValueError that says what a model lacks.
+    at 0 (one more parameter). PRR reads what the pool reads: unnormed tokens where a model norms
+    after its pool. Raises ValueError that says what a model lacks; it is then unchanged.
     """
     variant = "paper" if gaug is True else gaug
     if variant and variant not in VARIANTS:
         raise ValueError(f"no GAug is called {variant!r}; there are {', '.join(VARIANTS)}")
-    if variant in WITHOUT_HEIGHT and init == "identity":
+    if variant in WITHOUT_ALPHA_MAP and init == "identity":
         raise ValueError(f"GAug {variant!r} has no height to start from 0: pass init='paper'")
     layers = attention_layers(model) if variant else []
     if prr:
@@ -56,24 +57,28 @@ def attach(model: Model, gaug: bool | str = True, prr: bool = True, init: Init =
 
 def attach_gaug(model: nn.Module, layers: list[Any], variant: Callable[..., GAug], init: Init) -> None:
     """Turn the attention layers of a model into their forms with GAug."""
-    patch_grid = PatchGrid()
-    model.patch_embed.register_forward_hook(patch_grid)  # type: ignore[union-attr]
     for layer in layers:
         layer.gaug = new_gaug(variant, layer, init)
         layer.__class__ = FORMS[type(layer)]
+    if isinstance(model, SwinTransformer):
+        return  # a window is a grid of its own
+    patch_grid = PatchGrid()
+    model.patch_embed.register_forward_hook(patch_grid)  # type: ignore[union-attr]
+    for layer in layers:
         layer.patch_grid = patch_grid
-        layer.num_prefix_tokens = getattr(model, "num_prefix_tokens", 0)
+        layer.num_prefix_tokens = model.num_prefix_tokens
 
 
 def attach_prr(model: Any, gated: bool) -> None:
     """Put PRR before what the head reads: [CLS], or the average of the patches."""
     pooling = model.global_pool
+    last = blocks_of(model)[-1].attn
     if isinstance(model, SwinTransformer):
         if pooling != "avg":
             raise ValueError(
                 f"PRR stands before Swin's average pool; this model pools with {pooling!r}: pass prr=False"
             )
-        model.head.global_pool = PRRMapPool(model.head.global_pool, blocks_of(model)[-1].attn.num_heads, gated)
+        model.head.global_pool = PRRMapPool(model.head.global_pool, last.num_heads, gated).to(last.proj.weight)
         return
     if pooling not in ("token", "avg", "prr"):
         raise ValueError(
@@ -81,7 +86,7 @@ def attach_prr(model: Any, gated: bool) -> None:
         )
     average = pooling == "avg" or getattr(model, "cls_token", None) is None
     rows = slice(model.num_prefix_tokens, None) if average else slice(0, model.cls_token.shape[1])
-    model.attn_pool = PRR(blocks_of(model)[-1].attn.num_heads, rows, average, gated)
+    model.attn_pool = PRR(last.num_heads, rows, average, gated).to(last.proj.weight)
     model.pool_include_prefix = True  # timm's VisionTransformer then hands all tokens to attn_pool
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from locat.models.gaug import GAug, Gaussians, Grid
+from locat.models.rotated import RotatedGaussians
 
 
 class PatchGrid:
@@ -67,7 +68,7 @@ class GAugAttention:
         if rope is not None:
             q, k = (rotate(heads, rope, prefix, self.rotate_half).type_as(v) for heads in (q, k))
         dropout = self.attn_drop.p if self.training else 0.0
-        y = self.norm(gaussian_attention(q, k, v, gaussians, attn_mask, dropout).transpose(1, 2).flatten(2))
+        y = self.norm(gaussian_attention(q, k, v, gaussians, prefix, attn_mask, dropout).transpose(1, 2).flatten(2))
         if self.gate is not None:
             y = y * self.gate(x).sigmoid()
         return self.proj_drop(self.proj(y))
@@ -114,13 +115,19 @@ def rotate(heads: Tensor, rope: Tensor, prefix_tokens: int, rotate_half: bool) -
 
 
 def gaussian_attention(
-    q: Tensor, k: Tensor, v: Tensor, gaussians: Gaussians, mask: Tensor | None = None, dropout: float = 0.0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    gaussians: Gaussians | RotatedGaussians,
+    prefix_tokens: int,
+    mask: Tensor | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """softmax(q k^T / sqrt(head_dim) + S + mask) v for q, k, v of shape (B, H, N, head_dim).
 
     This is the one place where a fused kernel takes the factors instead of the bias.
     """
-    bias = gaussians.bias(prefix_tokens=q.shape[2] - gaussians.rows.shape[2]).to(q.dtype)
+    bias = gaussians.bias(prefix_tokens).to(q.dtype)
     if mask is not None:
         bias = bias + resolve_self_attn_mask(q.shape[2], bias, mask)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)

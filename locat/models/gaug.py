@@ -1,4 +1,4 @@
-"""GAug: Gaussian-augmented attention (LocAt paper, arXiv 2603.04892, section 3.1).
+"""GAug: Gaussian-augmented attention (LocAt paper, arXiv 2603.04892).
 
 Every patch adds to its attention logits a Gaussian centred on itself, S[p, t], whose variance
 and height it reads from its own query. The kernel is a product of a row and a column factor,
@@ -81,13 +81,18 @@ class GAug(nn.Module):
 
 
 def gaussians(variance: Tensor, alpha: Tensor, grid: Grid, initial_grid: Grid) -> Gaussians:
-    """exp(-D / (2 (variance + eps))) per axis, with method.md's eps, clamp and scaling to another grid."""
-    variance = variance * (min(grid) / min(initial_grid)) + epsilon(initial_grid)
+    """alpha exp(-D / (2 variance)) as factors, the variance scaled to this grid and D clamped per axis."""
+    variance = scaled_variance(variance, grid, initial_grid)
     variance_y, variance_x = variance.reshape(*variance.shape[:2], *grid, 1, 2).unbind(-1)
     numerator_y, numerator_x = (axis_numerators(size, initial_grid, variance) for size in grid)
     rows = torch.exp(numerator_y.unsqueeze(1) / variance_y).flatten(-3, -2)
     columns = torch.exp(numerator_x / variance_x).flatten(-3, -2)
     return Gaussians(alpha * rows, columns)
+
+
+def scaled_variance(variance: Tensor, grid: Grid, initial_grid: Grid) -> Tensor:
+    """Variance in squared patches of this grid: times the ratio of the grids' shorter sides, plus eps."""
+    return variance * (min(grid) / min(initial_grid)) + epsilon(initial_grid)
 
 
 def bounded_variance(log_var: Tensor, initial_grid: Grid) -> Tensor:
@@ -108,8 +113,13 @@ def epsilon(initial_grid: Grid) -> float:
 def axis_numerators(size: int, initial_grid: Grid, like: Tensor) -> Tensor:
     """-D / 2 between the positions of one axis, (size, size), no lower than what the initial grid reaches."""
     positions = torch.arange(size, device=like.device, dtype=like.dtype)
+    return numerator(positions.unsqueeze(1) - positions, initial_grid)
+
+
+def numerator(distance: Tensor, initial_grid: Grid) -> Tensor:
+    """-distance^2 / 2, distance in patches, clamped."""
     largest = min(0.5 * (max(initial_grid) - 1) ** 2, LARGEST_NUMERATOR)
-    return (-0.5 * (positions.unsqueeze(1) - positions) ** 2).clamp(min=-largest)
+    return (-0.5 * distance**2).clamp(min=-largest)
 
 
 def at_least_float32(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""PRR: patch representation refinement (LocAt paper, arXiv 2603.04892, section 3.2).
+"""PRR: patch representation refinement (LocAt paper, arXiv 2603.04892).
 
 Multi-head self-attention without parameters, softmax(x x^T / sqrt(head_dim)) x, between the final
 norm and the head: the head's gradient reaches every patch, in proportion to its likeness.

@@ -1,4 +1,4 @@
-"""GAug's ablations (LocAt paper, Tab. 6 and App. D) by the names that the `gaug` argument takes."""
+"""GAug's ablations (LocAt paper, Tab. 6 and App. D), and its variants by the names that the `gaug` argument takes."""
 
 import math
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from locat.models.gaug import GAug, Grid, at_least_float32, bounded_variance
+from locat.models.rotated import Rotated
 
 
 class FromInput(GAug):
@@ -81,4 +82,5 @@ VARIANTS: dict[str, Callable[..., GAug]] = {
     "fixed-10": partial(Fixed, sigma=10.0),
     "unscaled": Unscaled,
     "auto-alpha": AutoAlpha,
+    "rotated": Rotated,
 }

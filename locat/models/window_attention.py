@@ -22,5 +22,5 @@ class LocAtWindowAttention(WindowAttention):
         if mask is not None:
             bias = bias + mask.unsqueeze(1).repeat(x.shape[0] // mask.shape[0], 1, 1, 1)
         dropout = self.attn_drop.p if self.training else 0.0
-        y = gaussian_attention(q, k, v, gaussians, bias.to(q.dtype), dropout)
+        y = gaussian_attention(q, k, v, gaussians, 0, bias.to(q.dtype), dropout)
         return self.proj_drop(self.proj(y.transpose(1, 2).flatten(2)))

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import torch
 from timm.data import resolve_data_config
-from timm.models import save_for_hf
 from torch import nn
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
@@ -20,7 +19,7 @@ from locat.engine.loop import Task, run_training
 from locat.engine.schedules import triangular
 from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps
-from locat.models.create import create_model
+from locat.models.create import create_model, save_model
 from locat.tasks.figures import attention_figure, save
 from locat.tasks.loaders import open_loaders, stream
 
@@ -82,8 +81,7 @@ class Supervised(Task):
         model = create_model(self.config.model)
         model.load_state_dict(weights)
         model.eval()
-        outputs = self.job.outputs
-        save_for_hf(model, str(outputs), model_args=self.config.model.args, safe_serialization=True)
+        save_model(model, self.job.outputs, **self.config.model.args)
         batch, _ = next(self.val_loader.batches())
         images = batch.image[:PICTURED].cpu()
         figure = attention_figure(

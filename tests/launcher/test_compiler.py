@@ -75,9 +75,8 @@ def test_instances_take_their_values_with_their_types() -> None:
     assert last.config["model"] == {"name": "small", "args": {"depth": 4}}
     assert last.environment == {"OMP_NUM_THREADS": "1", "A": "1", "B": "small"}
     assert last.matrix == {"lr": 0.0001, "model": {"name": "small", "args": {"depth": 4}}}
+    assert last.config["tracking"]["run_tags"] == {"run_id": "run-1", "pipeline": "small"}
     assert last.config["tracking"]["tags"] == {
-        "run_id": "run-1",
-        "pipeline": "small",
         "job": "train-0.0001-small",
         "matrix.lr": "0.0001",
         "matrix.model": "small",

@@ -63,11 +63,12 @@ def test_vit_attention(height, width, prefix, heads, initial, qk_norm):
 
 
 @settings(max_examples=20, deadline=None)
-@given(**SHAPES, kind=st.sampled_from(["rope", "rope unfused", "eva", "eva unfused", "eva unbiased"]))
+@given(**SHAPES, kind=st.sampled_from(["rope", "rope unfused", "rope grouped", "eva", "eva unfused", "eva unbiased"]))
 def test_rotary_attention_reads_queries_before_rotation(height, width, prefix, heads, kind):
-    options = {"qkv_fused": "unfused" not in kind, "qkv_bias": "unbiased" not in kind, "num_prefix_tokens": prefix}
+    fused = "unfused" not in kind and "grouped" not in kind
+    options = {"qkv_fused": fused, "qkv_bias": "unbiased" not in kind, "num_prefix_tokens": prefix}
     if kind.startswith("rope"):
-        layer = AttentionRope(heads * 4, heads, **options)
+        layer = AttentionRope(heads * 4, heads, num_kv_heads=1 if "grouped" in kind else None, **options)
     else:
         layer = EvaAttention(heads * 4, heads, scale_norm=False, **options)
     plain = layer.double()

@@ -57,7 +57,7 @@ def test_gradients_are_those_of_finite_differences():
 
     def attend(q, k, v, *_parameters):
         patches = q[:, :, 1:]
-        return gaussian_attention(q, k, v, gaug(patches, patches, patches, (2, 3), (3, 3)))
+        return gaussian_attention(q, k, v, gaug(patches, patches, patches, (2, 3), (3, 3)), 1)
 
     assert torch.autograd.gradcheck(attend, (q, k, v, *gaug.parameters()))
 
@@ -117,9 +117,11 @@ def test_masks_add_to_the_gaussians():
     allowed.fill_diagonal_(True)
     added = torch.randn(1, 2, 5, 5, dtype=torch.float64)
     blocked = gaussians.bias(1).masked_fill(~allowed, -math.inf)
-    torch.testing.assert_close(gaussian_attention(q, k, v, gaussians, allowed), reference.attention(q, k, v, blocked))
     torch.testing.assert_close(
-        gaussian_attention(q, k, v, gaussians, added), reference.attention(q, k, v, gaussians.bias(1) + added)
+        gaussian_attention(q, k, v, gaussians, 1, allowed), reference.attention(q, k, v, blocked)
+    )
+    torch.testing.assert_close(
+        gaussian_attention(q, k, v, gaussians, 1, added), reference.attention(q, k, v, gaussians.bias(1) + added)
     )
 
 

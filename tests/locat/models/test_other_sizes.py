@@ -18,7 +18,6 @@ class Literal:
     """Stands for Gaussians; S is the literal formula's."""
 
     def __init__(self, log_var, log_alpha, grid, initial):
-        self.rows = torch.empty(0, 0, log_var.shape[2], 0)
         self.arguments = log_var, log_alpha, grid, initial
 
     def bias(self, prefix_tokens):

@@ -49,7 +49,7 @@ def formula(name, gaug, q, k, x):
             return sigma**2 * SCALE * ones.repeat(1, 1, 1, 2), ones
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name != "rotated"])
 def test_each_ablation_is_its_formula(name, inputs):
     torch.manual_seed(1)
     gaug = VARIANTS[name](HEAD_DIM, HEADS, dtype=torch.float64)
@@ -71,6 +71,7 @@ def test_each_ablation_is_its_formula(name, inputs):
         ("fixed-10", -2_340, -2_340),
         ("unscaled", -780, -780),
         ("auto-alpha", -780, -780),
+        ("rotated", 780, 780),
     ],
 )
 def test_parameter_differences_are_the_papers(name, tiny, base):
