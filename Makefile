@@ -13,7 +13,7 @@ help:  ## Show what can be made
 demo: install  ## Train ViT and LocAtViT on digit scenes, segment with both, compare
 	$(BIN)/launcher submit pipelines/digits.yaml --watch
 
-test: install  ## Run every test
+test: lint  ## Check style and types, run every test
 	$(BIN)/python -m pytest
 
 test-fast: install  ## Run the tests that take no more than a few seconds each

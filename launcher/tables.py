@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -157,7 +158,13 @@ def command(verb: str, run: RunFolder) -> str:
     """The command line that asks `verb` about a run from here."""
     runs = Path(os.environ.get("LAUNCHER_RUNS", "runs"))
     elsewhere = "" if runs.resolve() == run.path.parent else f" --runs-dir {_short(run.path.parent)}"
-    return f"launcher {verb}{elsewhere} {run.name}"
+    return f"{_program()} {verb}{elsewhere} {run.name}"
+
+
+def _program() -> str:
+    """`launcher` where the shell finds it, else the one beside this interpreter."""
+    script = Path(sys.executable).with_name("launcher")
+    return "launcher" if shutil.which("launcher") or not script.exists() else _short(script)
 
 
 def _short(path: Path) -> str:

@@ -13,10 +13,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from locat.errors import ConfigError
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-NonNegativeFloat = Annotated[float, Field(ge=0)]
+# Strict: a number is a number, not "8" or true.
+Int = Annotated[int, Field(strict=True)]
+PositiveInt = Annotated[Int, Field(gt=0)]
+NonNegativeInt = Annotated[Int, Field(ge=0)]
+Float = Annotated[float, Field(strict=True)]
+Fraction = Annotated[Float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[Float, Field(gt=0)]
+NonNegativeFloat = Annotated[Float, Field(ge=0)]
 
 
 class Schema(BaseModel):
@@ -131,9 +135,9 @@ class DigitsScenes(Schema):
     name: Literal["digits"] = "digits"
     train_scenes: PositiveInt = 12_000
     val_scenes: PositiveInt = 2_000
-    image_size: Annotated[int, Field(ge=32, le=512)] = 64
+    image_size: Annotated[Int, Field(ge=32, le=512)] = 64
     """Height and width of a scene in pixels."""
-    seed: int = 0
+    seed: Int = 0
     """Which scenes are composed; the training seed does not change them."""
 
 
@@ -153,7 +157,7 @@ class TrainingConfig(JobConfig):
 
     distributed: ClassVar[bool] = True
 
-    seed: int = 0
+    seed: Int = 0
     """Of weights, order and augmentation."""
     strategy: StrategyField = Strategy()
     data: Data
@@ -177,7 +181,7 @@ class SupervisedConfig(TrainingConfig):
     epochs: PositiveInt
     schedule: Schedule = Schedule()
     label_smoothing: Fraction = 0.1
-    shift: Annotated[int, Field(ge=0)] = 0
+    shift: NonNegativeInt = 0
     """Augmentation: pixels by which an image is shifted at most along each side."""
 
 

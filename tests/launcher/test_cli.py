@@ -117,7 +117,7 @@ def test_a_dry_run_and_render_create_nothing(tmp_path: Path) -> None:
         (["submit", "no-such.yaml"], "no-such.yaml"),
         (["submit", str(DIGITS), "--set", "jobs.pretrain.config.epoch=1"], "did you mean 'epochs'?"),
         (["submit", str(DIGITS), "--name", "../x"], "--name"),
-        (["submit", str(DIGITS), "--set", "jobs.pretrain.resources={gpus: 128}"], "wants 128 GPUs"),
+        (["submit", str(DIGITS), "--set", "jobs.pretrain.resources={gpus: 64}"], "wants 64 GPUs"),
         (["validate", str(DIGITS), "--set", "defaults.strategy=fspd"], "fsdp"),
         (["status"], "no runs in"),
         (["status", "nope"], "no runs in"),

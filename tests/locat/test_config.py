@@ -33,6 +33,8 @@ def test_a_strategy_is_a_name_or_a_mapping(tmp_path: Path) -> None:
     [
         ({"task": "supervized"}, "'supervized' is none of"),
         ({"epochs": 0}, "epochs"),
+        ({"epochs": True}, "epochs"),
+        ({"epochs": "8"}, "epochs"),
         ({"epoch": 3}, "epoch: Extra"),
         ({"strategy": "fdsp"}, "strategy.name"),
         ({"label_smoothing": 2}, "label_smoothing"),
