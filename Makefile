@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version))) python3)
 BIN := .venv/bin
 UV_VERSION := 0.13.8
+UV := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 
 .PHONY: help demo test test-fast lint format bench lock system install clean
 
@@ -41,15 +42,15 @@ install: .venv/installed  ## Install system libraries and the virtual environmen
 	@$(MAKE) --no-print-directory system
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(UV) --requirements requirements.lock
+	$(UV) --no-deps --editable .
 	@touch $@
 
 # What FFCV builds with, and what this Python lacks to make an environment and extensions.
 system:
 	@version=$$($(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11); print("%d.%d" % sys.version_info[:2])') \
 	    || { echo "Python 3.11 or newer is needed; name one with PYTHON=..." >&2; exit 2; }; \
-	packages="g++ pkg-config libopencv-dev libturbojpeg0-dev"; \
+	packages="ca-certificates g++ pkg-config libopencv-dev libturbojpeg0-dev"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || packages="$$packages python$$version-venv"; \
 	test -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
 	    || packages="$$packages python$$version-dev"; \

@@ -117,6 +117,8 @@ class JobConfig(Schema):
 
     outputs: ClassVar[dict[str, str]] = {}
     """Output name -> path below outputs/; `${jobs.NAME.outputs.KEY}` in a pipeline."""
+    artifacts: ClassVar[str] = "**/*"
+    """Glob below outputs/: the files that MLflow keeps a copy of."""
     distributed: ClassVar[bool] = False
     """Whether the task runs on several ranks."""
 
@@ -145,6 +147,7 @@ class ConvertConfig(JobConfig):
     """Write a dataset as .beton files with FFCV."""
 
     outputs: ClassVar[dict[str, str]] = {"train": "train.beton", "val": "val.beton"}
+    artifacts: ClassVar[str] = "*.json"
 
     task: Literal["convert"]
     dataset: DigitsScenes = DigitsScenes()

@@ -6,6 +6,7 @@ attempts/<n>/rank-<r>.log   every attempt's logs stay
 attempts/<n>/outcome.json   the first rank's exit code and reason, when it was not 0
 checkpoints/step-<n>/       complete and digested, or not there
 metrics.jsonl               durable first, then replayed to MLflow
+tracking.json               the job's MLflow run, and how much of metrics.jsonl it has
 progress.json               how far the running task is (not durable)
 outputs/                    what downstream jobs read by path
 """
@@ -55,6 +56,10 @@ class JobFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def tracking(self) -> Path:
+        return self.path / "tracking.json"
 
     @property
     def progress(self) -> Path:

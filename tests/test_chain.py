@@ -117,6 +117,7 @@ def test_mlflow_has_models_and_figures(chain: tuple[RunFolder, str], runs: dict[
     assert artifacts("pretrain-locatvit_tiny", "figures") == {"figures/attention.png"}
     assert artifacts("segment-locatvit_tiny", "figures") == {"figures/overlays.png"}
     assert artifacts("compare", "figures") == {"figures/comparison.png"}
+    assert artifacts("convert") == {"train.beton.json", "val.beton.json"}
     assert "pipeline.yaml" in artifacts(run.name)
     assert str(run.path.parent / "mlartifacts") in runs["compare"].info.artifact_uri
 

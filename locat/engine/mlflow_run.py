@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from locat import durable
-from locat.config import Tracking
+from locat.config import JobConfig, Tracking
 from locat.engine.metric_log import read_records
 from locat.engine.parent_run import commit_tag, open_parent_run
 from locat.job_folder import JobFolder
@@ -41,9 +41,8 @@ SERVER_TROUBLE = (MlflowException, OSError)
 class Tracker:
     """Keeps one job's MLflow run, from a thread of its own."""
 
-    def __init__(self, job: JobFolder, tracking: Tracking, config: Mapping[str, Any]) -> None:
-        self.job, self.tracking, self.config = job, tracking, config
-        self._cursor_file = job.path / "tracking.json"
+    def __init__(self, job: JobFolder, config: JobConfig, tracking: Tracking) -> None:
+        self.job, self.config, self.tracking = job, config, tracking
         self._client: MlflowClient | None = None
         self._run_id = ""
         self._monitor: SystemMetricsMonitor | None = None
@@ -64,8 +63,8 @@ class Tracker:
                 if self._monitor is not None:
                     self._monitor.finish()
                     self._monitor = None
-                if self.job.outputs.exists() and status == "FINISHED":
-                    client.log_artifacts(self._run_id, str(self.job.outputs))
+                if status == "FINISHED":
+                    self._send_outputs(client)
                 client.set_terminated(self._run_id, status)
                 return
             except SERVER_TROUBLE as error:
@@ -95,15 +94,15 @@ class Tracker:
         mlflow.set_tracking_uri(self.tracking.uri)
         client = MlflowClient(self.tracking.uri)
         parent = open_parent_run(client, self.tracking)
-        if self._cursor_file.exists():
-            self._run_id = json.loads(self._cursor_file.read_text())["run_id"]
+        if self.job.tracking.exists():
+            self._run_id = json.loads(self.job.tracking.read_text())["run_id"]
             client.update_run(self._run_id, "RUNNING")
         else:
             tags = {**self.tracking.run_tags, **self.tracking.tags, **commit_tag()}
             tags |= {MLFLOW_PARENT_RUN_ID: parent["run_id"], "job_folder": str(self.job.path)}
             run = client.create_run(parent["experiment_id"], run_name=self.job.name, tags=tags)
             self._run_id = run.info.run_id
-            params = iter(flatten(self.config))
+            params = iter(flatten(self.config.recorded()))
             while batch := [Param(key, str(value)[:PARAM_LENGTH]) for key, value in islice(params, PARAMS_A_REQUEST)]:
                 client.log_batch(self._run_id, params=batch)
             self._write_cursor(0)
@@ -113,7 +112,7 @@ class Tracker:
         return client
 
     def _send_records(self, client: MlflowClient) -> None:
-        cursor = json.loads(self._cursor_file.read_text())["offset"]
+        cursor = json.loads(self.job.tracking.read_text())["offset"]
         records = read_records(self.job.metrics, cursor)
         while batch := list(islice(records, RECORDS_A_REQUEST)):
             metrics = [
@@ -124,8 +123,15 @@ class Tracker:
             client.log_batch(self._run_id, metrics=metrics)
             self._write_cursor(batch[-1][1])
 
+    def _send_outputs(self, client: MlflowClient) -> None:
+        outputs = self.job.outputs
+        for path in sorted(outputs.glob(self.config.artifacts)):
+            if path.is_file():
+                folder = path.parent.relative_to(outputs)
+                client.log_artifact(self._run_id, str(path), None if path.parent == outputs else str(folder))
+
     def _write_cursor(self, offset: int) -> None:
-        durable.write_json(self._cursor_file, {"run_id": self._run_id, "offset": offset})
+        durable.write_json(self.job.tracking, {"run_id": self._run_id, "offset": offset})
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ def tracked(job: JobFolder, config: JobConfig, is_main: bool) -> Iterator[None]:
         return
     from locat.engine.mlflow_run import Tracker  # seconds to import, for one rank of many
 
-    tracker = Tracker(job, config.tracking, config.recorded())
+    tracker = Tracker(job, config, config.tracking)
     try:
         yield
     except Preempted:
