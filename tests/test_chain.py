@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,10 @@ def submit(runs: Path, **more: object) -> tuple[RunFolder, str]:
     ended = launcher("submit", "pipelines/digits.yaml", "--watch", "--runs-dir", str(runs), *settings)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (run,) = (RunFolder(path) for path in runs.iterdir() if (path / "plan.json").exists())
+    deadline = time.monotonic() + 60
+    while run.is_supervised():  # its last act is to end MLflow's parent run
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     return run, ended.stdout
 
 
