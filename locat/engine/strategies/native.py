@@ -1,6 +1,7 @@
 """torch's own strategies: DDP (replicated) and FSDP2 (sharded). They differ in how a model is wrapped."""
 
 from abc import abstractmethod
+from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,13 +70,18 @@ class DDP(Native):
 
 
 class FSDP(Native):
-    """FSDP2: parameters, gradients and optimizer state are sharded; a block is gathered while it computes."""
+    """FSDP2: parameters, gradients and optimizer state are sharded; a block is gathered while it computes.
+
+    What several blocks share (Jumbo's MLP) stays gathered from its first use to its last, as the model's own does.
+    """
 
     def wrap(self, model: nn.Module) -> nn.Module:
         mesh = init_device_mesh(self.ranks.device.type, (self.ranks.world_size,))
-        for name, module in model.named_modules():
-            if name.split(".")[-1] == "blocks":
-                for block in module.children():
-                    fully_shard(block, mesh=mesh)
+        lists = [module for name, module in model.named_modules() if name.split(".")[-1] == "blocks"]
+        blocks = [block for blocks in lists for block in blocks.children()]
+        owners = Counter(parameter for block in blocks for parameter in block.parameters())
+        shared = {parameter for parameter, count in owners.items() if count > 1}
+        for block in blocks:
+            fully_shard(block, mesh=mesh, ignored_params=shared)
         fully_shard(model, mesh=mesh)
         return model
