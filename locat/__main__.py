@@ -1,6 +1,7 @@
 """Runs one job: `python -m locat JOB_DIR/config.yaml`, under torchrun for several ranks.
 
-Exits with a code of `locat.job_folder.ExitCode`, or 1 for a failure.
+Exits with a code of `locat.job_folder.ExitCode`, or 1 for a failure. `python -m locat COMMAND` runs
+one of `locat.commands` instead.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from locat.commands import COMMANDS, commands
 from locat.config import CompareConfig, ConvertConfig, SegmentConfig, SupervisedConfig, load_job
 from locat.errors import UserError
 from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
@@ -20,9 +22,11 @@ from locat.parent import die_with_parent
 
 
 def main() -> int:
-    """Run the job whose config is named on the command line; its exit code."""
+    """Run the job whose config is named on the command line; its exit code. A command exits by itself."""
+    if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
+        commands(prog_name="python -m locat")
     if len(sys.argv) != 2:
-        print("usage: python -m locat JOB_DIR/config.yaml", file=sys.stderr)
+        print(f"usage: python -m locat JOB_DIR/config.yaml, or one of {', '.join(COMMANDS)}", file=sys.stderr)
         return ExitCode.INVALID
     die_with_parent(signal.SIGTERM)
     attempt = Path(os.environ[ATTEMPT_VARIABLE]) if ATTEMPT_VARIABLE in os.environ else None

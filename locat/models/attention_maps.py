@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from locat.models.attention import rotate
-from locat.models.gaug import Gaussians, Grid
+from locat.models.gaug import GAug, Gaussians, Grid, scaled_variance
 
 
 @torch.no_grad()
@@ -21,9 +21,7 @@ def attention_maps(model: nn.Module, image: Tensor, block: int = -1, query: Grid
     on the model's device; `query` is a patch (row, column), or None for [CLS].
     Works inside the model's own forward pass, so weights may be sharded (every rank must call).
     """
-    attention: Any = model.blocks[block].attn if hasattr(model, "blocks") else None  # type: ignore[union-attr, index]
-    if not hasattr(attention, "q_norm"):
-        raise ValueError(f"{type(model).__name__} has no blocks that attend over the whole patch grid")
+    attention = _attention_layer(model, block)
     prefix = int(model.num_prefix_tokens)  # type: ignore[arg-type]
     if query is None and prefix == 0:
         raise ValueError("this model has no [CLS] token: choose a patch as the query")
@@ -34,6 +32,34 @@ def attention_maps(model: nn.Module, image: Tensor, block: int = -1, query: Grid
     if gaussians is not None:
         scores = scores + gaussians.bias(prefix)[0, :, row : row + 1].float()
     return scores.softmax(-1)[:, 0, prefix:].unflatten(-1, (height, width))
+
+
+@torch.no_grad()
+def gaussian_shapes(model: nn.Module, image: Tensor, block: int = -1) -> Tensor | None:
+    """Standard deviations down and across, in patches, and height, in logits, of every patch's Gaussian in one block.
+
+    (heads, 3, h, w) float32; None for a model without LocAt. Arguments as for `attention_maps`.
+    """
+    attention = _attention_layer(model, block)
+    if not hasattr(attention, "gaug"):
+        return None
+    shapes: list[Tensor] = []
+
+    def note(gaug: GAug, inputs: tuple[Tensor, Tensor, Tensor, Grid, Grid]) -> None:
+        q, k, x, grid, initial_grid = inputs
+        deviations = scaled_variance(gaug.variance(q, x, initial_grid), grid, initial_grid).sqrt()
+        shapes.append(torch.cat([deviations, gaug.alpha(q, k, x)], -1)[0].mT.unflatten(-1, grid))
+
+    with attention.gaug.register_forward_pre_hook(note):
+        model(image.unsqueeze(0))
+    return shapes[0]
+
+
+def _attention_layer(model: Any, block: int) -> Any:
+    attention = model.blocks[block].attn if hasattr(model, "blocks") else None
+    if not hasattr(attention, "q_norm"):
+        raise ValueError(f"{type(model).__name__} has no blocks that attend over the whole patch grid")
+    return attention
 
 
 def _what_attention_sees(model: nn.Module, attention: Any, image: Tensor) -> tuple[Tensor, Tensor, Gaussians | None]:

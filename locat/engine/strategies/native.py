@@ -30,7 +30,8 @@ class Native(Strategy):
         self, model: nn.Module, make_optimizer: MakeOptimizer, weight_decay: float, clip_grad: float, ranks: Ranks
     ) -> None:
         super().__init__(ranks, clip_grad)
-        self.module = self.wrap(model.to(ranks.device))
+        self.model = model.to(ranks.device)  # state dicts are of it: DDP's names of shared parameters do not load
+        self.module = self.wrap(self.model)
         self.optimizer = make_optimizer(decayed_groups(model, weight_decay))
 
     @abstractmethod
@@ -47,19 +48,17 @@ class Native(Strategy):
 
     def full_weights(self) -> dict[str, torch.Tensor]:
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        return cast(dict[str, torch.Tensor], get_model_state_dict(self.module, options=options))
+        return cast(dict[str, torch.Tensor], get_model_state_dict(self.model, options=options))
 
     def save(self, folder: Path) -> None:
-        weights, optimizer = get_state_dict(self.module, self.optimizer)
+        weights, optimizer = get_state_dict(self.model, self.optimizer)
         dcp.save({"model": weights, "optimizer": optimizer}, checkpoint_id=folder)
 
     def load(self, folder: Path) -> None:
-        weights, optimizer = get_state_dict(self.module, self.optimizer)
+        weights, optimizer = get_state_dict(self.model, self.optimizer)
         state: dict[str, Any] = {"model": weights, "optimizer": optimizer}
         dcp.load(state, checkpoint_id=folder)
-        set_state_dict(
-            self.module, self.optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"]
-        )
+        set_state_dict(self.model, self.optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
 
 
 class DDP(Native):
@@ -72,7 +71,7 @@ class DDP(Native):
 class FSDP(Native):
     """FSDP2: parameters, gradients and optimizer state are sharded; a block is gathered while it computes.
 
-    What several blocks share (Jumbo's MLP) stays gathered from its first use to its last, as the model's own does.
+    What several blocks share (Jumbo's MLP) belongs to no block: it is gathered while the whole model computes.
     """
 
     def wrap(self, model: nn.Module) -> nn.Module:

@@ -6,7 +6,7 @@ import torch
 from timm.layers import set_fused_attn
 
 import locat.models  # noqa: F401
-from locat.models.attention_maps import attention_maps
+from locat.models.attention_maps import attention_maps, gaussian_shapes
 
 VIT = {"img_size": (32, 24), "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 5}
 
@@ -66,6 +66,21 @@ def test_a_query_in_a_flat_model_sees_its_gaussian():
     maps = attention_maps(model, image(), query=(1, 2))
     assert maps[0].argmax().item() == 1 * 3 + 2
     torch.testing.assert_close(maps[0, 0], maps[0, 2])
+
+
+def test_the_gaussians_of_every_patch():
+    model = timm.create_model("locatvit_tiny", **VIT).eval()
+    gaug = model.blocks[-1].attn.gaug
+    with torch.no_grad():
+        for linear in (gaug.log_var, gaug.log_alpha):
+            linear.weight.zero_()
+        gaug.log_var.bias[1] = 100.0
+    shapes = gaussian_shapes(model, image())
+    assert shapes.shape == (2, 3, 4, 3)
+    # log_var 0 is variance 1, and a large one the largest, 4^2; eps is 0.1. softplus(0) = ln 2.
+    for found, expected in zip(shapes.unbind(1), (1.1**0.5, 16.1**0.5, 0.6931472), strict=True):
+        torch.testing.assert_close(found, torch.full((2, 4, 3), expected))
+    assert gaussian_shapes(timm.create_model("vit_tiny_patch16_224", **VIT), image()) is None
 
 
 def test_models_without_a_grid_of_queries_are_refused():
