@@ -168,7 +168,9 @@ def _explain(folder: Path, code: int, stop_requested: bool) -> Ending:
     try:
         outcome = Ending(**json.loads((folder / "outcome.json").read_text()))
     except FileNotFoundError:
-        return own
+        # Asked to stop while it was still starting, it stopped: there was nothing to save, and nothing failed.
+        stopped = stop_requested and killed_by != "SIGKILL"
+        return Ending(ExitCode.PREEMPTED, "stopped when asked to") if stopped else own
     if outcome.exit_code == ExitCode.PREEMPTED != code and not stop_requested:
         # When a rank dies torchrun stops the others, which then checkpoint and ask to be run again.
         # That is a failure all the same; taken for a preemption it would be repeated for ever.

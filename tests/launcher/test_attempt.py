@@ -89,6 +89,15 @@ def test_a_request_to_stop_reaches_the_job(tmp_path: Path, number: signal.Signal
     assert run.state("a").status is Status.PREEMPTED
 
 
+def test_a_job_that_is_stopped_while_it_starts_has_not_failed(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a", runs.SLEEP))  # no handler yet: SIGTERM ends it
+    runner = runs.attempt(run, "a")
+    runs.until_up(run, "a")
+    runner.terminate()
+    assert runner.wait(runs.TIMEOUT) == 75
+    assert (run.state("a").status, run.state("a").failures) == (Status.PREEMPTED, 0)
+
+
 def test_who_ignores_the_request_is_killed_after_the_grace(tmp_path: Path) -> None:
     run = runs.make(tmp_path, runs.job("a", runs.STUBBORN))
     runner = runs.attempt(run, "a", "--grace", "0.3")
