@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Literal
 
+import torch
+
 from locat.config import TrainingConfig
 from locat.data.beton import verify_manifest
 from locat.data.loader import Batch, Loader, Place
@@ -31,6 +33,14 @@ def open_loaders(config: TrainingConfig, ranks: Ranks, target: Literal["label", 
         )
 
     return open_loader(train=True), open_loader(train=False)
+
+
+def at_least_one(images: torch.Tensor) -> torch.Tensor:
+    """`images` (n, 3, H, W), or a blank one where n is 0, as on some ranks in an evaluation's last batch.
+
+    A sharded model must be called by all ranks together, and few models take no image at all.
+    """
+    return images if len(images) else images.new_zeros((1, *images.shape[1:]))
 
 
 def stream(loader: Loader, position: Position, total_steps: int) -> Iterator[tuple[Batch, Position]]:

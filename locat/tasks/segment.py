@@ -22,7 +22,7 @@ from locat.job_folder import JobFolder
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead, patch_features
 from locat.tasks.figures import IGNORED, overlay_figure, save
-from locat.tasks.loaders import open_loaders, stream
+from locat.tasks.loaders import at_least_one, open_loaders, stream
 
 PICTURED = 6
 """Validation images in the overlay figure."""
@@ -90,11 +90,10 @@ class Segment(Task):
         return SegmentationHead(cast(int, self.backbone.num_features), self.config.hidden_dim, len(self.classes))
 
     def _logits(self, head: nn.Module, batch: Batch) -> torch.Tensor:
-        """Logits at the images' size, (B, classes, H, W)."""
+        """Logits at the images' size, (B, classes, H, W); of a blank image if the batch is empty."""
+        images = normalize(at_least_one(batch.image), IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
         with torch.no_grad():
-            features = patch_features(
-                self.backbone, normalize(batch.image, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
-            )
+            features = patch_features(self.backbone, images)
         return F.interpolate(head(features), batch.image.shape[-2:], mode="bilinear", align_corners=False)
 
 

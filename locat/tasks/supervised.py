@@ -21,7 +21,7 @@ from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps
 from locat.models.create import create_model, save_model
 from locat.tasks.figures import attention_figure, save
-from locat.tasks.loaders import open_loaders, stream
+from locat.tasks.loaders import at_least_one, open_loaders, stream
 
 PICTURED = 5
 """Validation images in the attention figure."""
@@ -72,7 +72,7 @@ class Supervised(Task):
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         self.scores.reset()
         for batch, _ in self.val_loader.batches():
-            logits = module(normalize(batch.image, self.mean, self.std))
+            logits = module(normalize(at_least_one(batch.image), self.mean, self.std))
             if len(batch):
                 self.scores.update(logits, batch.target)
         return {name: 100 * score.item() for name, score in self.scores.compute().items()}

@@ -117,8 +117,8 @@ def test_segmentation_trains_a_head_on_the_frozen_backbone(data: dict[str, str],
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model": {"name": "locatvit_tinny"}}, "did you mean locatvit_tiny"),
-        ({"model": {"name": "locatvit_tiny", "args": {"patch": 8}}}, "model.args"),
+        ({"model": {"name": "locatvit_tinny"}}, "did you mean 'locatvit_tiny'"),
+        ({"model": {"name": "locatvit_tiny", "args": {"patch": 8}}}, "cannot be built with {'patch': 8}"),
         ({"batch_size": 200}, "batch_size 200 exceeds the 96 samples"),
         ({"data": {"train": "nowhere.beton", "val": "nowhere.beton"}}, "nowhere.beton: no such file"),
     ],
@@ -126,7 +126,7 @@ def test_segmentation_trains_a_head_on_the_frozen_backbone(data: dict[str, str],
 def test_a_mistake_ends_with_one_clear_line_and_exit_code_2(
     change: dict[str, object], words: str, data: dict[str, str], tmp_path: Path
 ) -> None:
-    training.write_config(tmp_path, training.supervised(data, **change))
+    training.write_config(tmp_path, {**training.supervised(data), **change})
     training.run(tmp_path, expect=ExitCode.INVALID)
     outcome = json.loads((tmp_path / "attempt" / "outcome.json").read_text())
     assert outcome["exit_code"] == ExitCode.INVALID
