@@ -54,6 +54,9 @@ def test_one_rank_gives_the_losses_of_two(data: dict[str, str], fsdp: Path, tmp_
     training.run(tmp_path)
     expected = training.metrics(fsdp, "train/loss")
     assert training.metrics(tmp_path, "train/loss") == pytest.approx(expected, rel=TOLERANCE)
+    # 33 scenes over batches of 24: no rank count may count one twice or leave one out.
+    for name in ("val/top1", "val/top5"):
+        assert training.metrics(tmp_path, name) == pytest.approx(training.metrics(fsdp, name), abs=1e-3)
 
 
 def test_what_it_leaves_is_a_model_that_timm_loads(fsdp: Path) -> None:
