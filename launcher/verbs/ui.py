@@ -12,6 +12,8 @@ from launcher.run_folder import RunError, RunFolder, find
 from launcher.verbs.arguments import run_argument, runs_option
 
 HOST = "127.0.0.1"
+TRAINING_VIEW = "?workflowType=machine_learning"
+"""Without it MLflow 3 shows a run as one of a chat application's."""
 
 
 @click.command("ui")
@@ -40,7 +42,7 @@ def _page(run: RunFolder) -> str:
     if not run.tracking.exists():
         return "/"
     parent = json.loads(run.tracking.read_text())
-    return f"/#/experiments/{parent['experiment_id']}/runs/{parent['run_id']}"
+    return f"/#/experiments/{parent['experiment_id']}/runs/{parent['run_id']}{TRAINING_VIEW}"
 
 
 def _free_port(port: int | None) -> int:

@@ -23,9 +23,6 @@ from locat.config import Tracking
 RECORD = "tracking.json"
 """In the run's folder: {"uri", "experiment_id", "run_id"}."""
 
-TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
-"""Makes the UI open on runs and charts; without it MLflow 3 takes an experiment for a chat application's."""
-
 
 def open_parent_run(client: MlflowClient, tracking: Tracking) -> dict[str, str]:
     """The pipeline run's {"uri", "experiment_id", "run_id"}, created by whichever job comes first."""
@@ -39,8 +36,7 @@ def open_parent_run(client: MlflowClient, tracking: Tracking) -> dict[str, str]:
             return parent
         experiment = client.get_experiment_by_name(tracking.experiment)
         if experiment is None:
-            place = artifact_folder(tracking.uri)
-            experiment_id = client.create_experiment(tracking.experiment, place, tags=TRAINING_VIEW)
+            experiment_id = client.create_experiment(tracking.experiment, artifact_folder(tracking.uri))
         else:
             experiment_id = experiment.experiment_id
         tags = {**tracking.run_tags, **commit_tag(), "run_folder": str(tracking.parent)}

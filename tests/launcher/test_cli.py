@@ -208,7 +208,8 @@ def test_ui_of_a_server_prints_the_page_of_the_run(tmp_path: Path) -> None:
     (run.path / "plan.json").write_text(remote.to_json())
     assert runs.cli(run, "ui").stdout == "https://mlflow.example/\n"
     run.tracking.write_text(json.dumps({"uri": "https://mlflow.example/", "experiment_id": "3", "run_id": "ab"}))
-    assert runs.cli(run, "ui").stdout == "https://mlflow.example/#/experiments/3/runs/ab\n"
+    page = "https://mlflow.example/#/experiments/3/runs/ab?workflowType=machine_learning"
+    assert runs.cli(run, "ui").stdout == f"{page}\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["validate", str(DIGITS)]])
