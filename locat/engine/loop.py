@@ -73,7 +73,6 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
     strategy = make_strategy(config.strategy, task.model, config.optimizer, ranks, config.batch_size)
     position = checkpoints.restore(strategy)
     log = MetricLog(job.metrics) if ranks.is_main else None
-    metrics: dict[str, float] = {}
 
     def evaluate() -> dict[str, float]:
         strategy.module.eval()
@@ -109,16 +108,15 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
                 since, images = now, 0
             progress.advance_to(position.step)
             stopping = ranks.any(stop.received)
-            if position.step % task.evaluate_every == 0 and not stopping:
-                metrics = evaluate()
+            if position.step % task.evaluate_every == 0 and position.step < task.total_steps and not stopping:
+                evaluate()
                 since, images = time.perf_counter(), 0
             if position.step % config.checkpoints.every_steps == 0 or position.step == task.total_steps or stopping:
                 checkpoints.save(strategy, position)
                 since, images = time.perf_counter(), 0
             if stopping:
                 raise Preempted(f"asked to stop; checkpoint of step {position.step} saved")
-    if task.total_steps % task.evaluate_every != 0 or not metrics:
-        metrics = evaluate()
+    metrics = evaluate()
     weights = strategy.full_weights()
     if ranks.is_main:
         task.export(weights, metrics)

@@ -30,9 +30,6 @@ FORMS = {
 IDENTITY_LOG_ALPHA = -15.0
 """softplus of this is 3e-7: no logit changes by more, yet Adam still moves it."""
 
-WITHOUT_ALPHA_MAP = {"unscaled", "auto-alpha", "fixed-1", "fixed-5", "fixed-10"}
-"""Variants that learn no alpha."""
-
 
 def attach(model: Model, gaug: bool | str = True, prr: bool = True, init: Init = "paper") -> Model:
     """Give `model` GAug in every block and PRR before its head; returns the same model.
@@ -45,20 +42,19 @@ def attach(model: Model, gaug: bool | str = True, prr: bool = True, init: Init =
     variant = "paper" if gaug is True else gaug
     if variant and variant not in VARIANTS:
         raise ValueError(f"no GAug is called {variant!r}; there are {', '.join(VARIANTS)}")
-    if variant in WITHOUT_ALPHA_MAP and init == "identity":
-        raise ValueError(f"GAug {variant!r} has no height to start from 0: pass init='paper'")
     layers = attention_layers(model) if variant else []
+    gaugs = [new_gaug(VARIANTS[variant], layer, init) for layer in layers] if variant else []
     if prr:
         attach_prr(model, gated=init == "identity")
     if variant:
-        attach_gaug(model, layers, VARIANTS[variant], init)
+        attach_gaug(model, layers, gaugs)
     return model
 
 
-def attach_gaug(model: nn.Module, layers: list[Any], variant: Callable[..., GAug], init: Init) -> None:
+def attach_gaug(model: nn.Module, layers: list[Any], gaugs: list[GAug]) -> None:
     """Turn the attention layers of a model into their forms with GAug."""
-    for layer in layers:
-        layer.gaug = new_gaug(variant, layer, init)
+    for layer, gaug in zip(layers, gaugs, strict=True):
+        layer.gaug = gaug
         layer.__class__ = FORMS[type(layer)]
     if isinstance(model, SwinTransformer):
         return  # a window is a grid of its own
@@ -121,6 +117,8 @@ def new_gaug(variant: Callable[..., GAug], layer: Any, init: Init) -> GAug:
     weight = layer.proj.weight
     gaug = variant(layer.proj.in_features // layer.num_heads, layer.num_heads, device=weight.device, dtype=weight.dtype)
     if init == "identity":
+        if "log_alpha" not in gaug.maps():
+            raise ValueError("this GAug variant learns no height that could start from 0: pass init='paper'")
         with torch.no_grad():
             gaug.log_alpha.weight.zero_()
             gaug.log_alpha.bias.fill_(IDENTITY_LOG_ALPHA)

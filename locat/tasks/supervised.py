@@ -17,6 +17,7 @@ from locat.engine.checkpoint import Position
 from locat.engine.distributed import Ranks
 from locat.engine.loop import Task, run_training
 from locat.engine.schedules import triangular
+from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps
 from locat.models.create import create_model, save_model
@@ -44,6 +45,10 @@ class Supervised(Task):
         self.evaluate_every = self.train_loader.batches_per_epoch
         self.total_steps = config.epochs * self.evaluate_every
         classes = len(self.train_loader.contents.classes)
+        if self.model.num_classes != classes:
+            raise ConfigError(
+                f"model.args.num_classes: the model has {self.model.num_classes}, {config.data.train} has {classes}"
+            )
         self.scores = MetricCollection(
             {f"top{k}": MulticlassAccuracy(classes, top_k=k, average="micro") for k in (1, 5)}
         ).to(ranks.device)

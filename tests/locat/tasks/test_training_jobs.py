@@ -122,6 +122,10 @@ def test_segmentation_trains_a_head_on_the_frozen_backbone(data: dict[str, str],
     [
         ({"model": {"name": "locatvit_tinny"}}, "did you mean 'locatvit_tiny'"),
         ({"model": {"name": "locatvit_tiny", "args": {"patch": 8}}}, "cannot be built with {'patch': 8}"),
+        (
+            {"model": {"name": "locatvit_tiny", "args": {**training.TINY_VIT, "num_classes": 7}}},
+            "num_classes: the model has 7",
+        ),
         ({"batch_size": 200}, "batch_size 200 exceeds the 96 samples"),
         ({"data": {"train": "nowhere.beton", "val": "nowhere.beton"}}, "nowhere.beton: no such file"),
     ],
