@@ -5,7 +5,7 @@ so that a new field or rule needs nothing here.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -19,22 +19,31 @@ def explain(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Ke
     """The path below `model`, and what is wrong with it, of each of the error's findings."""
     root = _schema(model)
     for finding in error.errors(include_url=False):
-        path = finding["loc"]
+        loc = finding["loc"]
         kind = finding["type"]
-        if path and path[-1] == "[key]":
-            path = path[:-1]
-        if kind == "missing" and isinstance(path[-1], int):  # a list that is too short
-            kind, path = "too_short", path[:-1]
+        if loc and loc[-1] == "[key]":
+            loc = loc[:-1]
+        if kind == "missing" and isinstance(loc[-1], int):  # a list that is too short
+            kind, loc = "too_short", loc[:-1]
+        path = _as_written(root, loc)
+        expected = _at(root, loc)
         match kind:
             case "extra_forbidden":
-                known = _at(root, path[:-1]).get("properties", {})
-                message = f"unknown key {path[-1]!r}{known_words(path[-1], known)}"
+                known = _at(root, loc[:-1]).get("properties", {})
+                message = f"unknown key {loc[-1]!r}{known_words(loc[-1], known)}"
             case "missing":
-                message = f"required, but missing: {_words(_at(root, path), root)}"
+                message = f"required, but missing: {_words(expected, root)}"
             case "value_error":
                 message = str(finding["ctx"]["error"])
+            case "union_tag_not_found":
+                key, tags = _tags(expected)
+                message = f"required, but missing: {key!r}, one of {', '.join(tags)}"
+            case "union_tag_invalid":
+                key, tags = _tags(expected)
+                tag = finding["input"][key]
+                path = (*path, key)
+                message = f"expected one of {', '.join(tags)}, got {shown(tag)}{did_you_mean(str(tag), tags)}"
             case _:
-                expected = _at(root, path)
                 choices = map(str, expected.get("enum", ()))
                 nearest = did_you_mean(finding["input"], choices) if isinstance(finding["input"], str) else ""
                 message = f"expected {_words(expected, root)}, got {shown(finding['input'])}{nearest}"
@@ -46,18 +55,41 @@ def _schema(model: type[BaseModel]) -> JsonSchema:
     return model.model_json_schema()
 
 
-def _at(root: JsonSchema, path: KeyPath) -> JsonSchema:
-    """The schema of the value at `path`; empty where anything goes."""
+def _as_written(root: JsonSchema, loc: KeyPath) -> KeyPath:
+    """`loc` without the tags by which pydantic says which member of a union it means."""
+    path: KeyPath = ()
     schema = _followed(root, root)
-    for key in path:
-        if isinstance(key, int):
-            items = schema.get("prefixItems", [])
-            schema = items[key] if key < len(items) else schema.get("items", {})
-        else:
-            others = schema.get("additionalProperties")
-            schema = schema.get("properties", {}).get(key, others if isinstance(others, dict) else {})
-        schema = _followed(schema, root)
+    for key in loc:
+        if key not in _tags(schema)[1]:
+            path = (*path, key)
+        schema = _child(schema, key, root)
+    return path
+
+
+def _at(root: JsonSchema, loc: KeyPath) -> JsonSchema:
+    """The schema of the value at `loc`; empty where anything goes."""
+    schema = _followed(root, root)
+    for key in loc:
+        schema = _child(schema, key, root)
     return schema
+
+
+def _child(schema: JsonSchema, key: str | int, root: JsonSchema) -> JsonSchema:
+    if isinstance(key, int):
+        items = schema.get("prefixItems", [])
+        child = items[key] if key < len(items) else schema.get("items", {})
+    elif key in _tags(schema)[1]:
+        child = {"$ref": schema["discriminator"]["mapping"][key]}
+    else:
+        others = schema.get("additionalProperties")
+        child = schema.get("properties", {}).get(key, others if isinstance(others, dict) else {})
+    return _followed(child, root)
+
+
+def _tags(schema: JsonSchema) -> tuple[str, Sequence[str]]:
+    """The key by which the members of a union are told apart, and its values; none for what is no such union."""
+    union = schema.get("discriminator", {"propertyName": "", "mapping": {}})
+    return union["propertyName"], tuple(union["mapping"])
 
 
 def _followed(schema: JsonSchema, root: JsonSchema) -> JsonSchema:

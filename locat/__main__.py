@@ -15,7 +15,16 @@ import traceback
 from pathlib import Path
 
 from locat.commands import COMMANDS, commands
-from locat.config import CompareConfig, ConvertConfig, SegmentConfig, SupervisedConfig, load_job
+from locat.config import (
+    CompareConfig,
+    ConvertConfig,
+    DinoConfig,
+    KnnConfig,
+    LinearConfig,
+    SegmentConfig,
+    SupervisedConfig,
+    load_job,
+)
 from locat.errors import UserError
 from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
 from locat.parent import die_with_parent
@@ -71,6 +80,18 @@ def dispatch(config_file: Path) -> None:
             from locat.tasks.supervised import supervised
 
             supervised(config, job)
+        case DinoConfig():
+            from locat.tasks.dino import dino
+
+            dino(config, job)
+        case KnnConfig():
+            from locat.tasks.knn import knn
+
+            knn(config, job)
+        case LinearConfig():
+            from locat.tasks.linear import linear
+
+            linear(config, job)
         case SegmentConfig():
             from locat.tasks.segment import segment
 

@@ -31,7 +31,10 @@ def supervised(data: Mapping[str, str], **changes: Any) -> dict[str, Any]:
         "epochs": 3,
         "batch_size": 24,
         "schedule": {"warmup_epochs": 1},
-        "shift": 2,
+        "augment": {"name": "shift", "pixels": 2},
+        "image_size": 32,
+        "crop_pct": 1.0,
+        "precision": "fp32",
         "log_every": 1,
         **changes,
     }

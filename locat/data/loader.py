@@ -26,15 +26,26 @@ DECODERS = {"image": SimpleRGBImageDecoder, "label": IntDecoder, "mask": NDArray
 class Batch:
     """One rank's n samples of a batch, on its device."""
 
-    image: torch.Tensor
-    """uint8 (n, 3, H, W), in channels-last memory."""
+    views: tuple[torch.Tensor, ...]
+    """What was asked for of each image: uint8 (n, 3, H, W) each, in channels-last memory."""
     target: torch.Tensor
     """The label, int64 (n,), or the mask, uint8 (n, H, W): whichever the loader was asked for."""
     index: torch.Tensor
     """The samples' numbers in the dataset, int64 (n,)."""
 
+    @property
+    def image(self) -> torch.Tensor:
+        """The first view."""
+        return self.views[0]
+
     def __len__(self) -> int:
         return len(self.index)
+
+    def split(self, size: int) -> Iterator["Batch"]:
+        """The batch in pieces of `size` samples, the last one smaller where that does not divide."""
+        views = zip(*(view.split(size) for view in self.views), strict=True)
+        for parts in zip(views, self.target.split(size), self.index.split(size), strict=True):
+            yield Batch(*parts)
 
 
 class Place(NamedTuple):
@@ -128,8 +139,10 @@ class Loader:
                 image, target = next(decoded) if len(index) else self._nothing()
                 if target.ndim == 2:
                     target = target.squeeze(1)  # FFCV gives scalars as (n, 1)
-                parts = (image.permute(0, 3, 1, 2), target, index)
-                batch = Batch(*(part.to(self.device, non_blocking=True) for part in parts))
+                image, target, index = (
+                    part.to(self.device, non_blocking=True) for part in (image.permute(0, 3, 1, 2), target, index)
+                )
+                batch = Batch((image,), target, index)
                 last = number + 1 == self.batches_per_epoch
                 yield batch, Place(start.epoch + 1) if last else Place(start.epoch, number + 1)
 

@@ -1,7 +1,8 @@
 """Which sample is in which batch: arithmetic on (seed, epoch, batch, rank), nothing else.
 
-Global batch k is slice k of one order of the whole dataset, and rank r takes every
-world_size-th of it from r on: what batch k holds does not depend on the number of ranks.
+Global batch k is slice k of one order of the whole dataset, and rank r takes the r-th piece of it:
+what batch k holds does not depend on the number of ranks. Neighbours stay together, so that what
+pairs them (mixup) does not depend on it either.
 """
 
 import numpy as np
@@ -40,6 +41,8 @@ def rank_order(
 ) -> NDArray[np.int64]:
     """One rank's samples of global batches `first` to `last` - 1, in consecutive pieces of its batch size.
 
-    Because `batch_size` is a multiple of `world_size`, a stride over all batches is a stride over each.
+    Of a last batch that is smaller, the first ranks take full pieces and the others what is left, or nothing.
     """
-    return order[first * batch_size : last * batch_size][rank::world_size]
+    size = rank_batch_size(batch_size, world_size)
+    starts = range(first * batch_size + rank * size, last * batch_size, batch_size)
+    return np.concatenate([order[:0], *(order[start : start + size] for start in starts)])

@@ -69,7 +69,7 @@ class Supervised(Task):
 
     def loss(self, module: nn.Module, batch: Batch, position: Position) -> torch.Tensor:
         images = random_shift(
-            batch.image, batch.index, seed=self.config.seed, epoch=position.epoch, pixels=self.config.shift
+            batch.image, batch.index, seed=self.config.seed, epoch=position.epoch, pixels=self.config.augment.pixels
         )
         logits = module(normalize(images, self.mean, self.std))
         return F.cross_entropy(logits, batch.target, label_smoothing=self.config.label_smoothing)

@@ -1,0 +1,74 @@
+"""The schema of every job config: typed, documented, free of torch.
+
+`load_job` reads `JOB_DIR/config.yaml`; the launcher validates the same models before
+anything is submitted. `TASKS` maps a task's name to its config class, and each class
+names the files it leaves under `outputs/`, so that paths are known at compile time.
+"""
+
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from locat.config.base import JobConfig, PositiveInt, Tracking
+from locat.config.datasets import ConvertConfig, DigitsScenes
+from locat.config.tasks import (
+    CompareConfig,
+    DinoConfig,
+    KnnConfig,
+    LinearConfig,
+    SegmentConfig,
+    SupervisedConfig,
+)
+from locat.config.training import Model, Optimizer, Strategy, TrainingConfig
+from locat.errors import ConfigError
+
+__all__ = [
+    "TASKS",
+    "CompareConfig",
+    "ConvertConfig",
+    "DigitsScenes",
+    "DinoConfig",
+    "JobConfig",
+    "KnnConfig",
+    "LinearConfig",
+    "Model",
+    "Optimizer",
+    "PositiveInt",
+    "SegmentConfig",
+    "Strategy",
+    "SupervisedConfig",
+    "Tracking",
+    "TrainingConfig",
+    "load_job",
+]
+
+TASKS: dict[str, type[JobConfig]] = {
+    "convert": ConvertConfig,
+    "supervised": SupervisedConfig,
+    "dino": DinoConfig,
+    "knn": KnnConfig,
+    "linear": LinearConfig,
+    "segment": SegmentConfig,
+    "compare": CompareConfig,
+}
+
+
+def load_job(path: Path) -> JobConfig:
+    """Read and validate a job config.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a valid config; names file and keys.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
+    task = values.get("task") if isinstance(values, dict) else None
+    if task not in TASKS:
+        raise ConfigError(f"{path}: task: {task!r} is none of {', '.join(TASKS)}")
+    try:
+        return TASKS[task].model_validate(values)
+    except ValidationError as error:
+        lines = (f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError("\n".join(lines)) from error

@@ -1,0 +1,84 @@
+"""How training images are varied (method.md section 4)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from locat.config.base import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Schema
+
+ScaleRange = tuple[Fraction, Fraction]
+"""Least and largest part of the image's area."""
+
+
+class RandAugment(Schema):
+    """timm's increasing RandAugment, `rand-m9-mstd0.5-inc1`."""
+
+    magnitude: Annotated[float, Field(ge=0, le=10)] = 9.0
+    std: NonNegativeFloat = 0.5
+    """Standard deviation of each operation's magnitude."""
+    layers: PositiveInt = 2
+    """Operations an image, each applied with probability 0.5."""
+
+
+class ImageNetAugmentation(Schema):
+    """The supervised recipe: crop, flip, RandAugment, colour jitter, erasing, mixup and cutmix."""
+
+    name: Literal["imagenet"] = "imagenet"
+    crop_scale: ScaleRange = (0.08, 1.0)
+    interpolation: Literal["random", "bilinear", "bicubic"] = "random"
+    """Of the resized crop; random draws one of the two for each image, as timm does."""
+    flip: Fraction = 0.5
+    """Probability of a horizontal flip."""
+    rand_augment: RandAugment | None = RandAugment()
+    colour_jitter: Fraction = 0.4
+    """Brightness, contrast and saturation change by up to this share."""
+    erasing: Fraction = 0.25
+    """Probability of erasing a rectangle with noise, pixel by pixel."""
+    mixup: NonNegativeFloat = 0.8
+    """Alpha of mixup's Beta distribution; 0 for no mixup."""
+    cutmix: NonNegativeFloat = 1.0
+    """Alpha of cutmix's Beta distribution; 0 for no cutmix. With both, each batch takes one of them, half and half."""
+
+
+class Shift(Schema):
+    """Whole images of one size, shifted by a few pixels: for small pictures that must not be mirrored, as digits."""
+
+    name: Literal["shift"]
+    pixels: NonNegativeInt = 0
+    """By how much an image is shifted at most along each side; mirrored at the border."""
+
+
+Augmentation = Annotated[ImageNetAugmentation | Shift, Field(discriminator="name")]
+
+
+class DinoCrops(Schema):
+    """DINO's views of an image (Caron et al. 2021): two large ones and several small ones."""
+
+    global_size: PositiveInt = 224
+    """Height and width in pixels."""
+    global_scale: ScaleRange = (0.4, 1.0)
+    local_size: PositiveInt = 96
+    local_scale: ScaleRange = (0.05, 0.4)
+    local_crops: NonNegativeInt = 8
+
+
+class DinoHead(Schema):
+    """The projection head; its last layer is weight-normed."""
+
+    out_dim: PositiveInt = 65_536
+    hidden_dim: PositiveInt = 2_048
+    bottleneck_dim: PositiveInt = 256
+    layers: PositiveInt = 3
+
+
+class Temperatures(Schema):
+    """Of the softmax over the head's outputs."""
+
+    student: PositiveFloat = 0.1
+    teacher: PositiveFloat = 0.04
+
+    @model_validator(mode="after")
+    def _teacher_is_sharper(self) -> "Temperatures":
+        if self.teacher > self.student:
+            raise ValueError("the teacher's temperature must not exceed the student's, or both collapse")
+        return self

@@ -1,0 +1,76 @@
+"""Datasets as their owners distribute them, and how they become .beton files."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from locat.config.base import Fraction, Int, JobConfig, PositiveInt, Schema
+
+
+class DigitsScenes(Schema):
+    """scikit-learn's handwritten digits composed into coloured scenes (locat/data/digits.py)."""
+
+    name: Literal["digits"] = "digits"
+    train_scenes: PositiveInt = 12_000
+    val_scenes: PositiveInt = 2_000
+    image_size: Annotated[Int, Field(ge=32, le=512)] = 64
+    """Height and width of a scene in pixels."""
+    seed: Int = 0
+    """Which scenes are composed; the training seed does not change them."""
+
+
+class ImageFolder(Schema):
+    """Any two folders with one folder of images per class; classes are numbered in the order of their names."""
+
+    name: Literal["image_folder"]
+    train: Path
+    """Folder of the training images."""
+    val: Path
+    """Folder of the evaluation images; its classes must be those of `train`."""
+
+
+class ImageNet(Schema):
+    """ImageNet-1K (ILSVRC2012): a folder with `train/` and `val/` trees, or with the tars of both and the devkit's."""
+
+    name: Literal["imagenet"]
+    source: Path
+    """Holds train/WNID/*.JPEG and val/WNID/*.JPEG, or ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and
+    ILSVRC2012_devkit_t12.tar.gz."""
+
+
+class MiniImageNet(Schema):
+    """mini-ImageNet: all 100 classes of its three csv splits, 500 training and 100 evaluation images each."""
+
+    name: Literal["mini_imagenet"]
+    source: Path
+    """Holds images/*.jpg and train.csv, val.csv, test.csv with the columns filename and label."""
+
+
+class Cifar100(Schema):
+    """CIFAR-100, its Python version: 50,000 training and 10,000 evaluation images of 32 x 32 pixels."""
+
+    name: Literal["cifar100"]
+    source: Path
+    """The folder cifar-100-python with its files train, test and meta, or cifar-100-python.tar.gz."""
+
+
+Dataset = Annotated[DigitsScenes | ImageFolder | ImageNet | MiniImageNet | Cifar100, Field(discriminator="name")]
+
+
+class ConvertConfig(JobConfig):
+    """Write a dataset as .beton files with FFCV."""
+
+    outputs: ClassVar[dict[str, str]] = {"train": "train.beton", "val": "val.beton"}
+    artifacts: ClassVar[str] = "*.json"
+
+    task: Literal["convert"]
+    dataset: Dataset = DigitsScenes()
+    workers: PositiveInt = 1
+    """Processes that read, verify and encode images."""
+    shorter_side: PositiveInt | None = None
+    """Pixels to which the shorter side of larger images is brought down; by default images stay as they are."""
+    jpeg_quality: Annotated[Int, Field(ge=1, le=100)] = 95
+    """Of images that had to be encoded again; a JPEG that stays as it is keeps its bytes."""
+    most_bad: Fraction = 0.0
+    """Share of a split's images that may be undecodable; they are left out and listed. More fail the job."""

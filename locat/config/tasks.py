@@ -1,0 +1,125 @@
+"""The config of each task that trains or evaluates, with the files it leaves."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from locat.config.augmentation import Augmentation, DinoCrops, DinoHead, ImageNetAugmentation, Temperatures
+from locat.config.base import (
+    Fraction,
+    Int,
+    JobConfig,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+from locat.config.training import Data, Model, Optimizer, Schedule, TrainingConfig
+
+MODEL_FOLDER = {"model": "", "metrics": "metrics.json"}
+"""Outputs of a task that leaves a model: model.safetensors and config.json."""
+
+
+class SupervisedConfig(TrainingConfig):
+    """Classify images (method.md section 4)."""
+
+    outputs: ClassVar[dict[str, str]] = MODEL_FOLDER
+
+    task: Literal["supervised"]
+    model: Model
+    epochs: PositiveInt
+    schedule: Schedule = Schedule()
+    augment: Augmentation = ImageNetAugmentation()
+    label_smoothing: Fraction = 0.1
+    image_size: PositiveInt = 224
+    """Height and width in pixels of what the model sees."""
+    crop_pct: Fraction = 0.9
+    """Evaluation: the centre crop's size as a part of the resized image's shorter side."""
+    evaluate_epochs: PositiveInt = 1
+    """Epochs between two evaluations; there is one at the end as well."""
+    ema_decay: Fraction = 0.0
+    """Evaluate and export an exponential moving average of the weights, of this decay per step; 0 for none."""
+
+
+class DinoConfig(TrainingConfig):
+    """Self-distillation without labels (Caron et al. 2021; method.md section 4)."""
+
+    outputs: ClassVar[dict[str, str]] = MODEL_FOLDER
+
+    task: Literal["dino"]
+    model: Model
+    epochs: PositiveInt
+    optimizer: Optimizer = Optimizer(lr=5e-4, weight_decay=0.04, clip_grad=3.0, clip="tensor")
+    """`lr` is to be 5e-4 * batch_size / 256; `weight_decay` is where its cosine begins."""
+    weight_decay_end: NonNegativeFloat = 0.4
+    schedule: Schedule = Schedule(warmup_epochs=10, min_lr=1e-6)
+    """After the warm-up the learning rate falls by a cosine."""
+    crops: DinoCrops = DinoCrops()
+    head: DinoHead = DinoHead()
+    temperatures: Temperatures = Temperatures()
+    centre_momentum: Fraction = 0.9
+    teacher_momentum: Fraction = 0.996
+    """Where its cosine to 1 begins."""
+    freeze_last_layer_epochs: NonNegativeInt = 1
+
+
+class KnnConfig(JobConfig):
+    """Weighted k-nearest-neighbour classification on a frozen backbone's [CLS] (method.md section 4)."""
+
+    outputs: ClassVar[dict[str, str]] = {"metrics": "metrics.json"}
+    distributed: ClassVar[bool] = True
+
+    task: Literal["knn"]
+    backbone: Path
+    """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
+    data: Data
+    neighbours: list[PositiveInt] = [10, 20, 100, 200]
+    temperature: PositiveFloat = 0.07
+    batch_size: PositiveInt = 256
+    """Images of one forward pass over all ranks."""
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    loader_threads: PositiveInt = 1
+    image_size: PositiveInt = 224
+    crop_pct: Fraction = 0.875
+    seed: Int = 0
+
+
+class LinearConfig(TrainingConfig):
+    """Train one linear layer on a frozen backbone's [CLS] of the last block (method.md section 4)."""
+
+    outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
+
+    task: Literal["linear"]
+    backbone: Path
+    """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
+    epochs: PositiveInt = 100
+    optimizer: Optimizer = Optimizer(name="sgd", lr=1e-3, weight_decay=0.0, clip_grad=0.0)
+    """`lr` is to be 0.001 * batch_size / 256; it falls by a cosine to 0."""
+    crop_scale: tuple[Fraction, Fraction] = (0.08, 1.0)
+    flip: Fraction = 0.5
+    image_size: PositiveInt = 224
+    crop_pct: Fraction = 0.875
+    evaluate_epochs: PositiveInt = 1
+
+
+class SegmentConfig(TrainingConfig):
+    """Train a small head on a frozen backbone's patches (method.md section 5)."""
+
+    outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
+
+    task: Literal["segment"]
+    backbone: Path
+    """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
+    iterations: PositiveInt
+    optimizer: Optimizer = Optimizer(lr=1e-3, weight_decay=0.01, clip_grad=0.0)
+    hidden_dim: PositiveInt = 512
+    """Channels between the head's two 1x1 convolutions."""
+
+
+class CompareConfig(JobConfig):
+    """Put the numbers of upstream jobs side by side, a row per model."""
+
+    outputs: ClassVar[dict[str, str]] = {"table": "comparison.json"}
+
+    task: Literal["compare"]
+    results: list[Path]
+    """metrics.json files of upstream jobs."""
