@@ -19,6 +19,7 @@ from locat.config import (
     CompareConfig,
     ConvertConfig,
     DinoConfig,
+    HummingbirdConfig,
     KnnConfig,
     LinearConfig,
     SegmentConfig,
@@ -96,6 +97,10 @@ def dispatch(config_file: Path) -> None:
             from locat.tasks.segment import segment
 
             segment(config, job)
+        case HummingbirdConfig():
+            from locat.tasks.hummingbird import hummingbird
+
+            hummingbird(config, job)
         case CompareConfig():
             from locat.tasks.compare import compare
 

@@ -19,7 +19,7 @@ def models() -> None:
     from rich.table import Table
 
     from locat.models.cost import cost
-    from locat.models.published import TAB_1
+    from locat.published import TAB_1
 
     table = Table("model", title="Parameters and FLOPs of one 224 x 224 image")
     table.columns[0].no_wrap = True

@@ -15,6 +15,7 @@ from locat.config.datasets import ConvertConfig, DigitsScenes
 from locat.config.tasks import (
     CompareConfig,
     DinoConfig,
+    HummingbirdConfig,
     KnnConfig,
     LinearConfig,
     SegmentConfig,
@@ -29,6 +30,7 @@ __all__ = [
     "ConvertConfig",
     "DigitsScenes",
     "DinoConfig",
+    "HummingbirdConfig",
     "JobConfig",
     "KnnConfig",
     "LinearConfig",
@@ -50,6 +52,7 @@ TASKS: dict[str, type[JobConfig]] = {
     "knn": KnnConfig,
     "linear": LinearConfig,
     "segment": SegmentConfig,
+    "hummingbird": HummingbirdConfig,
     "compare": CompareConfig,
 }
 

@@ -51,6 +51,32 @@ class Shift(Schema):
 Augmentation = Annotated[ImageNetAugmentation | Shift, Field(discriminator="name")]
 
 
+class SegmentationAugmentation(Schema):
+    """Image and mask together: resize, crop, flip, photometric distortion (method.md section 5)."""
+
+    name: Literal["benchmark"]
+    resize: tuple[PositiveInt, PositiveInt] = (2048, 512)
+    """Longer and shorter side into which an image is brought, its ratio kept."""
+    ratio: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
+    """By which both sides are multiplied at random."""
+    crop: PositiveInt = 512
+    """Height and width in pixels; smaller images are padded, the mask with 255."""
+    most_of_one_class: Fraction = 0.75
+    """A crop in which one class covers more is drawn again, ten times at most."""
+    flip: Fraction = 0.5
+    photometric: bool = True
+    """Brightness, contrast, saturation and hue change at random."""
+
+
+class Unchanged(Schema):
+    """Images as they are stored; all of one size."""
+
+    name: Literal["none"] = "none"
+
+
+SegmentationAugment = Annotated[SegmentationAugmentation | Unchanged, Field(discriminator="name")]
+
+
 class DinoCrops(Schema):
     """DINO's views of an image (Caron et al. 2021): two large ones and several small ones."""
 

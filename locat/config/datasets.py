@@ -8,8 +8,17 @@ from pydantic import Field
 from locat.config.base import Fraction, Int, JobConfig, PositiveInt, Schema
 
 
-class DigitsScenes(Schema):
-    """scikit-learn's handwritten digits composed into coloured scenes (locat/data/digits.py)."""
+class Source(Schema):
+    """What is known of a dataset before anything is read."""
+
+    counts: ClassVar[tuple[int, int] | None] = None
+    """Training and evaluation images of the official release."""
+    image_bytes: ClassVar[int] = 0
+    """About what one stored image takes, its mask included."""
+
+
+class DigitsScenes(Source):
+    """scikit-learn's handwritten digits composed into coloured scenes (locat/data/datasets/digits.py)."""
 
     name: Literal["digits"] = "digits"
     train_scenes: PositiveInt = 12_000
@@ -20,7 +29,7 @@ class DigitsScenes(Schema):
     """Which scenes are composed; the training seed does not change them."""
 
 
-class ImageFolder(Schema):
+class ImageFolder(Source):
     """Any two folders with one folder of images per class; classes are numbered in the order of their names."""
 
     name: Literal["image_folder"]
@@ -30,8 +39,11 @@ class ImageFolder(Schema):
     """Folder of the evaluation images; its classes must be those of `train`."""
 
 
-class ImageNet(Schema):
+class ImageNet(Source):
     """ImageNet-1K (ILSVRC2012): a folder with `train/` and `val/` trees, or with the tars of both and the devkit's."""
+
+    counts: ClassVar[tuple[int, int] | None] = (1_281_167, 50_000)
+    image_bytes: ClassVar[int] = 115_000
 
     name: Literal["imagenet"]
     source: Path
@@ -39,23 +51,71 @@ class ImageNet(Schema):
     ILSVRC2012_devkit_t12.tar.gz."""
 
 
-class MiniImageNet(Schema):
+class MiniImageNet(Source):
     """mini-ImageNet: all 100 classes of its three csv splits, 500 training and 100 evaluation images each."""
+
+    counts: ClassVar[tuple[int, int] | None] = (50_000, 10_000)
+    image_bytes: ClassVar[int] = 50_000
 
     name: Literal["mini_imagenet"]
     source: Path
     """Holds images/*.jpg and train.csv, val.csv, test.csv with the columns filename and label."""
 
 
-class Cifar100(Schema):
+class Cifar100(Source):
     """CIFAR-100, its Python version: 50,000 training and 10,000 evaluation images of 32 x 32 pixels."""
+
+    counts: ClassVar[tuple[int, int] | None] = (50_000, 10_000)
+    image_bytes: ClassVar[int] = 3_072
 
     name: Literal["cifar100"]
     source: Path
     """The folder cifar-100-python with its files train, test and meta, or cifar-100-python.tar.gz."""
 
 
-Dataset = Annotated[DigitsScenes | ImageFolder | ImageNet | MiniImageNet | Cifar100, Field(discriminator="name")]
+class Ade20k(Source):
+    """ADE20K (ADEChallengeData2016): 150 classes; label 0 is "other" and ignored."""
+
+    counts: ClassVar[tuple[int, int] | None] = (20_210, 2_000)
+    image_bytes: ClassVar[int] = 45_000
+
+    name: Literal["ade20k"]
+    source: Path
+    """The folder ADEChallengeData2016: images/ and annotations/, each with training/ and validation/."""
+    complete: bool = True
+    """Whether both splits must have their official number of images; false for a part of the dataset."""
+
+
+class PascalContext(Source):
+    """PASCAL Context: VOC2010 with the trainval annotations of 459 labels, of which 59 are classes."""
+
+    counts: ClassVar[tuple[int, int] | None] = (4_998, 5_105)
+    image_bytes: ClassVar[int] = 120_000
+
+    name: Literal["pascal_context"]
+    source: Path
+    """Holds VOC2010/ (JPEGImages and ImageSets) and the annotations' labels.txt and trainval/*.mat."""
+    complete: bool = True
+    """Whether both splits must have their official number of images; false for a part of the dataset."""
+
+
+class CocoStuff(Source):
+    """COCO-Stuff 164k: 171 classes of things and stuff."""
+
+    counts: ClassVar[tuple[int, int] | None] = (118_287, 5_000)
+    image_bytes: ClassVar[int] = 175_000
+
+    name: Literal["coco_stuff"]
+    source: Path
+    """Holds train2017/ and val2017/ with the images, and stuffthingmaps/ with the same two of PNGs."""
+    complete: bool = True
+    """Whether both splits must have their official number of images; false for a part of the dataset."""
+
+
+Dataset = Annotated[
+    DigitsScenes | ImageFolder | ImageNet | MiniImageNet | Cifar100 | Ade20k | PascalContext | CocoStuff,
+    Field(discriminator="name"),
+]
 
 
 class ConvertConfig(JobConfig):

@@ -3,7 +3,15 @@
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from locat.config.augmentation import Augmentation, DinoCrops, DinoHead, ImageNetAugmentation, Temperatures
+from locat.config.augmentation import (
+    Augmentation,
+    DinoCrops,
+    DinoHead,
+    ImageNetAugmentation,
+    SegmentationAugment,
+    Temperatures,
+    Unchanged,
+)
 from locat.config.base import (
     Fraction,
     Int,
@@ -111,8 +119,35 @@ class SegmentConfig(TrainingConfig):
     """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
     iterations: PositiveInt
     optimizer: Optimizer = Optimizer(lr=1e-3, weight_decay=0.01, clip_grad=0.0)
+    augment: SegmentationAugment = Unchanged()
     hidden_dim: PositiveInt = 512
     """Channels between the head's two 1x1 convolutions."""
+    evaluate_iterations: PositiveInt | None = None
+    """Iterations between two evaluations; by default there is one at the end alone."""
+
+
+class HummingbirdConfig(JobConfig):
+    """Segment by retrieval: each patch takes the labels of its nearest patches in a memory bank; nothing is trained."""
+
+    outputs: ClassVar[dict[str, str]] = {"metrics": "metrics.json"}
+    distributed: ClassVar[bool] = True
+
+    task: Literal["hummingbird"]
+    backbone: Path
+    """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
+    data: Data
+    image_size: PositiveInt = 512
+    """Height and width in pixels to which images are resized."""
+    memory_size: PositiveInt = 10_240_000
+    """Patches in the bank over all training images."""
+    neighbours: PositiveInt = 30
+    temperature: PositiveFloat = 0.02
+    batch_size: PositiveInt = 32
+    """Images of one forward pass over all ranks."""
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    loader_threads: PositiveInt = 1
+    seed: Int = 0
+    """Of which patches the bank keeps."""
 
 
 class CompareConfig(JobConfig):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHARED = {"locat.config", "locat.job_folder", "locat.durable", "locat.errors"}
+SHARED = {"locat.config", "locat.job_folder", "locat.durable", "locat.errors", "locat.published"}
 
 
 def imports(file: Path) -> set[str]:

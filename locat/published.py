@@ -1,10 +1,10 @@
-"""Parameters and FLOPs that the LocAt paper publishes (arXiv 2603.04892, Tab. 1)."""
+"""Parameters and FLOPs of the paper's models (arXiv 2603.04892), for whoever must know them without torch."""
 
 from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """One model of Tab. 1: parameters in millions, FLOPs (multiply-adds) in billions at 224 x 224."""
+    """One model: parameters in millions, FLOPs (multiply-adds) in billions at 224 x 224."""
 
     model: str
     params: int
@@ -33,4 +33,14 @@ TAB_1 = (
     Published("jumbo_base", 130, 19.74),
     Published("locatjumbo_base", 130, 19.81),
 )
-"""Every model of the table, by its name in timm."""
+"""Every model of Tab. 1 with the paper's numbers, by its name in timm."""
+
+COUNTED = (
+    Published("vit_small_patch16_224", 22, 4.61),
+    Published("locatvit_small", 22, 4.61),
+    Published("vit_tiny_patch16_nope_224", 6, 1.26),
+    Published("locatvit_tiny_nope", 6, 1.26),
+    Published("vit_base_patch16_nope_224", 86, 17.58),
+    Published("locatvit_base_nope", 86, 17.59),
+)
+"""Models of the other tables, whose numbers the paper does not give: counted as `python -m locat models` does."""

@@ -1,0 +1,66 @@
+"""GPU-hours and storage, told from the plan alone."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from launcher.compiler import compile_pipeline
+from launcher.estimate import SUSTAINED_FLOPS, Estimate, Estimator
+from launcher.pipeline import validate
+from launcher.yaml_source import parse
+
+CIFAR = {"train": "${jobs.convert.outputs.train}", "val": "${jobs.convert.outputs.val}"}
+MODEL = {"name": "vit_tiny_patch16_224", "args": {"num_classes": 100}}
+
+
+def estimate(config: dict[str, Any], task: str = "supervised", gpus: int = 2) -> Estimate:
+    """Of a job on CIFAR-100, after a supervised one called `pretrain`."""
+    pretrain = {"model": MODEL, "data": CIFAR, "epochs": 1, "batch_size": 64}
+    jobs = {
+        "convert": {"task": "convert", "config": {"dataset": {"name": "cifar100", "source": "/c"}}},
+        "pretrain": {"task": "supervised", "needs": ["convert"], "config": pretrain},
+        "job": {
+            "task": task,
+            "needs": ["convert", "pretrain"],
+            "resources": {"gpus": gpus},
+            "config": {"data": CIFAR, **config},
+        },
+    }
+    plan = compile_pipeline(
+        validate(parse(yaml.safe_dump({"name": "x", "jobs": jobs}), "x.yaml")), "x-1", Path("/runs")
+    )
+    return Estimator(plan).of(plan.job("job"))
+
+
+def supervised(**model_args: Any) -> dict[str, Any]:
+    return {"model": {**MODEL, "args": model_args}, "epochs": 3, "batch_size": 64}
+
+
+def test_training_is_three_forward_passes_of_two_operations_a_multiply_add() -> None:
+    found = estimate(supervised(num_classes=100))
+    assert found.gpu_hours == pytest.approx(3 * 50_000 * 6 * 1.26e9 / SUSTAINED_FLOPS / 3600)
+    assert found.storage == pytest.approx((2 * 3 + 1) * 6e6 * 4)
+
+
+def test_a_frozen_backbone_costs_one_forward_pass_of_its_own_model() -> None:
+    found = estimate({"backbone": "${jobs.pretrain.outputs.model}"}, "knn")
+    assert found.gpu_hours == pytest.approx(60_000 * 2 * 1.26e9 / SUSTAINED_FLOPS / 3600)
+    assert found.storage == 0
+
+
+def test_dino_counts_every_crop() -> None:
+    config = {**supervised(num_classes=0), "crops": {"local_crops": 4, "local_size": 112}}
+    image = 6 * (2 + 4 * 0.25) + 2 * 2
+    assert estimate(config, "dino").gpu_hours == pytest.approx(3 * 50_000 * image * 1.26e9 / SUSTAINED_FLOPS / 3600)
+
+
+def test_what_is_not_known_is_not_guessed() -> None:
+    found = estimate(supervised(embed_dim=96))
+    assert math.isnan(found.gpu_hours) and math.isnan(found.storage)
+
+
+def test_a_job_without_gpus_takes_no_gpu_hours() -> None:
+    assert estimate(supervised(embed_dim=96), gpus=0).gpu_hours == 0
