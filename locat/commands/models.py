@@ -7,9 +7,11 @@ FLOPs are multiply-adds of convolutions, matrix products (attention, GAug's maps
 layer norms (5 an element, as fvcore counts); not element-wise work, so neither softmax nor GAug's kernel.
 Here PRR refines only the tokens that the head reads. "PRR of all" has it refine every token: counted so,
 no model is further than 0.01 G from the paper's Tab. 1, one unit of its last digit.
-Jumbo: the paper's FLOPs need a shared MLP of ratio 4 on 6 joined tokens, and with it the parameters are
-twice the paper's. An MLP of ratio 1 (9.4 and 133 M) or 3 tokens (8.8 and 131 M) comes near the paper's
-parameters, but costs 1.3 and 18.2 G at most; so one of the paper's two columns is not of this model."""
+Jumbo: the paper's two columns are of two models. Its FLOPs are those of 6 joined tokens and a shared MLP of
+ratio 4, which has 17 and 260 M parameters. Its parameters are those of 3 tokens (jumbo_tokens=3: 8.8 and
+131 M, at 1.29 and 18.11 G), as Jumbo's authors release the Base, though not the Tiny; nearly also those of
+6 tokens and ratio 1 (jumbo_mlp_ratio=1: 9.4 and 133 M, at 1.31 and 18.22 G). Here it is 6 and 4, as in the
+LocAt authors' implementation."""
 
 
 @click.command

@@ -97,7 +97,7 @@ class CoupledBlock(nn.Module):
 
 
 class Conformer(LastPatches, nn.Module):
-    """Logits are the sum of both branches' heads; there are no positions, so any multiple of 32 pixels is taken."""
+    """Logits are the sum of both branches' heads; there are no positions, so any multiple of 16 pixels is taken."""
 
     def __init__(
         self, embed_dim: int, num_heads: int, channels: int, num_classes: int = 1000, in_chans: int = 3

@@ -3,11 +3,13 @@
 # mypy: warn-return-any=False
 
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_model as save_weights
 from timm.models._hub import save_config_for_hf
@@ -15,6 +17,10 @@ from torch import nn
 
 from locat.config import Model
 from locat.errors import ConfigError, WeightsError
+from locat.models.any_size import accept_any_size, size_arguments
+
+METHOD_ARGUMENTS = ("gaug", "prr", "global_pool", "pos_embed")
+"""Arguments of a model that change what it computes, not how large it is."""
 
 
 def create_model(config: Model) -> nn.Module:
@@ -31,16 +37,24 @@ def create_model(config: Model) -> nn.Module:
         raise ConfigError(f"model {config.name!r} cannot be built with {config.args}: {error}") from error
 
 
+def title(name: str, args: Mapping[str, Any]) -> str:
+    """A model's name for people, with the arguments that make it another method: `locatvit_tiny, prr=False`."""
+    return ", ".join([name, *(f"{key}={args[key]}" for key in METHOD_ARGUMENTS if args.get(key, True) is not True)])
+
+
 def load_backbone(folder: Path) -> tuple[nn.Module, str]:
-    """The model in `folder` with its weights, and its registered name.
+    """The model in `folder` with its weights, for images of any size, and its title.
 
     The folder holds model.safetensors and timm's config.json, as `timm.models.save_for_hf`
     writes them. Raises WeightsError; where the weights do not fit the model, it lists every
     missing and unknown name and every wrong shape.
     """
     try:
-        name = json.loads((folder / "config.json").read_text())["architecture"]
-        return timm.create_model(f"local-dir:{folder}", pretrained=True), name
+        config = json.loads((folder / "config.json").read_text())
+        name = title(config["architecture"], config.get("model_args", {}))
+        with torch.device("meta"):
+            arguments = size_arguments(timm.create_model(f"local-dir:{folder}"))
+        return accept_any_size(timm.create_model(f"local-dir:{folder}", pretrained=True, **arguments)), name
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{folder} holds no model that can be loaded: {error}") from error
 

@@ -49,21 +49,26 @@ class JoinedNorm(LayerNorm):
 
 
 class Jumbo(VisionTransformer):
-    """A VisionTransformer with `jumbo_tokens` [CLS] tokens that have no position; the head reads them joined."""
+    """A VisionTransformer with `jumbo_tokens` [CLS] tokens that have no position; the head reads them joined.
 
-    def __init__(self, jumbo_tokens: int = 6, init_values: float = 1e-4, mlp_ratio: float = 4.0, **kwargs: Any) -> None:
+    `jumbo_mlp_ratio` is the hidden width of the shared MLP over the width of the joined token.
+    """
+
+    def __init__(
+        self, jumbo_tokens: int = 6, jumbo_mlp_ratio: float = 4.0, init_values: float = 1e-4, **kwargs: Any
+    ) -> None:
         if kwargs.get("global_pool", "token") not in ("token", ""):
             raise ValueError(
                 f"Jumbo's head reads its joined [CLS] tokens; global_pool={kwargs['global_pool']!r} has none"
             )
         block = partial(JumboBlock, tokens=jumbo_tokens)
-        fixed = {"block_fn": block, "no_embed_class": True, "init_values": init_values, "mlp_ratio": mlp_ratio}
+        fixed = {"block_fn": block, "no_embed_class": True, "init_values": init_values}
         super().__init__(**kwargs, **fixed)
         self.num_prefix_tokens = jumbo_tokens
         self.head_hidden_size = width = jumbo_tokens * self.embed_dim
         self.cls_token = nn.Parameter(torch.empty(1, jumbo_tokens, self.embed_dim))
         nn.init.trunc_normal_(self.cls_token, std=0.02)
-        self.jumbo_mlp = Mlp(width, int(mlp_ratio * width))
+        self.jumbo_mlp = Mlp(width, int(jumbo_mlp_ratio * width))
         self.jumbo_mlp.apply(self._init_weights)
         for block in self.blocks:
             block.jumbo_mlp = self.jumbo_mlp

@@ -1,12 +1,16 @@
 """timm's feature interface, as far as the segmentation task uses it, for models that timm does not have."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor
 
 
 class LastPatches(ABC):
     """Mixed into a model that can give the patches of its last block."""
+
+    feature_info: ClassVar = [{"reduction": 16}]
+    """As timm's models tell it: pixels of a patch's side."""
 
     @abstractmethod
     def patches(self, images: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from locat.models.any_size import pad_to_patches
+
 
 class SegmentationHead(nn.Sequential):
     """1x1 convolution, GroupNorm of one group, GELU, 1x1 convolution: (B, dim, h, w) -> (B, classes, h, w)."""
@@ -13,6 +15,10 @@ class SegmentationHead(nn.Sequential):
 
 
 def patch_features(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Patches of the last block, before final norm and PRR: images (B, 3, H, W) -> (B, dim, h, w)."""
-    features: Tensor = backbone.forward_intermediates(images, indices=1, norm=False, intermediates_only=True)[0]  # type: ignore[operator]
+    """Patches of the last block, before final norm and PRR: images (B, 3, H, W) -> (B, dim, h, w).
+
+    Images are padded to whole patches. Of sizes that the model was not built for, see `load_backbone`.
+    """
+    padded = pad_to_patches(backbone, images)
+    features: Tensor = backbone.forward_intermediates(padded, indices=1, norm=False, intermediates_only=True)[0]  # type: ignore[operator]
     return features

@@ -24,6 +24,10 @@ PATCH_TOKENS = [
     "vit_small_patch16_rope_224",
     "vit_small_patch16_rope_mixed_224",
     "vit_small_patch16_dinov3",
+    "vit_base_patch16_siglip_gap_224",
+    "beit3_base_patch16_224",
+    "eva_giant_patch14_224",
+    "eva_large_patch14_196",
     "swin_tiny_patch4_window7_224",
 ]
 UNSUPPORTED = {

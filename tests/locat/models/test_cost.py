@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import locat.models  # noqa: F401
-from locat.models.cost import LAYER_NORM, cost
+from locat.models.cost import LAYER_NORM, cost, count_flops
 from locat.published import TAB_1
 
 
@@ -34,6 +34,22 @@ def test_the_papers_flops_within_a_unit_of_the_last_digit(published):
     assert round(own.flops_refining_all / 1e9, 2) == pytest.approx(published.flops, abs=0.011)
     if "jumbo" not in published.model:
         assert round(own.parameters / 1e6) == pytest.approx(published.params, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tiny", "base"),
+    [
+        ({}, (17.35, 1.40), (260.50, 19.75)),
+        ({"jumbo_tokens": 3}, (8.78, 1.29), (130.69, 18.11)),
+        ({"jumbo_mlp_ratio": 1}, (9.38, 1.31), (133.08, 18.22)),
+    ],
+)
+def test_what_the_note_says_of_jumbo(arguments, tiny, base):
+    for name, expected in (("jumbo_tiny", tiny), ("jumbo_base", base)):
+        with torch.device("meta"):
+            model = timm.create_model(name, **arguments).eval()
+            counts = sum(p.numel() for p in model.parameters()) / 1e6, count_flops(model) / 1e9
+        assert counts == pytest.approx(expected, abs=0.006)
 
 
 def test_counting_leaves_no_device_behind():

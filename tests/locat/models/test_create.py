@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from locat.config import Model
 from locat.errors import ConfigError, WeightsError
-from locat.models.create import create_model, load_backbone, save_model
+from locat.models.create import create_model, load_backbone, save_model, title
 
 ARGS = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 5}
 
@@ -40,6 +40,12 @@ def test_a_folder_gives_the_model_its_weights_and_name(folder):
     assert name == "locatvit_tiny"
     saved = load_file(folder / "model.safetensors")
     assert all(torch.equal(value, saved[key]) for key, value in model.state_dict().items())
+
+
+def test_a_title_tells_ablations_apart(tmp_path):
+    args = {**ARGS, "gaug": "isotropic", "prr": False}
+    save_model(create_model(Model(name="locatvit_tiny", args=args)), tmp_path, **args)
+    assert load_backbone(tmp_path)[1] == title("locatvit_tiny", args) == "locatvit_tiny, gaug=isotropic, prr=False"
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pth"])

@@ -1,0 +1,34 @@
+"""Backbones for images of any size, whatever size they were built for."""
+
+from typing import Any, TypeVar
+
+from timm.models import Eva, SwinTransformer, VisionTransformer
+from timm.models.convit import ConVit
+from timm.models.gcvit import GlobalContextVit
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from locat.models import convit, gcvit
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def size_arguments(model: nn.Module) -> dict[str, Any]:
+    """What tells timm, when it builds a model of this class, that sizes will vary."""
+    return {"dynamic_img_size": True} if isinstance(model, VisionTransformer | Eva | SwinTransformer) else {}
+
+
+def accept_any_size(model: Model) -> Model:
+    """Have a model whose class takes one size only take any that is a multiple of its patches; in place."""
+    if isinstance(model, ConVit):
+        convit.accept_any_grid(model)
+    elif isinstance(model, GlobalContextVit):
+        gcvit.accept_any_grid(model)
+    return model
+
+
+def pad_to_patches(model: Any, images: Tensor) -> Tensor:
+    """Zeros to the right and below, up to a multiple of the pixels that a side of the last patches has."""
+    patch = model.feature_info[-1]["reduction"]
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % patch, 0, -height % patch))
