@@ -19,9 +19,6 @@ from locat.config import Model
 from locat.errors import ConfigError, WeightsError
 from locat.models.any_size import accept_any_size, size_arguments
 
-METHOD_ARGUMENTS = ("gaug", "prr", "global_pool", "pos_embed")
-"""Arguments of a model that change what it computes, not how large it is."""
-
 
 def create_model(config: Model) -> nn.Module:
     """A new model, `timm.create_model(config.name, **config.args)`.
@@ -39,7 +36,11 @@ def create_model(config: Model) -> nn.Module:
 
 def title(name: str, args: Mapping[str, Any]) -> str:
     """A model's name for people, with the arguments that make it another method: `locatvit_tiny, prr=False`."""
-    return ", ".join([name, *(f"{key}={args[key]}" for key in METHOD_ARGUMENTS if args.get(key, True) is not True)])
+    with torch.device("meta"):
+        pool = getattr(timm.create_model(name), "global_pool", None)  # an export names it always
+    usual = {"gaug": True, "prr": True, "global_pool": pool}
+    other = (f"{key}={args[key]}" for key, value in usual.items() if args.get(key, value) != value)
+    return ", ".join([name, *other])
 
 
 def load_backbone(folder: Path) -> tuple[nn.Module, str]:
