@@ -27,6 +27,10 @@ class DigitsScenes(Source):
     """Height and width of a scene in pixels."""
     seed: Int = 0
     """Which scenes are composed; the training seed does not change them."""
+    coloured: bool = True
+    """False: white digits on black, in which nothing but the digit tells two scenes apart."""
+    digit_size: tuple[Fraction, Fraction] = (0.3125, 0.6875)
+    """Smallest and largest digit, as a part of the scene's side."""
 
 
 class ImageFolder(Source):

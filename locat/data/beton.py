@@ -1,48 +1,28 @@
 """FFCV .beton files that are complete and vouched for by a manifest, or not there.
 
-`train.beton` is written under another name, fsynced and renamed; then its manifest
-`train.beton.json` says what is inside, with size and digest.
+`train.beton` is put together under another name from parts (locat/data/parts.py), fsynced and renamed; then its
+manifest `train.beton.json` says what is inside, with size and digest. The same contents give the same bytes,
+whatever the number of processes and however often they were killed.
 """
 
-import ctypes
 import json
-import signal
+import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from multiprocessing import Process, Queue, Value
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from queue import Empty
-from typing import Any, Protocol
-
-import numpy as np
-from ffcv.fields import IntField, NDArrayField, RGBImageField
-from ffcv.memory_allocator import MemoryAllocator
-from ffcv.writer import DatasetWriter, worker_job_indexed_dataset
-from numpy.typing import NDArray
 
 from locat import durable
+from locat.data.datasets.base import Contents, Dataset
+from locat.data.encode import Encoding
+from locat.data.ffcv_writer import write_samples
+from locat.data.parts import Parts, Quarantined
 from locat.errors import DataError
-from locat.parent import die_with_parent
 
-FORMAT = 1
-POLL_INTERVAL = 0.2  # seconds between two looks at the writer processes
+logger = logging.getLogger(__name__)
 
-Sample = tuple[NDArray[np.uint8], int, NDArray[np.uint8]]
-"""Image (H, W, 3), label, mask (H, W)."""
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a file is asked to hold; equal contents mean an equal file."""
-
-    samples: int
-    classes: tuple[str, ...]
-    mask_classes: tuple[str, ...]
-    image_size: int
-    """Height and width of images and masks in pixels."""
-    source: str
-    seed: int
-    options: dict[str, Any]
+FORMAT = 2
+SHOWN = 3  # files in a message
+DEFAULT_ENCODING = Encoding()
 
 
 @dataclass(frozen=True)
@@ -50,54 +30,79 @@ class Manifest:
     """What a complete file holds."""
 
     contents: Contents
+    """`samples` counts those in the file, without the quarantined ones."""
     sha256: str
     bytes: int
+    quarantined: tuple[Quarantined, ...]
+    """Images that could not be decoded; they are left out."""
 
 
-class Dataset(Protocol):
-    """Samples that can be fetched in any order, in several processes."""
+def write(
+    path: Path,
+    dataset: Dataset,
+    workers: int,
+    progress: Callable[[int], None],
+    encoding: Encoding = DEFAULT_ENCODING,
+    most_bad: float = 0.0,
+) -> Manifest:
+    """Write `dataset` to `path` with `workers` processes, unless it is there; `progress` gets the samples encoded.
 
-    @property
-    def contents(self) -> Contents: ...
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> Sample: ...
-
-
-def write(path: Path, dataset: Dataset, workers: int, progress: Callable[[int], None]) -> Manifest:
-    """Write `dataset` to `path` with `workers` processes; `progress` gets the samples done.
+    Killed, or failed, it goes on where it was. The parts need as much room as the file, until it is complete.
 
     Raises:
-        DataError: a sample cannot be written, or a writer process died.
+        DataError: more than the share `most_bad` of the images, or all, cannot be decoded, and are listed in
+            `bad_path(path)`; a sample cannot be read, or nothing be written; or a process died.
     """
-    contents = dataset.contents
-    shape = (contents.image_size, contents.image_size)
-    fields = {
-        "image": RGBImageField(write_mode="raw"),
-        "label": IntField(),
-        "mask": NDArrayField(np.dtype("uint8"), shape),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.unlink(missing_ok=True)
+    parts = Parts(path.with_name(f".{path.name}.parts"), dataset, encoding)
+    manifest = current(path, parts.contents, most_bad)
+    if manifest is None:
+        parts.encode(workers, progress)
+        manifest = put_together(path, parts, most_bad)
+    progress(len(dataset))
+    parts.remove()
+    return manifest
+
+
+def current(path: Path, contents: Contents, most_bad: float = 0.0) -> Manifest | None:
+    """The manifest of `path` where that holds exactly `contents` already, by digest, but for so many bad images."""
     try:
-        Writer(str(temporary), fields, workers, progress).from_indexed_dataset(dataset)
+        manifest = verify_manifest(path)
+    except DataError:
+        return None
+    bad = len(manifest.quarantined)
+    if replace(manifest.contents, samples=manifest.contents.samples + bad) != contents:
+        return None
+    return manifest if bad <= most_bad * contents.samples else None
+
+
+def put_together(path: Path, parts: Parts, most_bad: float) -> Manifest:
+    """Write file and manifest from complete parts; see `write`."""
+    summary = parts.summary()
+    total, bad = parts.contents.samples, summary.quarantined
+    bad_path(path).unlink(missing_ok=True)
+    if len(bad) > most_bad * total or not summary.samples:
+        durable.write_json(bad_path(path), [asdict(entry) for entry in bad])
+        few = "; ".join(f"{entry.file}: {entry.reason}" for entry in bad[:SHOWN])
+        raise DataError(
+            f"{path}: {len(bad)} of {total} images ({len(bad) / total:.3%}) cannot be decoded, where most_bad allows "
+            f"{most_bad:.3%} ({few}; all are listed in {bad_path(path).name}); mend or remove them, or raise most_bad"
+        )
+    logger.info("putting %s together from its parts", path)
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        write_samples(temporary, parts, summary, parts.contents)
         durable.sync_file(temporary)
-        manifest = Manifest(contents, durable.sha256(temporary), temporary.stat().st_size)
+        contents = replace(parts.contents, samples=summary.samples)
+        manifest = Manifest(contents, durable.sha256(temporary), temporary.stat().st_size, bad)
         manifest_path(path).unlink(missing_ok=True)  # an old one must never stand beside the new file
         temporary.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error!r}") from error
     finally:
         temporary.unlink(missing_ok=True)
     durable.sync_folder(path.parent)
     durable.write_json(manifest_path(path), {"format": FORMAT, **asdict(manifest)})
     return manifest
-
-
-def is_current(path: Path, contents: Contents) -> bool:
-    """Whether `path` holds exactly `contents` already, by digest."""
-    try:
-        return verify_manifest(path).contents == contents
-    except DataError:
-        return False
 
 
 def open_manifest(path: Path) -> Manifest:
@@ -115,7 +120,8 @@ def open_manifest(path: Path) -> Manifest:
             contents = values.pop("contents")
             for key in ("classes", "mask_classes"):
                 contents[key] = tuple(contents[key])
-            manifest = Manifest(Contents(**contents), **values)
+            quarantined = tuple(Quarantined(**entry) for entry in values.pop("quarantined"))
+            manifest = Manifest(Contents(**contents), **values, quarantined=quarantined)
     except FileNotFoundError as error:
         raise DataError(f"{path}: its manifest {manifest_path(path).name} is missing; convert it again") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -145,62 +151,6 @@ def manifest_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-class Writer(DatasetWriter):  # type: ignore[misc]
-    """FFCV's writer, except that it notices when one of its processes ends before its time."""
-
-    def __init__(self, name: str, fields: dict[str, Any], workers: int, progress: Callable[[int], None]) -> None:
-        super().__init__(name, fields, num_workers=workers)
-        self.progress = progress
-
-    def _write_common(self, num_samples: int, queue_content: Any, work_fn: Any, extra_worker_args: Any) -> None:
-        self.num_samples = num_samples
-        self.prepare()
-        todo: Queue[Any] = Queue()
-        results: Queue[Any] = Queue()
-        for item in [*queue_content, *[None] * self.num_workers]:  # None ends one worker
-            todo.put(item)
-        done = Value(ctypes.c_uint64, 0)
-        allocator = MemoryAllocator(self.fname, self.data_region_start, self.page_size)
-        shared = (self.metadata_sm, self.metadata_type, self.fields, allocator, done)
-        workers = [
-            Process(target=encode, args=(results, todo, *shared, results, *extra_worker_args), daemon=True)
-            for _ in range(self.num_workers)
-        ]
-        try:
-            for worker in workers:
-                worker.start()
-            self.finalize(self._allocations(workers, results, done))
-        finally:
-            for worker in workers:
-                worker.kill()
-                worker.join()
-            todo.cancel_join_thread()  # with work left in it, it would hold up our exit for ever
-            self.metadata_sm.close()
-            self.metadata_sm.unlink()
-
-    def _allocations(self, workers: list[Process], results: "Queue[Any]", done: Any) -> list[Any]:
-        """Wait for every worker's table of (sample, address, size)."""
-        tables: list[Any] = []
-        while len(tables) < len(workers):
-            try:
-                result = results.get(timeout=POLL_INTERVAL)
-            except Empty:
-                # Only a worker with a table in the queue may have ended; an exit code of 0 tells that it has.
-                if dead := [worker.exitcode for worker in workers if worker.exitcode]:
-                    raise DataError(f"{self.fname}: a writer process ended with code {dead[0]}") from None
-            else:
-                if isinstance(result, str):
-                    raise DataError(f"{self.fname}: cannot be written: {result}")
-                tables.append(result)
-            # Not `done.value`: a worker killed while it held the lock would block us.
-            self.progress(done.get_obj().value)
-        return [row for table in tables for row in table]
-
-
-def encode(results: "Queue[Any]", *arguments: Any) -> None:
-    """A writer process: FFCV's own, but it ends with its parent and its exception reaches the parent."""
-    die_with_parent(signal.SIGKILL)
-    try:
-        worker_job_indexed_dataset(*arguments)
-    except Exception as error:
-        results.put(repr(error))  # a string can always be pickled
+def bad_path(path: Path) -> Path:
+    """Where the undecodable images are listed when there were too many to write the .beton file."""
+    return path.with_name(f"{path.name}.bad.json")

@@ -3,26 +3,37 @@
 import logging
 
 from locat.config import ConvertConfig
-from locat.data.beton import is_current, write
-from locat.data.digits import DigitScenes, Split
+from locat.data import beton
+from locat.data.datasets import open_dataset
+from locat.data.encode import Encoding
 from locat.engine.progress import Progress
 from locat.engine.tracking import tracked
+from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 
 logger = logging.getLogger(__name__)
 
 
 def convert(config: ConvertConfig, job: JobFolder) -> None:
-    """Write outputs/train.beton and outputs/val.beton, each with its manifest."""
-    dataset = config.dataset
-    counts: dict[Split, int] = {"train": dataset.train_scenes, "val": dataset.val_scenes}
+    """Write outputs/train.beton and outputs/val.beton, each with its manifest.
+
+    Raises:
+        ConfigError: a `shorter_side` is set, and the images have masks or share one size.
+        DataError: see `locat.data.datasets.open_dataset` and `locat.data.beton.write`.
+    """
+    encoding = Encoding(config.shorter_side, config.jpeg_quality)
     with tracked(job, config, is_main=True):
-        for split, count in counts.items():
-            scenes = DigitScenes(split, count, dataset.image_size, dataset.seed)
+        for split, dataset in open_dataset(config.dataset).items():
+            contents = dataset.contents
+            if config.shorter_side is not None and (contents.image_size is not None or contents.mask_classes):
+                raise ConfigError(
+                    f"shorter_side: the images of {config.dataset.name} are stored in their own size, which is that "
+                    "of their masks or the same for all; remove it"
+                )
             path = job.outputs / config.outputs[split]
-            if is_current(path, scenes.contents):
-                logger.info("%s is current", path)
-                continue
-            with Progress(job, f"convert {split}", count, "image") as progress:
-                write(path, scenes, config.workers, progress.advance_to)
-            logger.info("wrote %s: %d scenes, %.0f MB", path, count, path.stat().st_size / 1e6)
+            with Progress(job, f"convert {split}", len(dataset), "image") as progress:
+                manifest = beton.write(path, dataset, config.workers, progress.advance_to, encoding, config.most_bad)
+            stored, bad = manifest.contents.samples, manifest.quarantined
+            logger.info("%s: %d images, %.0f MB, %d left out", path, stored, manifest.bytes / 1e6, len(bad))
+            for entry in bad[: beton.SHOWN]:
+                logger.warning("left out %s: %s", entry.file, entry.reason)

@@ -2,19 +2,22 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pictures import jpeg
 
 from locat.data import beton
-from locat.data.beton import Contents, Sample
-from locat.data.digits import DigitScenes
+from locat.data.datasets.base import Contents, Sample
+from locat.data.datasets.digits import DigitScenes
+from locat.data.encode import Encoding
+from locat.data.parts import Parts
 from locat.errors import DataError
 
 
@@ -35,6 +38,9 @@ class Broken:
 
     def __len__(self) -> int:
         return len(self.scenes)
+
+    def name(self, index: int) -> str:
+        return self.scenes.name(index)
 
     def __getitem__(self, index: int) -> Sample:
         if index == 150:
@@ -57,28 +63,35 @@ def test_manifest_says_what_is_inside(scenes: DigitScenes, train_beton: Path) ->
     manifest = beton.verify_manifest(train_beton)
     assert manifest.contents == scenes.contents
     assert manifest.bytes == train_beton.stat().st_size
-    assert json.loads(beton.manifest_path(train_beton).read_text())["format"] == 1
+    assert json.loads(beton.manifest_path(train_beton).read_text())["format"] == 2
     assert sorted(path.name for path in train_beton.parent.iterdir()) == ["train.beton", "train.beton.json"]
 
 
 def test_only_the_same_contents_are_current(scenes: DigitScenes, copy: Path) -> None:
-    assert beton.is_current(copy, scenes.contents)
-    assert not beton.is_current(copy, replace(scenes.contents, seed=1))
-    assert not beton.is_current(copy.with_name("other.beton"), scenes.contents)
+    assert beton.current(copy, scenes.contents) == beton.open_manifest(copy)
+    assert beton.current(copy, replace(scenes.contents, seed=1)) is None
+    assert beton.current(copy.with_name("other.beton"), scenes.contents) is None
     flip_byte(copy)
-    assert not beton.is_current(copy, scenes.contents)
+    assert beton.current(copy, scenes.contents) is None
+
+
+def test_a_current_file_is_not_written_again(scenes: DigitScenes, copy: Path) -> None:
+    before = copy.stat()
+    leftover = copy.with_name(".train.beton.parts")  # of a conversion killed when all but this was done
+    leftover.mkdir()
+    calls: list[int] = []
+    assert beton.write(copy, scenes, 1, calls.append) == beton.open_manifest(copy)
+    assert (copy.stat().st_ino, copy.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert calls == [50]
+    assert not leftover.exists()
 
 
 def test_writing_again_gives_the_same_file_and_tells_its_progress(scenes: DigitScenes, copy: Path) -> None:
     calls: list[int] = []
     first = beton.open_manifest(copy)
+    copy.unlink()
     assert beton.write(copy, scenes, 1, calls.append) == first
-    assert calls[-1] == 50
-
-
-def test_two_writers_hold_the_same_samples(scenes: DigitScenes, tmp_path: Path) -> None:
-    beton.write(tmp_path / "two.beton", scenes, 2, silent)
-    assert beton.verify_manifest(tmp_path / "two.beton").contents == scenes.contents
+    assert calls[0] == 0 and calls[-1] == 50
 
 
 def truncate(path: Path) -> None:
@@ -102,11 +115,11 @@ def remove_manifest(path: Path) -> None:
 
 
 def spoil_manifest(path: Path) -> None:
-    beton.manifest_path(path).write_text('{"format": 1, "bytes"')
+    beton.manifest_path(path).write_text('{"format": 2, "bytes"')
 
 
 def strip_manifest(path: Path) -> None:
-    beton.manifest_path(path).write_text('{"format": 1, "bytes": 7, "sha256": ""}')
+    beton.manifest_path(path).write_text('{"format": 2, "bytes": 7, "sha256": ""}')
 
 
 def list_as_manifest(path: Path) -> None:
@@ -114,7 +127,7 @@ def list_as_manifest(path: Path) -> None:
 
 
 def future_manifest(path: Path) -> None:
-    beton.manifest_path(path).write_text('{"format": 2}')
+    beton.manifest_path(path).write_text('{"format": 3}')
 
 
 @pytest.mark.parametrize(
@@ -127,7 +140,7 @@ def future_manifest(path: Path) -> None:
         (spoil_manifest, "not a manifest"),
         (strip_manifest, "not a manifest"),
         (list_as_manifest, "not a manifest"),
-        (future_manifest, "format 2"),
+        (future_manifest, "format 3"),
     ],
 )
 def test_damage_is_one_sentence_that_names_the_file(copy: Path, damage, words: str) -> None:
@@ -139,55 +152,21 @@ def test_damage_is_one_sentence_that_names_the_file(copy: Path, damage, words: s
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("fault", "words"), [("dies", "ended with code -9"), ("raises", "no picture")])
+@pytest.mark.parametrize(("fault", "words"), [("dies", "was killed"), ("raises", "no picture")])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_writer_process_that_fails_is_an_error_and_leaves_nothing(
+def test_a_process_that_fails_is_an_error_and_leaves_no_file(
     tmp_path: Path, fault: str, words: str, workers: int
 ) -> None:
     with pytest.raises(DataError, match=words):
         beton.write(tmp_path / "train.beton", Broken(fault), workers, silent)
-    assert list(tmp_path.iterdir()) == []
-
-
-WRITE = """
-import sys
-from pathlib import Path
-from locat.data import beton
-from locat.data.digits import DigitScenes
-
-beton.write(Path(sys.argv[1]), DigitScenes("train", 20_000), 2, lambda done: print(done, flush=True))
-"""
-
-
-@pytest.mark.timeout(240)
-def test_killed_while_writing_leaves_no_file_under_the_final_name_and_no_process(tmp_path: Path) -> None:
-    path = tmp_path / "train.beton"
-    writer = subprocess.Popen([sys.executable, "-c", WRITE, str(path)], stdout=subprocess.PIPE, text=True)
-    assert writer.stdout is not None
-    for line in writer.stdout:
-        if int(line) >= 300:
-            break
-    writer.kill()
-    writer.wait()
-    assert not path.exists() and not beton.manifest_path(path).exists()
-    partial = tmp_path / ".train.beton.partial"
-    size = partial.stat().st_size
-    time.sleep(1.5)
-    assert partial.stat().st_size == size  # the workers ended with their parent
-    with pytest.raises(DataError, match="no such file"):
-        beton.open_manifest(path)
-
-    small = DigitScenes("train", 20, image_size=32)
-    beton.write(path, small, 1, silent)
-    assert beton.is_current(path, small.contents)
-    assert not partial.exists()
+    assert [path.name for path in tmp_path.iterdir()] == [".train.beton.parts"]
 
 
 FAIL = """
 import sys
 from pathlib import Path
 from locat.data import beton
-from locat.data.digits import DigitScenes
+from locat.data.datasets.digits import DigitScenes
 
 class Broken(DigitScenes):
     def __getitem__(self, index):
@@ -197,6 +176,7 @@ beton.write(Path(sys.argv[1]), Broken("train", 20_000), 2, lambda done: None)
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_could_not_write_ends_with_much_work_left(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FAIL, str(tmp_path / "train.beton")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
@@ -208,8 +188,106 @@ def test_killed_between_file_and_manifest_is_noticed(scenes: DigitScenes, copy: 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
+    beton.manifest_path(copy).unlink()
     monkeypatch.setattr(beton.durable, "write_json", killed)
     with pytest.raises(KeyboardInterrupt):
         beton.write(copy, scenes, 1, silent)
     with pytest.raises(DataError, match="manifest"):
         beton.open_manifest(copy)
+
+
+@pytest.mark.parametrize("step", ["sync_file", "sha256", "sync_folder", "write_json"])
+def test_stopped_at_any_step_after_the_parts_it_goes_on_to_the_same_file(
+    scenes: DigitScenes, train_beton: Path, tmp_path: Path, monkeypatch, step: str
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "train.beton"
+    Parts(tmp_path / ".train.beton.parts", scenes, Encoding()).encode(1, silent)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(beton.durable, step, stopped)
+        beton.write(path, scenes, 1, silent)
+    with pytest.raises(DataError):
+        beton.open_manifest(path)
+    (tmp_path / ".train.beton.partial").write_text("what a kill leaves")
+    calls: list[int] = []
+    assert beton.write(path, scenes, 1, calls.append) == beton.open_manifest(train_beton)
+    assert calls[0] == 50  # nothing was encoded again
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["train.beton", "train.beton.json"]
+
+
+def test_a_full_disk_is_an_error_and_no_file(scenes: DigitScenes, tmp_path: Path) -> None:
+    path = tmp_path / "train.beton"
+    Parts(tmp_path / ".train.beton.parts", scenes, Encoding()).encode(1, silent)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9 * 2**20, before[1]))  # one page of FFCV's and a half of the next
+    try:
+        with pytest.raises(DataError, match="cannot be written"):
+            beton.write(path, scenes, 1, silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [file.name for file in tmp_path.iterdir()] == [".train.beton.parts"]
+
+
+class Files:
+    """Image files in memory, some of them no images."""
+
+    def __init__(self, good: int, bad: int) -> None:
+        self.files = [jpeg(seed) for seed in range(good)] + [b"text"] * bad
+
+    @property
+    def contents(self) -> Contents:
+        return Contents(len(self.files), ("only",), (), None, "memory", 0, {})
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(self.files[index], 0)
+
+    def name(self, index: int) -> str:
+        return f"only/{index}.jpg"
+
+
+def test_bad_images_up_to_the_threshold_are_left_out_and_listed(tmp_path: Path) -> None:
+    path = tmp_path / "train.beton"
+    manifest = beton.write(path, Files(8, 2), 1, silent, most_bad=0.2)
+    assert manifest.contents.samples == 8
+    assert [entry.file for entry in manifest.quarantined] == ["only/8.jpg", "only/9.jpg"]
+    assert manifest.quarantined[0].reason == "not an image"
+    assert beton.open_manifest(path) == manifest
+    contents = Parts(tmp_path, Files(8, 2), Encoding()).contents
+    assert beton.current(path, contents, most_bad=0.2) == manifest
+    assert beton.current(path, contents, most_bad=0.1) is None
+
+
+def test_more_bad_images_are_an_error_that_counts_and_lists_them(tmp_path: Path) -> None:
+    path = tmp_path / "train.beton"
+    with pytest.raises(DataError) as caught:
+        beton.write(path, Files(6, 4), 1, silent, most_bad=0.3)
+    message = str(caught.value)
+    for words in (str(path), "4 of 10", "40.000%", "30.000%", "only/6.jpg: not an image", "train.beton.bad.json"):
+        assert words in message
+    assert "only/9.jpg" not in message and "\n" not in message
+    listed = json.loads(beton.bad_path(path).read_text())
+    assert [entry["file"] for entry in listed] == [f"only/{number}.jpg" for number in range(6, 10)]
+    assert not path.exists() and not beton.manifest_path(path).exists()
+
+    assert beton.write(path, Files(6, 4), 1, silent, most_bad=0.4).contents.samples == 6
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["train.beton", "train.beton.json"]
+
+
+def test_no_image_at_all_is_an_error_at_any_threshold(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="3 of 3 images"):
+        beton.write(tmp_path / "train.beton", Files(0, 3), 1, silent, most_bad=1.0)
+
+
+def test_another_encoding_is_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "train.beton"
+    manifests = [
+        beton.write(path, Files(3, 0), 1, silent, encoding)
+        for encoding in (Encoding(), Encoding(shorter_side=20), Encoding(shorter_side=20, jpeg_quality=50))
+    ]
+    assert len({manifest.sha256 for manifest in manifests}) == 3
+    assert manifests[1].contents.options == {"shorter_side": 20, "jpeg_quality": 95}

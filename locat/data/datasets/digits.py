@@ -5,16 +5,15 @@ colour and put at a random place over a smooth random background.
 """
 
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from locat.data.beton import Contents, Sample
-
-Split = Literal["train", "val"]
+from locat.config.datasets import DigitsScenes
+from locat.data.datasets.base import Contents, Sample, Split
 
 CLASSES = tuple("0123456789")
 BACKGROUND = len(CLASSES)
@@ -23,12 +22,20 @@ MASK_CLASSES = (*CLASSES, "background")
 COMPOSITION = 2
 """Raise when the same arguments make other pixels: files written before are then made anew."""
 
-SIZES = (20 / 64, 44 / 64)  # smallest and largest digit, as a part of the scene
 BACKGROUND_CELLS = 4  # random colours along each side of the background, interpolated between
 BACKGROUND_LEVELS = (0.0, 140.0)  # of each channel of these colours, of 255
 DIGIT_LEVELS = (120.0, 255.0)  # of each channel of the digit's colour: brighter on the whole, not everywhere
 NOISE = 8.0  # standard deviation of each channel of each pixel, of 255
 INK = 0.45  # least share of ink with which a pixel belongs to the digit
+
+
+def digits(config: DigitsScenes) -> dict[Split, "DigitScenes"]:
+    """Both splits."""
+    counts: dict[Split, int] = {"train": config.train_scenes, "val": config.val_scenes}
+    return {
+        split: DigitScenes(split, count, config.image_size, config.seed, config.coloured, config.digit_size)
+        for split, count in counts.items()
+    }
 
 
 class DigitScenes:
@@ -37,8 +44,17 @@ class DigitScenes:
     Train and val scenes never share a source digit, whatever their seeds.
     """
 
-    def __init__(self, split: Split, count: int, image_size: int = 64, seed: int = 0) -> None:
+    def __init__(
+        self,
+        split: Split,
+        count: int,
+        image_size: int = 64,
+        seed: int = 0,
+        coloured: bool = True,
+        digit_size: tuple[float, float] = (0.3125, 0.6875),
+    ) -> None:
         self.split, self.count, self.image_size, self.seed = split, count, image_size, seed
+        self.coloured, self.digit_size = coloured, digit_size
         self.sources = source_digits(split)
         digits = load_digits()
         self._digits = digits.images / 16.0
@@ -52,9 +68,14 @@ class DigitScenes:
             classes=CLASSES,
             mask_classes=MASK_CLASSES,
             image_size=self.image_size,
-            source=f"scikit-learn digits, {self.split}",
+            source="scikit-learn digits",
             seed=self.seed,
-            options={"composition": COMPOSITION},
+            options={
+                "split": self.split,
+                "composition": COMPOSITION,
+                "coloured": self.coloured,
+                "digit_size": list(self.digit_size),
+            },
         )
 
     def __len__(self) -> int:
@@ -67,16 +88,22 @@ class DigitScenes:
         source = random.choice(self.sources)
         label = int(self._labels[source])
         ink = self._place(self._digits[source], random)[..., None]
-        colour = random.uniform(*DIGIT_LEVELS, 3)
-        scene = self._backdrop(random) * (1 - ink) + colour * ink
+        if self.coloured:
+            colour = random.uniform(*DIGIT_LEVELS, 3)
+            scene = self._backdrop(random) * (1 - ink) + colour * ink
+        else:
+            scene = 255 * ink * np.ones(3)
         scene += random.normal(0, NOISE, scene.shape)
         image = np.clip(scene + 0.5, 0, 255).astype(np.uint8)
         mask = np.where(ink[..., 0] >= INK, label, BACKGROUND).astype(np.uint8)
-        return image, label, mask
+        return Sample(image, label, mask)
+
+    def name(self, index: int) -> str:
+        return f"scene {index}"
 
     def _place(self, digit: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
         """Share of ink in each pixel of the scene (H, W), 0..1."""
-        size = int(self.image_size * random.uniform(*SIZES))
+        size = int(self.image_size * random.uniform(*self.digit_size))
         top, left = random.integers(0, self.image_size - size + 1, 2)
         weights = bilinear(len(digit), size)
         ink = np.zeros((self.image_size, self.image_size))

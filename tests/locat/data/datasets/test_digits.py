@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from locat.data.digits import BACKGROUND, CLASSES, MASK_CLASSES, DigitScenes, Split, bilinear, source_digits
+from locat.data.datasets.digits import BACKGROUND, CLASSES, MASK_CLASSES, DigitScenes, Split, bilinear, source_digits
 
 
 def test_a_scene_depends_on_seed_split_and_index_alone() -> None:
@@ -52,3 +52,10 @@ def test_bilinear_weights_keep_constants_and_symmetry() -> None:
     weights = bilinear(8, 29)
     assert np.allclose(weights.sum(axis=1), 1)
     assert np.allclose(weights, weights[::-1, ::-1])
+
+
+def test_a_digit_may_fill_the_scene() -> None:
+    scenes = DigitScenes("train", 20, image_size=32, digit_size=(1.0, 1.0))
+    for index in range(20):
+        rows = (scenes[index].mask != BACKGROUND).any(axis=1).nonzero()[0]
+        assert rows[0] <= 4 and rows[-1] >= 27, "its 8 rows of ink, stretched over all 32"

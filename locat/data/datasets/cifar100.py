@@ -1,0 +1,132 @@
+"""CIFAR-100 in its Python version: pickles, read by an unpickler that can build arrays and nothing else."""
+
+import hashlib
+import io
+import pickle
+import tarfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from locat.data.datasets.base import Contents, Sample, Split
+from locat.data.datasets.tars import read_member
+from locat.errors import DataError
+
+SIZE = 32
+FOLDER = "cifar-100-python"
+FILES: dict[Split, str] = {"train": "train", "val": "test"}
+"""The file of each split."""
+META = "meta"
+
+# Whatever else a pickle asks for would be run by loading it.
+ARRAY_PARTS = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+}
+
+
+@dataclass(frozen=True)
+class Cifar100Images:
+    """The images of one split."""
+
+    source: str
+    digest: str
+    """sha256 of the file they come from."""
+    classes: tuple[str, ...]
+    pixels: NDArray[np.uint8]
+    """(n, 3, 32, 32)."""
+    labels: tuple[int, ...]
+
+    @property
+    def contents(self) -> Contents:
+        """What a file of these images holds."""
+        return Contents(
+            samples=len(self.labels),
+            classes=self.classes,
+            mask_classes=(),
+            image_size=SIZE,
+            source=self.source,
+            seed=0,
+            options={"digest": self.digest},
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(np.ascontiguousarray(self.pixels[index].transpose(1, 2, 0)), self.labels[index])
+
+    def name(self, index: int) -> str:
+        return f"image {index}"
+
+
+def cifar100(source: Path) -> dict[Split, Cifar100Images]:
+    """Both splits, with the 100 fine classes, from the folder or the tar.gz.
+
+    Raises:
+        DataError: a file is missing, damaged, holds something else, or wants more than arrays built.
+    """
+    contents = read_files(source)
+    meta = unpickle(contents[META], source, META)
+    classes = meta.get("fine_label_names")
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+        raise DataError(f"{source}: {META} holds no list fine_label_names; download it again")
+    return {split: read_split(contents[file], source, file, tuple(classes)) for split, file in FILES.items()}
+
+
+def read_split(content: bytes, source: Path, file: str, classes: tuple[str, ...]) -> Cifar100Images:
+    """The images in the content of a `file` of `source`."""
+    values = unpickle(content, source, file)
+    data, labels = values.get("data"), values.get("fine_labels")
+    if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape[1:] == (3 * SIZE * SIZE,)):
+        raise DataError(f"{source}: {file} holds no data of 32 x 32 pixels in 3 colours; download it again")
+    numbers = range(len(classes))
+    if not (isinstance(labels, list) and 0 < len(labels) == len(data) and all(label in numbers for label in labels)):
+        raise DataError(f"{source}: {file} holds no fine_labels, a class for each of its images; download it again")
+    return Cifar100Images(
+        source="CIFAR-100",
+        digest=hashlib.sha256(content).hexdigest(),
+        classes=classes,
+        pixels=data.reshape(-1, 3, SIZE, SIZE),
+        labels=tuple(map(int, labels)),
+    )
+
+
+def read_files(source: Path) -> dict[str, bytes]:
+    """Content of train, test and meta."""
+    names = (META, *FILES.values())
+    try:
+        if source.is_dir():
+            return {name: (source / name).read_bytes() for name in names}
+        with tarfile.open(source, "r:gz") as archive:
+            return {name: read_member(archive, f"{FOLDER}/{name}") for name in names}
+    except (OSError, EOFError, zlib.error, tarfile.TarError, KeyError) as error:
+        expected = f"the folder {FOLDER} with {', '.join(names)}, or {FOLDER}.tar.gz"
+        raise DataError(f"{source}: not {expected} ({error}); download it again") from error
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Builds containers, text, numbers and arrays; refuses everything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return ARRAY_PARTS[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"asks for {module}.{name}") from None
+
+
+def unpickle(content: bytes, source: Path, file: str) -> dict[str, Any]:
+    """The dictionary in a pickle of Python 2."""
+    try:
+        values = ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle can make the unpickler raise anything
+        raise DataError(f"{source}: {file} is not a pickle of CIFAR-100 ({error}); download it again") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{source}: {file} holds no dictionary; download it again")
+    return values

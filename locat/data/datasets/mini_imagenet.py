@@ -1,0 +1,73 @@
+"""mini-ImageNet, made for few-shot learning, as a plain classification set: its 100 classes, split by image.
+
+Its three csv splits are of different classes; all of them together are split 500 to 100 within each class, in the
+order of the csv files, which are read as train, val, test.
+"""
+
+import csv
+from pathlib import Path
+
+from locat.data.datasets.base import ImageFile, ImageFiles, Split
+from locat.errors import DataError
+
+SPLITS = ("train.csv", "val.csv", "test.csv")
+CLASSES = 100
+IMAGES_PER_CLASS = 600
+COLUMNS = ["filename", "label"]
+
+
+def mini_imagenet(
+    source: Path, classes: int = CLASSES, images_per_class: int = IMAGES_PER_CLASS
+) -> dict[Split, ImageFiles]:
+    """The first five sixths of each class for training and the rest for evaluation.
+
+    Raises:
+        DataError: a csv or an image is missing, or the classes are not as many or not as large as they should be.
+    """
+    names: dict[str, list[str]] = {}
+    for file in SPLITS:
+        for name, label in rows(source / file):
+            names.setdefault(label, []).append(name)
+    if len(names) != classes:
+        raise DataError(f"{source}: its csv files hold {len(names)} classes, not {classes}; download all three again")
+    for label, files in names.items():
+        if len(files) != images_per_class or len(set(files)) != images_per_class:
+            raise DataError(
+                f"{source}: its csv files hold {len(set(files))} images of {label} in {len(files)} lines, where "
+                f"mini-ImageNet has {images_per_class} of each class; download all three again"
+            )
+    splits: dict[Split, list[ImageFile]] = {"train": [], "val": []}
+    for number, label in enumerate(sorted(names)):
+        for place, name in enumerate(names[label]):
+            split: Split = "train" if place < images_per_class * 5 // 6 else "val"
+            splits[split].append(image(source, name, number))
+    order = tuple(sorted(names))
+    return {split: ImageFiles("mini-ImageNet", order, tuple(files)) for split, files in splits.items()}
+
+
+def rows(path: Path) -> list[tuple[str, str]]:
+    """File name and label of each line."""
+    try:
+        with path.open(newline="") as file:
+            lines = csv.DictReader(file, strict=True)
+            if lines.fieldnames != COLUMNS:
+                raise DataError(f"{path}: its columns are {lines.fieldnames}, not {COLUMNS}; download it again")
+            found = [(line["filename"], line["label"]) for line in lines]
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: no such file; expected {', '.join(SPLITS)} and the folder images in {path.parent}"
+        ) from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as csv ({error}); download it again") from error
+    if not all(name and label for name, label in found):
+        raise DataError(f"{path}: has lines without a filename or a label; download it again")
+    return found
+
+
+def image(source: Path, name: str, label: int) -> ImageFile:
+    """The image that a csv calls `name`."""
+    path = source / "images" / name
+    try:
+        return ImageFile(f"images/{name}", label, str(path), 0, path.stat().st_size)
+    except OSError as error:
+        raise DataError(f"{path}: listed in a csv file, but missing; unpack all images into {path.parent}") from error

@@ -1,0 +1,230 @@
+"""A dataset encoded in parts by several processes; each part is complete or not there, so a kill loses little.
+
+`.train.beton.parts/` holds `contents.json`, which says what the parts are of, and `<n>.npz` with the samples
+from `n` * PART_SIZE on. It takes as much room as the .beton file that is made of it.
+"""
+
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from locat import durable
+from locat.data.datasets.base import Contents, Dataset
+from locat.data.encode import Encoding, Undecodable, encode
+from locat.errors import DataError, UserError
+from locat.parent import die_with_parent
+
+FORMAT = 1
+"""Raise when the same contents are encoded or laid out otherwise."""
+PART_SIZE = 512  # samples
+
+SAMPLE = np.dtype(
+    [("label", "<i8"), ("height", "<i8"), ("width", "<i8"), ("image_bytes", "<i8"), ("mask_bytes", "<i8")]
+)
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A file that is left out."""
+
+    file: str
+    reason: str
+
+
+class Summary(NamedTuple):
+    """What the parts hold together."""
+
+    samples: int
+    largest: int
+    """Bytes of the largest image and mask together."""
+    quarantined: tuple[Quarantined, ...]
+
+
+class Encoded(NamedTuple):
+    """One sample as it will be stored."""
+
+    image: NDArray[np.uint8]
+    """Bytes of a JPEG, or pixels; flat."""
+    height: int
+    width: int
+    label: int
+    mask: NDArray[np.uint8]
+    """Bytes of a PNG, or pixels; flat, and empty where there is none."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one .beton file."""
+
+    folder: Path
+    dataset: Dataset
+    encoding: Encoding
+
+    @property
+    def contents(self) -> Contents:
+        """What the file would hold if every image were good."""
+        return wanted(self.dataset, self.encoding)
+
+    def encode(self, workers: int, progress: Callable[[int], None]) -> None:
+        """Make the parts that are missing; `progress` gets the samples done in all.
+
+        Raises:
+            DataError: a sample cannot be read, a part cannot be written, or a process died.
+        """
+        self._prepare()
+        missing = [number for number in self._numbers() if not self._path(number).exists()]
+        done = len(self.dataset) - sum(len(self._samples(number)) for number in missing)
+        progress(done)
+        if not missing:
+            return
+        # Forked: all share the memory of the dataset, and none spends seconds on imports.
+        fork = multiprocessing.get_context("fork")
+        pool = ProcessPoolExecutor(min(workers, len(missing)), fork, start_worker, (self,))
+        try:
+            for finished in as_completed([pool.submit(encode_part, number) for number in missing]):
+                done += finished.result()
+                progress(done)
+        except BrokenProcessPool as error:
+            raise DataError(
+                f"{self.folder}: a process that encoded images was killed, perhaps for want of memory; "
+                "run again with fewer workers to go on"
+            ) from error
+        except UserError:
+            raise
+        except Exception as error:
+            raise DataError(f"{self.folder}: cannot be written: {error!r}") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def encode_part(self, number: int) -> int:
+        """Make one part, and say of how many samples."""
+        samples, images, masks, quarantined = [], [], [], []
+        for index in self._samples(number):
+            image, label, mask = self.dataset[index]
+            try:
+                content, height, width = encode(image, self.encoding) if isinstance(image, bytes) else as_pixels(image)
+            except Undecodable as error:
+                quarantined.append((self.dataset.name(index), str(error)))
+                continue
+            classes = b"" if mask is None else bytes(mask)
+            samples.append((label, height, width, len(content), len(classes)))
+            images.append(content)
+            masks.append(classes)
+        file = io.BytesIO()
+        np.savez(
+            file,
+            samples=np.array(samples, SAMPLE),
+            images=np.frombuffer(b"".join(images), np.uint8),
+            masks=np.frombuffer(b"".join(masks), np.uint8),
+            quarantined=np.array(quarantined, np.str_).reshape(-1, 2),
+        )
+        durable.write_bytes(self._path(number), file.getvalue())
+        return len(self._samples(number))
+
+    def summary(self) -> Summary:
+        """What all parts hold together; images are not read.
+
+        Raises:
+            DataError: a part is missing or damaged.
+        """
+        count, largest, quarantined = 0, 0, []
+        for part in self._read("samples", "quarantined"):
+            count += len(part["samples"])
+            sizes = part["samples"]["image_bytes"] + part["samples"]["mask_bytes"]
+            largest = max(largest, int(sizes.max(initial=0)))
+            quarantined += [Quarantined(str(file), str(reason)) for file, reason in part["quarantined"]]
+        return Summary(count, largest, tuple(quarantined))
+
+    def __iter__(self) -> Iterator[Encoded]:
+        """The good samples, in their order; DataError as for `summary`."""
+        for part in self._read("samples", "images", "masks"):
+            image_start = mask_start = 0
+            for label, height, width, image_bytes, mask_bytes in part["samples"].tolist():
+                image = part["images"][image_start : image_start + image_bytes]
+                mask = part["masks"][mask_start : mask_start + mask_bytes]
+                yield Encoded(image, height, width, label, mask)
+                image_start += image_bytes
+                mask_start += mask_bytes
+
+    def remove(self) -> None:
+        """Delete all parts."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        """Begin anew where the folder holds the parts of something else."""
+        about = self.folder / "contents.json"
+        # As text: what JSON cannot tell apart, such as tuples and lists, is equal.
+        expected = json.dumps({"format": FORMAT, "part_size": PART_SIZE, **asdict(self.contents)}, indent=2) + "\n"
+        if about.exists() and about.read_text() == expected:
+            return
+        self.remove()
+        self.folder.mkdir(parents=True)
+        durable.write_text(about, expected)
+
+    def _read(self, *names: str) -> Iterator[dict[str, NDArray[Any]]]:
+        """These arrays of each part in turn."""
+        for number in self._numbers():
+            try:
+                with np.load(self._path(number)) as part:
+                    arrays = {name: part[name] for name in names}
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                self._path(number).unlink(missing_ok=True)
+                raise DataError(
+                    f"{self._path(number)}: this part is damaged ({error}); run again to make it anew"
+                ) from error
+            yield arrays
+
+    def _numbers(self) -> range:
+        return range(-(-len(self.dataset) // PART_SIZE))
+
+    def _samples(self, number: int) -> range:
+        return range(number * PART_SIZE, min((number + 1) * PART_SIZE, len(self.dataset)))
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number}.npz"
+
+
+def wanted(dataset: Dataset, encoding: Encoding) -> Contents:
+    """What a file is asked to hold: the encoding is a part of it where the images are image files."""
+    contents = dataset.contents
+    if contents.image_size is not None:
+        return contents
+    return replace(contents, options={**contents.options, **asdict(encoding)})
+
+
+def as_pixels(image: NDArray[np.uint8]) -> tuple[bytes, int, int]:
+    """Pixels (H, W, 3) as bytes, with height and width."""
+    height, width, _ = image.shape
+    return image.tobytes(), height, width
+
+
+_inherited: Parts
+"""In a worker process: what it works on."""
+
+
+def start_worker(parts: Parts) -> None:
+    """Make this process end with its parent, also where that has ended already."""
+    global _inherited
+    _inherited = parts
+    die_with_parent(signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is None or not parent.is_alive():
+        os._exit(1)
+
+
+def encode_part(number: int) -> int:
+    """`Parts.encode_part` in a worker process; its answer alone travels between processes."""
+    return _inherited.encode_part(number)
