@@ -8,10 +8,17 @@ import torch
 _MASK = 2**64 - 1
 
 
-def uniform(seed: int, epoch: int, index: torch.Tensor, operation: int) -> torch.Tensor:
-    """Uniform in [0, 1), float64 (n,), for the samples `index` int64 (n,), on its device."""
-    key = _mix(_mix(_mix(seed) ^ epoch) ^ operation)
-    word = _mix_tensor(_mix_tensor(index ^ _signed(key)))
+def uniform(seed: int, epoch: int, index: torch.Tensor, operation: int | torch.Tensor) -> torch.Tensor:
+    """Uniform in [0, 1), float64 (n,), for the samples `index` int64 (n,), on its device.
+
+    The operation is one for all, or each sample's own, int64 (n,).
+    """
+    place = _mix(_mix(seed) ^ epoch)
+    if isinstance(operation, int):
+        key: int | torch.Tensor = _signed(_mix(place ^ operation))
+    else:
+        key = _mix_tensor(operation ^ _signed(place))
+    word = _mix_tensor(_mix_tensor(index ^ key))
     return _shift_right(word, 11).double() / 2**53
 
 

@@ -1,25 +1,26 @@
 """One FFCV loader for training and evaluation that can be put at any (epoch, batch)."""
 
-from collections.abc import Iterator
+import logging
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import numba
 import numpy as np
 import torch
-from ffcv.fields.basics import IntDecoder
-from ffcv.fields.ndarray import NDArrayDecoder
-from ffcv.fields.rgb_image import SimpleRGBImageDecoder
-from ffcv.loader import Loader as FFCVLoader
 from numpy.typing import NDArray
 
 from locat.data import order
 from locat.data.beton import open_manifest
+from locat.data.cores import available_cores
+from locat.data.decode import CHANNELS, Workspace, cut_images
 from locat.data.producer import Producer
+from locat.data.stored import Stored
+from locat.data.views import View, Whole, cuts
 from locat.errors import ConfigError, DataError
 
-DECODERS = {"image": SimpleRGBImageDecoder, "label": IntDecoder, "mask": NDArrayDecoder}
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,18 @@ class Loader:
     Args:
         path: the .beton file, its manifest beside it.
         batch_size: samples of a batch over all ranks.
-        seed: of the training order.
+        views: what is cut out of each image, which is decoded once for all of them.
+        seed: of the training order and the views.
         rank, world_size: which part of each batch is this process's.
         threads: decoding threads, at most the cores this process may use; they do not change what is yielded.
         train: shuffle and drop the last partial batch.
-        target: what comes with the image.
+        target: what comes with the image; a mask comes as stored, whatever the views.
         device: where the batches are put.
 
     Raises:
         DataError: the file is missing, truncated or of another layout.
-        ConfigError: the ranks cannot share `batch_size`, or training has fewer samples than that.
+        ConfigError: the ranks cannot share `batch_size`, training has fewer samples than that, or images of
+            several sizes are wanted whole.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Loader:
         path: Path,
         batch_size: int,
         *,
+        views: Sequence[View] = (Whole(),),
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
@@ -96,26 +100,29 @@ class Loader:
     ) -> None:
         self.path, self.batch_size, self.seed, self.train = path, batch_size, seed, train
         self.rank, self.world_size = rank, world_size
-        self.target, self.device = target, torch.device(device)
+        self.views, self.target, self.device = tuple(views), target, torch.device(device)
         self.contents = open_manifest(path).contents
         self.batches_per_epoch = order.batch_count(self.contents.samples, batch_size, drop_last=train)
         if not self.batches_per_epoch:
             raise ConfigError(f"batch_size {batch_size} exceeds the {self.contents.samples} samples of {path}")
-        pipelines: dict[str, Any] = dict.fromkeys(DECODERS)  # None: the field is not read
-        pipelines |= {field: [DECODERS[field]()] for field in ("image", target)}
-        torch_threads = torch.get_num_threads()
-        try:
-            self._ffcv = FFCVLoader(
-                str(path),
-                order.rank_batch_size(batch_size, world_size),
-                num_workers=min(threads, numba.config.NUMBA_NUM_THREADS),
-                os_cache=True,
-                pipelines=pipelines,
-            )
-        except (AssertionError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
-            raise DataError(f"{path}: FFCV cannot read it ({error}); convert it again") from error
-        finally:
-            torch.set_num_threads(torch_threads)  # FFCV sets its own number for the whole process
+        self._share = order.rank_batch_size(batch_size, world_size)
+        self._threads = min(threads, available_cores())
+        if self._threads < threads:
+            logger.warning("%d loader threads, not %d: this process may use no more cores", self._threads, threads)
+        self._stored = Stored(path)
+        if len(self._stored) != self.contents.samples:
+            raise DataError(f"{path}: {len(self._stored)} samples where its manifest says {self.contents.samples}")
+        self._shapes = [self._shape(view) for view in self.views]
+        self._local = threading.local()
+
+    def _shape(self, view: View) -> tuple[int, int]:
+        """Height and width of a view."""
+        if not isinstance(view, Whole):
+            return view.size, view.size
+        heights, widths = self._stored.images["height"], self._stored.images["width"]
+        if (heights != heights[0]).any() or (widths != widths[0]).any():
+            raise ConfigError(f"{self.path}: its images have several sizes; crop them")
+        return int(heights[0]), int(widths[0])
 
     def batches(self, start: Place = START) -> Iterator[tuple[Batch, Place]]:
         """Batches from `start` to the end of its epoch, each with the place after it.
@@ -131,20 +138,16 @@ class Loader:
                 f"{self.path}: cannot start at batch {start.batch} of {self.batches_per_epoch} in an epoch"
             )
         samples = self._samples(start)
-        size = self._ffcv.batch_size
-        with Producer(self._ffcv, samples, pinned=self.device.type == "cuda") as decoded:
-            for number in range(start.batch, self.batches_per_epoch):
-                first = (number - start.batch) * size
-                index = torch.from_numpy(samples[first : first + size].copy())
-                image, target = next(decoded) if len(index) else self._nothing()
-                if target.ndim == 2:
-                    target = target.squeeze(1)  # FFCV gives scalars as (n, 1)
-                image, target, index = (
-                    part.to(self.device, non_blocking=True) for part in (image.permute(0, 3, 1, 2), target, index)
-                )
-                batch = Batch((image,), target, index)
-                last = number + 1 == self.batches_per_epoch
-                yield batch, Place(start.epoch + 1) if last else Place(start.epoch, number + 1)
+        numbers = range(start.batch, self.batches_per_epoch)
+        shares = [samples[at * self._share :][: self._share] for at in range(len(numbers))]
+
+        def prepare(number: int) -> "_Decoding":
+            return self._prepare(shares[number], start.epoch)
+
+        with Producer(str(self.path), [len(share) for share in shares], self._threads, prepare, self._fill) as decoded:
+            for number, decoding in zip(numbers, decoded, strict=True):
+                after = Place(start.epoch + 1) if number == numbers[-1] else Place(start.epoch, number + 1)
+                yield decoding.batch(self.device), after
 
     def stream(self, start: Place = START) -> Iterator[tuple[Batch, Place]]:
         """Batches from `start` on, epoch after epoch, without end; otherwise as `batches`."""
@@ -161,10 +164,54 @@ class Loader:
             everything, self.batch_size, start.batch, self.batches_per_epoch, self.rank, self.world_size
         )
 
-    def _nothing(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """What FFCV would decode from no samples."""
-        size = self.contents.image_size
-        image = torch.empty((0, size, size, 3), dtype=torch.uint8)
-        if self.target == "label":
-            return image, torch.empty((0, 1), dtype=torch.int64)
-        return image, torch.empty((0, size, size), dtype=torch.uint8)
+    def _prepare(self, samples: NDArray[np.int64], epoch: int) -> "_Decoding":
+        """A batch of `samples` (n,) whose pixels are still to come."""
+        pinned = self.device.type == "cuda"
+        images = self._stored.images[samples]
+        found = cuts(self.views, images["height"], images["width"], samples, seed=self.seed, epoch=epoch)
+        sizes = np.array([height * width * CHANNELS for height, width in self._shapes])
+        ends = np.cumsum(sizes * len(samples))
+        found["address"] = (ends - sizes * len(samples)) + np.arange(len(samples))[:, None] * sizes
+        read = self._stored.labels if self.target == "label" else self._stored.masks
+        target, index = torch.from_numpy(read(samples)), torch.from_numpy(samples.copy())
+        if pinned:
+            target, index = target.pin_memory(), index.pin_memory()
+        pixels = torch.empty(int(ends[-1]), dtype=torch.uint8, pin_memory=pinned)
+        return _Decoding(images, found, pixels, self._shapes, target, index)
+
+    def _fill(self, decoding: "_Decoding", first: int, last: int) -> None:
+        """Decode the batch's samples `first` to `last` - 1."""
+        if not hasattr(self._local, "workspace"):
+            self._local.workspace = Workspace(self._stored.images)
+        problem = cut_images(
+            self._stored.file,
+            decoding.images[first:last],
+            decoding.cuts[first:last],
+            decoding.pixels.numpy(),
+            self._local.workspace,
+        )
+        if problem:
+            sample = int(decoding.index[first + problem[0]])
+            raise DataError(f"{self.path}: sample {sample}: {problem[1]}; convert it again")
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """One rank's n samples of a batch while they are decoded."""
+
+    images: NDArray[np.void]
+    cuts: NDArray[np.void]
+    pixels: torch.Tensor
+    """All views, one behind the other, uint8, flat."""
+    shapes: Sequence[tuple[int, int]]
+    target: torch.Tensor
+    index: torch.Tensor
+
+    def batch(self, device: torch.device) -> Batch:
+        pixels, target, index = (part.to(device, non_blocking=True) for part in (self.pixels, self.target, self.index))
+        counts = [len(index) * height * width * CHANNELS for height, width in self.shapes]
+        views = (
+            part.view(len(index), height, width, CHANNELS).permute(0, 3, 1, 2)
+            for part, (height, width) in zip(pixels.split(counts), self.shapes, strict=True)
+        )
+        return Batch(tuple(views), target, index)

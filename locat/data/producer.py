@@ -1,72 +1,104 @@
-"""The thread that decodes ahead, made so that no failure leaves the consumer waiting for ever."""
+"""Threads that work ahead of the consumer, made so that no failure leaves it waiting for ever."""
 
-from queue import Empty, Full
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Thread
 from types import TracebackType
-from typing import Any, Self
-
-import numba
-import numpy as np
-import torch
-from ffcv.loader.epoch_iterator import EpochIterator
-from numpy.typing import NDArray
+from typing import Any, Generic, Self, TypeVar
 
 from locat.errors import DataError
 
+AHEAD = 3  # batches under way or ready
+PIECES = 2  # of a batch, for each thread
 STALL_LIMIT = 300.0  # seconds without a batch, compilation included, after which decoding counts as stuck
-POLL_INTERVAL = 0.1  # seconds between two looks at whether the consumer has left
+POLL_INTERVAL = 1.0  # seconds between two looks at whether the threads live
 
-Decoded = tuple[torch.Tensor, ...]
+Batch = TypeVar("Batch")
 
 
-class Producer(EpochIterator):  # type: ignore[misc]
-    """Decodes `samples` (n,) batch by batch, some batches ahead; an iterator of owned tensors.
+class Producer(Generic[Batch]):
+    """Batches in order, each prepared once and then filled in pieces by all threads.
 
-    FFCV's own thread dies of an exception without a word, hands out views of memory that it uses
-    again, and sets torch's threads for the whole process; this one does none of that.
+    Args:
+        name: of the file, for messages.
+        sizes: samples of each batch.
+        threads: how many.
+        prepare: makes batch `number`.
+        fill: does its samples `first` to `last` - 1, in any order and at the same time as others.
     """
 
-    def __init__(self, loader: Any, samples: NDArray[np.int64], pinned: bool) -> None:
-        self.pinned = pinned
-        super().__init__(loader, samples)  # starts the thread
+    def __init__(
+        self,
+        name: str,
+        sizes: Sequence[int],
+        threads: int,
+        prepare: Callable[[int], Batch],
+        fill: Callable[[Batch, int, int], None],
+    ) -> None:
+        self.name, self.sizes, self.prepare, self.fill = name, sizes, prepare, fill
+        self._closed = False
+        self._tasks: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self.threads = [Thread(target=self._work, daemon=True) for _ in range(threads)]
+        for thread in self.threads:
+            thread.start()
 
-    def run(self) -> None:
-        """The thread's work: every batch into the queue, or the exception that stopped it."""
-        try:
-            numba.set_num_threads(self.loader.num_workers)
-            for number, samples in enumerate(self.iter_ixes):
-                views = self.run_pipeline(number, samples, 0, None)  # slot 0 always: it is copied at once
-                self._put(tuple(self._own(view) for view in views))
-                if self.terminate_event.is_set():
-                    return
-        except BaseException as error:
-            self._put(error)
-
-    def _own(self, view: NDArray[Any]) -> torch.Tensor:
-        source = torch.from_numpy(view)
-        return torch.empty(source.shape, dtype=source.dtype, pin_memory=self.pinned).copy_(source)
-
-    def _put(self, item: Decoded | BaseException) -> None:
-        while not self.terminate_event.is_set():
-            try:
-                self.output_queue.put(item, timeout=POLL_INTERVAL)
-                return
-            except Full:
-                continue
-
-    def __next__(self) -> Decoded:
-        """The next batch's fields.
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches.
 
         Raises:
-            DataError: decoding failed, or gave nothing for STALL_LIMIT seconds.
+            DataError: a batch could not be made, or there was none for STALL_LIMIT seconds.
         """
-        name = self.loader.fname
-        try:
-            item: Decoded | BaseException = self.output_queue.get(timeout=STALL_LIMIT)
-        except Empty:
-            raise DataError(f"{name}: no batch was decoded for {STALL_LIMIT:.0f} seconds") from None
-        if isinstance(item, BaseException):
-            raise DataError(f"{name}: decoding failed: {item!r}") from item
-        return item
+        pending: deque[list[Future[Any]]] = deque()
+        for number in range(len(self.sizes) + AHEAD):
+            if number < len(self.sizes):
+                pending.append(self._submit_batch(number))
+            if number >= AHEAD - 1 and pending:
+                results = [self._wait(future) for future in pending.popleft()]
+                yield results[0]
+
+    def _submit_batch(self, number: int) -> list[Future[Any]]:
+        size = self.sizes[number]
+        step = max(1, -(-size // (PIECES * len(self.threads))))
+        prepared = self._submit(lambda: self.prepare(number))
+
+        def fill(first: int) -> Callable[[], None]:
+            # `prepared` was taken from the queue before this, so that waiting for it cannot block for ever.
+            return lambda: self.fill(prepared.result(), first, min(first + step, size))
+
+        return [prepared, *(self._submit(fill(first)) for first in range(0, size, step))]
+
+    def _submit(self, task: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._tasks.put((future, task))
+        return future
+
+    def _work(self) -> None:
+        while not self._closed and (item := self._tasks.get()) is not None:
+            future, task = item
+            try:
+                future.set_result(task())
+            except BaseException as error:  # SystemExit too: the consumer must hear of it
+                future.set_exception(error)
+
+    def _wait(self, future: Future[Any]) -> Any:
+        until = time.monotonic() + STALL_LIMIT
+        while True:
+            try:
+                return future.result(timeout=min(POLL_INTERVAL, STALL_LIMIT))
+            except DataError:
+                raise
+            except BaseException as error:
+                if future.done():
+                    raise DataError(f"{self.name}: decoding failed: {error!r}") from error
+                if not isinstance(error, TimeoutError):
+                    raise  # the consumer was interrupted
+                if not all(thread.is_alive() for thread in self.threads):
+                    raise DataError(f"{self.name}: a decoding thread ended") from None
+                if time.monotonic() > until:
+                    raise DataError(f"{self.name}: no batch was decoded for {STALL_LIMIT:.0f} seconds") from None
 
     def __enter__(self) -> Self:
         return self
@@ -74,5 +106,8 @@ class Producer(EpochIterator):  # type: ignore[misc]
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        self.join(timeout=1)  # not for ever: it may be the one that is stuck
+        self._closed = True
+        for _ in self.threads:
+            self._tasks.put(None)
+        for thread in self.threads:
+            thread.join(timeout=1)  # not for ever: it may be the one that is stuck

@@ -1,28 +1,43 @@
 """What the training tasks share in reading their data."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 import torch
 
+from locat import durable
 from locat.config import TrainingConfig
-from locat.data.beton import verify_manifest
+from locat.data.beton import open_manifest, verify_manifest
 from locat.data.loader import Batch, Loader, Place
+from locat.data.segmentation import TrainPairs
+from locat.data.views import View, Whole
 from locat.engine.checkpoint import Position
 from locat.engine.distributed import Ranks
+from locat.engine.strategies import micro_batch_size
 
 
-def open_loaders(config: TrainingConfig, ranks: Ranks, target: Literal["label", "mask"]) -> tuple[Loader, Loader]:
-    """Loaders of the training and the evaluation set, once the main rank has verified the files' digests."""
+def open_loaders(
+    config: TrainingConfig,
+    ranks: Ranks,
+    target: Literal["label", "mask"],
+    *,
+    train_views: Sequence[View] = (Whole(),),
+    val_views: Sequence[View] = (Whole(),),
+) -> tuple[Loader, Loader]:
+    """Loaders of the training and the evaluation set, once the main rank has verified the files."""
     if ranks.is_main:
         for path in (config.data.train, config.data.val):
-            verify_manifest(path)
+            verify_once(path)
     ranks.barrier()
 
     def open_loader(train: bool) -> Loader:
         return Loader(
             config.data.train if train else config.data.val,
-            config.batch_size,
+            config.batch_size if train else micro_batch_size(config, ranks) * ranks.world_size,
+            views=train_views if train else val_views,
             seed=config.seed,
             rank=ranks.rank,
             world_size=ranks.world_size,
@@ -35,6 +50,28 @@ def open_loaders(config: TrainingConfig, ranks: Ranks, target: Literal["label", 
     return open_loader(train=True), open_loader(train=False)
 
 
+def verify_once(path: Path) -> None:
+    """Verify a file's digest, unless that was done before and neither size nor time of change differ since.
+
+    What was verified is noted beside the file, where that folder can be written to: 150 GB take minutes to read.
+    A change that keeps size and time, as of a failing disk, goes unseen until the note is deleted.
+
+    Raises:
+        DataError: the file is not what its manifest promises.
+    """
+    manifest, status = open_manifest(path), path.stat()
+    verified = {"sha256": manifest.sha256, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    note = path.with_name(f".{path.name}.verified")
+    try:
+        if json.loads(note.read_text()) == verified:
+            return
+    except (OSError, ValueError):
+        pass  # none yet
+    verify_manifest(path)
+    with suppress(OSError):  # a read-only folder: verified again next time
+        durable.write_json(note, verified)
+
+
 def at_least_one(images: torch.Tensor) -> torch.Tensor:
     """`images` (n, 3, H, W), or a blank one where n is 0, as on some ranks in an evaluation's last batch.
 
@@ -43,7 +80,7 @@ def at_least_one(images: torch.Tensor) -> torch.Tensor:
     return images if len(images) else images.new_zeros((1, *images.shape[1:]))
 
 
-def stream(loader: Loader, position: Position, total_steps: int) -> Iterator[tuple[Batch, Position]]:
+def stream(loader: Loader | TrainPairs, position: Position, total_steps: int) -> Iterator[tuple[Batch, Position]]:
     """Batches from `position` on until `total_steps` are done, each with the position after it."""
     if position.step >= total_steps:
         return

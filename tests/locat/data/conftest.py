@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from locat.data import beton
-from locat.data.digits import DigitScenes
+from locat.data.datasets.digits import DigitScenes
 
 
 def silent(done: int) -> None:

@@ -1,18 +1,27 @@
 """The loader on real FFCV files: what comes does not depend on threads, ranks or where it starts."""
 
+import json
+import threading
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from ffcv.fields import IntField, RGBImageField
+from ffcv.writer import DatasetWriter
+from PIL import Image
 
 from locat.data import beton, producer
-from locat.data.digits import DigitScenes
+from locat.data.datasets.digits import DigitScenes
 from locat.data.loader import Batch, Loader, Place
 from locat.data.producer import Producer
+from locat.data.views import CentreCrop, RandomResizedCrop
 from locat.errors import ConfigError, DataError
 
+GOLDEN_SAMPLES = [6, 13, 1, 18, 11, 19]
+GOLDEN_SUMS = [1387766, 333006, 944690]
 SIZE = 12  # 50 samples: 4 whole batches and 2 samples
 
 
@@ -116,7 +125,7 @@ def test_leaving_early_ends_the_thread(train_beton: Path, monkeypatch: pytest.Mo
     stream = Loader(train_beton, 2, train=True).batches()
     next(stream)
     stream.close()
-    assert not made[0].is_alive()
+    assert not any(thread.is_alive() for thread in made[0].threads)
 
 
 def test_what_a_user_can_get_wrong(train_beton: Path, tmp_path: Path) -> None:
@@ -141,26 +150,126 @@ def test_a_file_that_is_none_of_ffcvs_is_a_data_error(scenes: DigitScenes, tmp_p
 
 @pytest.mark.timeout(240)
 def test_an_exception_in_the_pipeline_reaches_the_consumer(train_beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decode = Producer.run_pipeline
+    fill = Loader._fill
 
-    def fail_at_second(self: Producer, number: int, *arguments: Any) -> Any:
-        if number == 1:
-            raise RuntimeError("a broken picture")
-        return decode(self, number, *arguments)
+    def fail_at_second(self: Loader, decoding: Any, first: int, last: int) -> None:
+        if SIZE in decoding.index:
+            raise SystemExit("a broken thread")
+        fill(self, decoding, first, last)
 
-    monkeypatch.setattr(Producer, "run_pipeline", fail_at_second)
+    monkeypatch.setattr(Loader, "_fill", fail_at_second)
     batches = Loader(train_beton, SIZE).batches()
     next(batches)
-    with pytest.raises(DataError, match="a broken picture"):
+    with pytest.raises(DataError, match="a broken thread"):
         next(batches)
 
 
 @pytest.mark.timeout(240)
 def test_a_producer_that_hangs_is_an_error(train_beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer, "STALL_LIMIT", 0.3)
-    monkeypatch.setattr(Producer, "run_pipeline", lambda self, *_: self.terminate_event.wait())
+    monkeypatch.setattr(Loader, "_fill", lambda *_: threading.Event().wait())
     with pytest.raises(DataError, match="no batch was decoded"):
         next(Loader(train_beton, SIZE).batches())
+
+
+VIEWS = (RandomResizedCrop(24, (0.3, 1.0)), RandomResizedCrop(12, (0.1, 0.4)), CentreCrop(20, 0.8))
+
+
+class Photographs:
+    """Smooth images of several sizes, some of them grey."""
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray[Any, Any], int]:
+        random = np.random.default_rng(index)
+        coarse = Image.fromarray(random.integers(0, 256, (6, 6, 3), np.uint8))
+        image = coarse.resize((60 + 7 * index, 120 - 3 * index), Image.Resampling.BICUBIC)
+        return np.asarray(image.convert("L").convert("RGB") if index % 5 == 0 else image), index
+
+
+@pytest.fixture(scope="module")
+def photographs(train_beton: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photographs") / "photographs.beton"
+    fields = {"image": RGBImageField(write_mode="jpg", jpeg_quality=90), "label": IntField()}
+    DatasetWriter(str(path), fields, num_workers=1).from_indexed_dataset(Photographs())
+    manifest = json.loads(beton.manifest_path(train_beton).read_text())
+    manifest["contents"] |= {"samples": 20, "mask_classes": []}
+    manifest |= {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
+    beton.manifest_path(path).write_text(json.dumps(manifest))
+    return path
+
+
+def pixels(loaders: list[Loader], epochs: int = 1) -> dict[tuple[int, int], list[bytes]]:
+    """The views of each (epoch, sample)."""
+    return {
+        (epoch, index): [view[row].numpy().tobytes() for view in batch.views]
+        for loader in loaders
+        for epoch in range(epochs)
+        for batch, _ in loader.batches(Place(epoch))
+        for row, index in enumerate(batch.index.tolist())
+    }
+
+
+def test_views_do_not_depend_on_threads_ranks_or_batches(photographs: Path) -> None:
+    options: Any = {"views": VIEWS, "seed": 3}
+    expected = pixels([Loader(photographs, 6, **options)], epochs=2)
+    assert len(expected) == 40 and expected[0, 1] != expected[1, 1]
+    assert pixels([Loader(photographs, 10, threads=2, **options)], epochs=2) == expected
+    for world in (2, 3):
+        ranks = [Loader(photographs, 6, rank=rank, world_size=world, **options) for rank in range(world)]
+        assert pixels(ranks, epochs=2) == expected
+    loader = Loader(photographs, 6, train=True, **options)
+    for batch, _ in loader.batches(Place(1, 2)):
+        assert [view[0].numpy().tobytes() for view in batch.views] == expected[1, int(batch.index[0])]
+
+
+def test_random_views_never_change(photographs: Path) -> None:
+    batch, _ = next(Loader(photographs, 6, views=VIEWS, seed=3, train=True).batches())
+    assert [tuple(view.shape) for view in batch.views] == [(6, 3, 24, 24), (6, 3, 12, 12), (6, 3, 20, 20)]
+    assert batch.index.tolist() == GOLDEN_SAMPLES
+    assert [int(view.long().sum()) for view in batch.views] == GOLDEN_SUMS
+
+
+def test_images_of_several_sizes_cannot_be_taken_whole(photographs: Path) -> None:
+    with pytest.raises(ConfigError, match="several sizes"):
+        Loader(photographs, 6)
+
+
+def damaged(photographs: Path, folder: Path, at: int, content: bytes) -> Path:
+    path = folder / "damaged.beton"
+    whole = photographs.read_bytes()
+    path.write_bytes(whole[:at] + content + whole[at + len(content) :])
+    beton.manifest_path(path).write_bytes(beton.manifest_path(photographs).read_bytes())
+    return path
+
+
+def test_a_corrupt_jpeg_is_named(photographs: Path, tmp_path: Path) -> None:
+    place = Loader(photographs, 6, views=VIEWS)._stored.images[7]
+    middle = int(place["address"] + place["bytes"] // 2)
+    path = damaged(photographs, tmp_path, middle, b"\xff\xd9" * 10)
+    with pytest.raises(DataError, match="sample 7: its JPEG is corrupt"):
+        pixels([Loader(path, 6, views=(CentreCrop(20, 1.0),))])
+
+
+def test_a_file_cut_short_while_it_is_read_is_an_error(photographs: Path, tmp_path: Path) -> None:
+    path = damaged(photographs, tmp_path, 0, b"")
+    batches = Loader(path, 6, views=VIEWS).batches()
+    next(batches)
+    loader = Loader(path, 6, views=VIEWS)
+    with path.open("r+b") as file:
+        file.truncate(int(loader._stored.images["address"].max()) + 10)
+    with pytest.raises(DataError, match="the file ends before it"):
+        pixels([loader])
+    batches.close()
+
+
+def test_threads_are_at_most_the_cores(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("locat.data.loader.available_cores", lambda: 1)
+    Loader(photographs, 6, views=(VIEWS[0], CentreCrop(8)), threads=8)
+    assert "1 loader threads, not 8" in caplog.text
 
 
 @pytest.mark.gpu

@@ -1,6 +1,13 @@
+import os
+from pathlib import Path
+
+import pytest
 import torch
 
-from locat.tasks.loaders import at_least_one
+from locat.data import beton
+from locat.errors import DataError
+from locat.tasks import loaders
+from locat.tasks.loaders import at_least_one, verify_once
 
 
 def test_a_rank_without_images_gets_a_blank_one() -> None:
@@ -13,3 +20,30 @@ def test_a_rank_without_images_gets_a_blank_one() -> None:
 def test_images_pass() -> None:
     images = torch.ones(2, 3, 4, 5)
     assert at_least_one(images) is images
+
+
+def test_a_digest_is_computed_again_only_where_the_file_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "train.beton"
+    path.write_bytes(b"content")
+    sha256 = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
+    manifest = type("Manifest", (), {"sha256": sha256})
+    calls: list[Path] = []
+    monkeypatch.setattr(loaders, "open_manifest", lambda path: manifest)
+    monkeypatch.setattr(loaders, "verify_manifest", calls.append)
+    verify_once(path)
+    verify_once(path)
+    assert calls == [path]
+    os.utime(path, ns=(1, 1))
+    verify_once(path)
+    assert calls == [path, path]
+
+    def refuse(path: Path) -> beton.Manifest:
+        raise DataError("altered")
+
+    monkeypatch.setattr(loaders, "verify_manifest", refuse)
+    os.utime(path, ns=(2, 2))
+    for _ in range(2):
+        with pytest.raises(DataError):
+            verify_once(path)
