@@ -1,21 +1,9 @@
-"""What happens to the images of a batch after the loader, on its device.
-
-Every draw is a function of (seed, epoch, sample, operation), so that the pixels of a sample in an
-epoch depend on nothing else.
-"""
-
-import enum
+"""Shifts of whole images by a few pixels."""
 
 import torch
 
 from locat.data import counter
-
-
-class Operation(enum.IntEnum):
-    """The keys of the draws; a number is never given twice."""
-
-    SHIFT_DOWN = 0
-    SHIFT_RIGHT = 1
+from locat.data.augment.draws import Operation
 
 
 def random_shift(images: torch.Tensor, index: torch.Tensor, *, seed: int, epoch: int, pixels: int) -> torch.Tensor:
@@ -38,10 +26,3 @@ def reflect(position: torch.Tensor, size: int) -> torch.Tensor:
     """Positions outside of 0..`size` - 1 mirrored into it, without repeating the border."""
     position = position.abs()
     return torch.minimum(position, 2 * (size - 1) - position)
-
-
-def normalize(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
-    """uint8 images (n, c, H, W) as float32 with channels' `mean` and `std` (of values in 0..1) taken out."""
-    shift = torch.tensor(mean, device=images.device).view(-1, 1, 1)
-    scale = torch.tensor(std, device=images.device).view(-1, 1, 1)
-    return (images / 255 - shift) / scale

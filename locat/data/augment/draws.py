@@ -1,0 +1,107 @@
+"""The random numbers of augmentation, drawn on the CPU.
+
+There they cost little, are the same for every device, and say without waiting for the device which
+samples an operation changes.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from locat.data import counter
+
+
+class Operation(enum.IntEnum):
+    """The keys of the draws; a number is never given twice. Those below 64 not named here are the loader's."""
+
+    SHIFT_DOWN = 0
+    SHIFT_RIGHT = 1
+
+    RAND_OPERATION = 64
+    RAND_APPLIED = 65
+    RAND_MAGNITUDE = 66
+    RAND_SIGN = 67
+    RAND_INTERPOLATION = 68
+
+    JITTER_APPLIED = 80
+    JITTER_ORDER = 81
+    JITTER_FACTOR = 82
+    GREY = 83
+    BLUR_APPLIED = 84
+    BLUR_SIGMA = 85
+    SOLARIZE = 86
+
+    ERASE_APPLIED = 96
+    ERASE_AREA = 97
+    ERASE_ASPECT = 98
+    ERASE_TOP = 99
+    ERASE_LEFT = 100
+    ERASE_NOISE = 101
+
+    MIX = 112
+
+
+STREAM = 256
+"""Keys of one stream; above every `Operation`."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The draws of the samples `index`, int64 (n,) on the CPU, in one epoch.
+
+    `stream` keeps apart what is drawn several times under one key: layers, views.
+    """
+
+    seed: int
+    epoch: int
+    index: torch.Tensor
+    stream: int = 0
+
+    def in_stream(self, stream: int) -> "Draws":
+        return replace(self, stream=stream)
+
+    def uniform(self, operation: Operation) -> torch.Tensor:
+        """In [0, 1), float64 (n,)."""
+        return counter.uniform(self.seed, self.epoch, self.index, self._key(operation))
+
+    def several(self, operation: Operation, count: int) -> torch.Tensor:
+        """In [0, 1), float64 (n, count)."""
+        index = self.index[:, None] * count + torch.arange(count)
+        return counter.uniform(self.seed, self.epoch, index, self._key(operation))
+
+    def happens(self, operation: Operation, probability: float) -> torch.Tensor:
+        """True with `probability`, bool (n,)."""
+        return self.uniform(operation) < probability
+
+    def normal(self, operation: Operation) -> torch.Tensor:
+        """Of mean 0 and standard deviation 1, float64 (n,)."""
+        return to_normal(self.uniform(operation))
+
+    def _key(self, operation: Operation) -> int:
+        return self.stream * STREAM + operation
+
+
+def to_normal(uniform: torch.Tensor) -> torch.Tensor:
+    """Uniform numbers in [0, 1) as normal ones, by the inverse of the distribution function."""
+    normal: torch.Tensor = torch.special.ndtri(uniform.clamp(min=2**-54))
+    return normal
+
+
+def change(
+    images: torch.Tensor,
+    chosen: torch.Tensor,
+    operation: Callable[..., torch.Tensor],
+    *arguments: torch.Tensor,
+) -> None:
+    """Replace the `chosen` ones, bool (n,) on the CPU, of images (n, 3, H, W) by what `operation` makes of them.
+
+    `arguments`, of n rows each, are passed on for the chosen samples, on the images' device.
+    """
+    rows = chosen.nonzero().flatten()
+    if len(rows) == 0:
+        return
+    there = rows.to(images.device)
+    arguments_there = (argument[rows].to(images.device) for argument in arguments)
+    images.index_copy_(0, there, operation(images.index_select(0, there), *arguments_there))

@@ -1,0 +1,80 @@
+"""The supervised recipe on ImageNet (method.md section 4), after the loader's crop and flip."""
+
+from collections.abc import Sequence
+
+import torch
+
+from locat.config.augmentation import ImageNetAugmentation
+from locat.data.augment.colour_jitter import ColourJitter, apply_jitter, draw_jitter
+from locat.data.augment.draws import Draws
+from locat.data.augment.erasing import draw_boxes, erase
+from locat.data.augment.mixup import Mix, draw_mix, mix_images, mix_targets
+from locat.data.augment.normalise import normalize
+from locat.data.augment.rand_augment import apply_layer, draw_layers
+
+
+class ImageNetTransform:
+    """RandAugment, colour jitter, normalisation, erasing, then mixup or cutmix: timm's operations in timm's order.
+
+    timm leaves colour jitter out where RandAugment is on, unless forced to; the recipe names both, and
+    both are applied. A sample's pixels before mixup depend on (seed, epoch, index) alone; mixup on
+    (seed, epoch, batch) and on the sample's neighbour.
+
+    Args:
+        config: the recipe.
+        classes: number of classes.
+        label_smoothing: share of a target spread evenly over the classes.
+        mean, std: of each channel's values in 0..1; the mean also fills what RandAugment moves in from outside.
+        seed: of all draws.
+    """
+
+    def __init__(
+        self,
+        config: ImageNetAugmentation,
+        classes: int,
+        label_smoothing: float,
+        mean: Sequence[float],
+        std: Sequence[float],
+        seed: int,
+    ) -> None:
+        self.config, self.classes, self.label_smoothing = config, classes, label_smoothing
+        self.mean, self.std, self.seed = mean, std, seed
+
+    def __call__(
+        self, images: torch.Tensor, target: torch.Tensor, index: torch.Tensor, epoch: int, batch: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images uint8 (n, 3, H, W) and labels int64 (n,) as float32 images and probabilities (n, classes).
+
+        The n samples, numbers `index` int64 (n,), are an even-sized piece of the epoch's global batch
+        number `batch`. An `index` on the CPU spares a wait for the device.
+        """
+        varied = self.vary(images, index, epoch)
+        mix = self.draw_mix(epoch, batch, *images.shape[2:])
+        return mix_images(varied, mix), mix_targets(target, mix, self.classes, self.label_smoothing)
+
+    def vary(self, images: torch.Tensor, index: torch.Tensor, epoch: int) -> torch.Tensor:
+        """All but the mixing: float32 (n, 3, H, W)."""
+        draws = Draws(self.seed, epoch, index.cpu())
+        images = images.clone(memory_format=torch.contiguous_format)
+        if self.config.rand_augment is not None:
+            red, green, blue = (round(255 * value) for value in self.mean)
+            for layer in draw_layers(self.config.rand_augment, draws, self.config.interpolation):
+                apply_layer(images, layer, (red, green, blue))
+        strength = self.config.colour_jitter
+        jitter = draw_jitter(ColourJitter(strength, strength, strength), draws)
+        apply_jitter(images, jitter, torch.ones(len(images), dtype=torch.bool))
+        values = normalize(images, self.mean, self.std)
+        erase(values, draw_boxes(draws, self.config.erasing, *images.shape[2:]), draws)
+        return values
+
+    def draw_mix(self, epoch: int, batch: int, height: int, width: int) -> Mix:
+        """How the epoch's batch number `batch` is mixed."""
+        return draw_mix(
+            mixup=self.config.mixup,
+            cutmix=self.config.cutmix,
+            height=height,
+            width=width,
+            seed=self.seed,
+            epoch=epoch,
+            batch=batch,
+        )

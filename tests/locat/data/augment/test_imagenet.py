@@ -1,0 +1,78 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pil_reference import pictures
+from timm.data.mixup import mixup_target
+
+from locat.config.augmentation import ImageNetAugmentation
+from locat.data.augment import ImageNetTransform, normalize
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.5, 0.25, 0.2)
+INDEX = torch.tensor([5, 900, 3, 77, 1, 0, 42, 8, 1_281_166, 6])
+IMAGES = pictures(24, 32).repeat(2, 1, 1, 1)
+LABELS = INDEX % 7
+
+
+def transform(config: ImageNetAugmentation | None = None, seed: int = 1) -> ImageNetTransform:
+    return ImageNetTransform(config or ImageNetAugmentation(), 7, 0.1, MEAN, STD, seed)
+
+
+WHOLE = transform().vary(IMAGES, INDEX, 2)
+
+
+@given(st.lists(st.integers(0, 9), max_size=10, unique=True), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_pixels_before_mixup_depend_on_seed_epoch_and_sample_alone(rows: list[int], channels_last: bool) -> None:
+    part = torch.tensor(rows, dtype=torch.int64)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    varied = transform().vary(IMAGES[part].contiguous(memory_format=layout), INDEX[part], 2)
+    assert torch.equal(varied, WHOLE[part])
+
+
+@pytest.mark.parametrize("other", [{"seed": 2}, {"epoch": 3}, {"index": INDEX + 1}])
+def test_another_seed_epoch_or_sample_gives_other_pixels(other: dict[str, int]) -> None:
+    varied = transform(seed=other.get("seed", 1)).vary(IMAGES, other.get("index", INDEX), other.get("epoch", 2))
+    assert (varied != WHOLE).flatten(1).any(dim=1).all()
+
+
+@given(st.sampled_from([2, 4, 6, 8]), st.integers(0, 20))
+@settings(max_examples=15, deadline=None)
+def test_even_pieces_of_a_batch_give_what_the_whole_gives(size: int, batch: int) -> None:
+    images, target = transform()(IMAGES, LABELS, INDEX, 2, batch)
+    parts = zip(IMAGES.split(size), LABELS.split(size), INDEX.split(size), strict=True)
+    pieces = [transform()(*part, 2, batch) for part in parts]
+    assert torch.equal(torch.cat([piece[0] for piece in pieces]), images)
+    assert torch.equal(torch.cat([piece[1] for piece in pieces]), target)
+
+
+def test_images_and_targets_are_mixed_alike() -> None:
+    images, target = transform()(IMAGES, LABELS, INDEX, 2, 0)
+    mix = transform().draw_mix(2, 0, 24, 32)
+    assert images.dtype == target.dtype == torch.float32
+    assert images.shape == IMAGES.shape and target.shape == (10, 7)
+    assert torch.equal(target[:2], mixup_target(LABELS[:2], 7, mix.share, 0.1))
+    assert not torch.equal(images, WHOLE)
+
+
+def test_with_everything_off_images_are_only_normalised() -> None:
+    config = ImageNetAugmentation(rand_augment=None, colour_jitter=0, erasing=0, mixup=0, cutmix=0)
+    images, target = transform(config)(IMAGES, LABELS, INDEX, 0, 0)
+    assert torch.equal(images, normalize(IMAGES, MEAN, STD))
+    assert torch.equal(target, mixup_target(LABELS, 7, 1.0, 0.1))
+
+
+def test_the_loaders_images_stay_as_they_are() -> None:
+    images = IMAGES.clone()
+    transform()(images, LABELS, INDEX, 0, 0)
+    assert torch.equal(images, IMAGES)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_same_images() -> None:
+    images, target = transform()(IMAGES, LABELS, INDEX, 2, 0)
+    on_gpu = transform()(IMAGES.cuda(), LABELS.cuda(), INDEX, 2, 0)
+    difference = (on_gpu[0].cpu() - images).abs()
+    assert difference.max() <= 1.01 / 255 / min(STD) * 10 and (difference > 1e-4).double().mean() < 0.001
+    assert torch.allclose(on_gpu[1].cpu(), target)
