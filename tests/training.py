@@ -17,7 +17,8 @@ TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_h
 
 def convert(folder: Path) -> dict[str, str]:
     """Digit scenes of 32 x 32 pixels as .beton files: the `data` of a training job."""
-    write_config(folder, {"task": "convert", "dataset": {"train_scenes": 96, "val_scenes": 33, "image_size": 32}})
+    dataset = {"name": "digits", "train_scenes": 96, "val_scenes": 33, "image_size": 32}
+    write_config(folder, {"task": "convert", "dataset": dataset})
     run(folder)
     return {split: str(folder / "outputs" / f"{split}.beton") for split in ("train", "val")}
 

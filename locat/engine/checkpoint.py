@@ -8,6 +8,7 @@ newest one whose digests hold is used; one that does not verify is named and set
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from locat.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+TASK_STATE = "task.pt"
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,14 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int, ranks: Ranks, config: dict[str, Any]) -> None:
         self.folder, self.keep, self.ranks, self.config = folder, keep, ranks, config
 
-    def save(self, strategy: Strategy, position: Position) -> None:
-        """Save the whole training state. Every rank must call it."""
+    def save(self, strategy: Strategy, position: Position, task_state: Mapping[str, torch.Tensor]) -> None:
+        """Save the whole training state; `task_state` is the same on all ranks. Every rank must call it."""
         final = self.folder / f"step-{position.step:07d}"
         temporary = self.folder / f".{final.name}.partial"
         if self.ranks.is_main:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
+            torch.save(dict(task_state), temporary / TASK_STATE)
         self.ranks.barrier()
         strategy.save(temporary / "strategy")
         torch.save(random_state(), temporary / f"random-{self.ranks.rank}.pt")
@@ -61,15 +64,17 @@ class Checkpoints:
                 shutil.rmtree(old)
         self.ranks.barrier()
 
-    def restore(self, strategy: Strategy) -> Position:
-        """Take up the newest checkpoint that verifies; Position() if there is none. Every rank must call it.
+    def restore(self, strategy: Strategy) -> tuple[Position, dict[str, torch.Tensor]]:
+        """Take up the newest checkpoint that verifies, from the start if there is none. Every rank must call it.
+
+        Returns where training stands, and the task's state, empty at the start.
 
         Raises:
             ConfigError: the checkpoint belongs to another config, or needs another number of ranks.
         """
         newest = self.ranks.from_main(self._newest_verified() if self.ranks.is_main else None)
         if newest is None:
-            return Position()
+            return Position(), {}
         manifest = json.loads((newest / MANIFEST).read_text())
         if manifest["config"] != self.config:
             raise ConfigError(
@@ -85,9 +90,9 @@ class Checkpoints:
         random_file = newest / f"random-{self.ranks.rank}.pt"
         if random_file.exists():
             set_random_state(torch.load(random_file, weights_only=True))
-        position = Position(**manifest["position"])
+        task_state = torch.load(newest / TASK_STATE, map_location=self.ranks.device, weights_only=True)
         logger.info("resumed from %s", newest)
-        return position
+        return Position(**manifest["position"]), task_state
 
     def _complete(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"))

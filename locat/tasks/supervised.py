@@ -1,59 +1,75 @@
 """supervised: train a classifier (method.md section 4)."""
 
+import copy
 from collections.abc import Iterator
 
 import torch
 from timm.data import resolve_data_config
 from torch import nn
 from torch.nn import functional as F
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
 
-from locat import durable
 from locat.config import SupervisedConfig
-from locat.data.augment import normalize, random_shift
+from locat.config.augmentation import ImageNetAugmentation
+from locat.data.augment import ImageNetTransform, normalize, random_shift
 from locat.data.loader import Batch
+from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
 from locat.engine.checkpoint import Position
 from locat.engine.distributed import Ranks
-from locat.engine.loop import Task, run_training
+from locat.engine.loop import Models, Task, run_training
 from locat.engine.schedules import triangular
+from locat.engine.strategies import micro_batch_size
 from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps
-from locat.models.create import create_model, save_model
-from locat.tasks.figures import attention_figure, save
-from locat.tasks.loaders import at_least_one, open_loaders, stream
+from locat.models.create import create_model, save_model, title
+from locat.tasks.accuracy import Accuracy
+from locat.tasks.figures import attention_figure, batch_grid_figure, save
+from locat.tasks.loaders import open_loaders, stream
+from locat.tasks.results import write_results
 
 PICTURED = 5
 """Validation images in the attention figure."""
+BATCH_PICTURED = 32
+"""Images in the figure of the first training batch."""
 
 
 def supervised(config: SupervisedConfig, job: JobFolder) -> None:
-    """Train, evaluate after every epoch, leave model.safetensors, config.json, metrics.json and figures."""
+    """Train and evaluate; leave model.safetensors, config.json, metrics.json and figures."""
     run_training(lambda ranks: Supervised(config, job, ranks), config, job)
 
 
 class Supervised(Task):
-    """Cross entropy with label smoothing; top-1 and top-5 in percent."""
+    """Cross entropy with smoothed, mixed targets; top-1 and top-5 in percent, of the averaged weights if there are."""
 
     def __init__(self, config: SupervisedConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
-        self.train_loader, self.val_loader = open_loaders(config, ranks, "label")
+        refuse_odd_pairs(config, ranks)
+        self.train_loader, self.val_loader = open_loaders(
+            config,
+            ranks,
+            "label",
+            train_views=(training_view(config),),
+            val_views=(CentreCrop(config.image_size, config.crop_pct),),
+        )
+        self.classes = self.train_loader.contents.classes
         self.model = create_model(config.model)
+        refuse_other_size(self.model, config.image_size)
+        if self.model.num_classes != len(self.classes):
+            raise ConfigError(
+                f"model.args.num_classes: the model has {self.model.num_classes}, "
+                f"{config.data.train} has {len(self.classes)}"
+            )
         expected = resolve_data_config(model=self.model)
         self.mean, self.std = expected["mean"], expected["std"]
-        self.evaluate_every = self.train_loader.batches_per_epoch
-        self.total_steps = config.epochs * self.evaluate_every
-        classes = len(self.train_loader.contents.classes)
-        if self.model.num_classes != classes:
-            raise ConfigError(
-                f"model.args.num_classes: the model has {self.model.num_classes}, {config.data.train} has {classes}"
-            )
-        self.scores = MetricCollection(
-            {f"top{k}": MulticlassAccuracy(classes, top_k=k, average="micro") for k in (1, 5)}
-        ).to(ranks.device)
+        self.shadow = copy.deepcopy(self.model) if config.ema_decay else None
+        self.steps_per_epoch = self.train_loader.batches_per_epoch
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.evaluate_every = config.evaluate_epochs * self.steps_per_epoch
+        self.accuracy = Accuracy(len(self.classes), ranks.device)
 
     def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
+        if position == Position() and self.ranks.is_main:
+            self._draw_first_batch()
         return stream(self.train_loader, position, self.total_steps)
 
     def learning_rate(self, step: int) -> float:
@@ -61,26 +77,25 @@ class Supervised(Task):
         return triangular(
             step,
             total=self.total_steps,
-            warmup=schedule.warmup_epochs * self.evaluate_every,
+            warmup=schedule.warmup_epochs * self.steps_per_epoch,
             start=schedule.min_lr,
             peak=peak,
             end=schedule.min_lr,
         )
 
-    def loss(self, module: nn.Module, batch: Batch, position: Position) -> torch.Tensor:
-        images = random_shift(
-            batch.image, batch.index, seed=self.config.seed, epoch=position.epoch, pixels=self.config.augment.pixels
-        )
-        logits = module(normalize(images, self.mean, self.std))
-        return F.cross_entropy(logits, batch.target, label_smoothing=self.config.label_smoothing)
+    def shadow_momentum(self, step: int) -> float:
+        return self.config.ema_decay
 
-    def evaluate(self, module: nn.Module) -> dict[str, float]:
-        self.scores.reset()
-        for batch, _ in self.val_loader.batches():
-            logits = module(normalize(at_least_one(batch.image), self.mean, self.std))
-            if len(batch):
-                self.scores.update(logits, batch.target)
-        return {name: 100 * score.item() for name, score in self.scores.compute().items()}
+    def loss(self, models: Models, batch: Batch, position: Position) -> torch.Tensor:
+        images, targets = self._vary(batch, position)
+        return F.cross_entropy(models.trained(images), targets)
+
+    def evaluate(self, models: Models) -> dict[str, float]:
+        def classify(images: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = models.exported(normalize(images, self.mean, self.std))
+            return logits
+
+        return self.accuracy.over(self.val_loader, classify)
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
         model = create_model(self.config.model)
@@ -89,11 +104,61 @@ class Supervised(Task):
         save_model(model, self.job.outputs, **self.config.model.args)
         batch, _ = next(self.val_loader.batches())
         images = batch.image[:PICTURED].cpu()
+        name = title(self.config.model.name, self.config.model.args)
         figure = attention_figure(
             list(images.permute(0, 2, 3, 1).numpy()),
             [attention_maps(model, image).numpy() for image in normalize(images, self.mean, self.std)],
-            f"{self.config.model.name}: attention of [CLS] in the last block",
+            f"{name}: attention of [CLS] in the last block",
         )
         save(figure, self.job.figures / "attention.png")
-        results = {"task": self.config.task, "model": self.config.model.name, "metrics": metrics}
-        durable.write_json(self.job.results, results)
+        write_results(self.job, self.config, name, self.train_loader.contents, metrics)
+
+    def _vary(self, batch: Batch, position: Position) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the model sees, float32 (n, 3, H, W), and what it should say, probabilities (n, classes)."""
+        augment, seed, smoothing = self.config.augment, self.config.seed, self.config.label_smoothing
+        if isinstance(augment, ImageNetAugmentation):
+            transform = ImageNetTransform(augment, len(self.classes), smoothing, self.mean, self.std, seed)
+            return transform(batch.image, batch.target, batch.index, position.epoch, position.batch)
+        images = random_shift(batch.image, batch.index, seed=seed, epoch=position.epoch, pixels=augment.pixels)
+        labels = F.one_hot(batch.target, len(self.classes)).float()
+        return normalize(images, self.mean, self.std), labels * (1 - smoothing) + smoothing / len(self.classes)
+
+    def _draw_first_batch(self) -> None:
+        batch, _ = next(self.train_loader.batches())
+        images, targets = self._vary(next(batch.split(BATCH_PICTURED)), Position())
+        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (self.mean, self.std))
+        pixels = (255 * (images.cpu() * std + mean).clamp(0, 1)).byte().permute(0, 2, 3, 1)
+        captions = [self.classes[label] for label in targets.argmax(1).tolist()]
+        figure = batch_grid_figure(list(pixels.numpy()), "the first batch, as the model sees it", captions)
+        save(figure, self.job.figures / "batch.png")
+
+
+def training_view(config: SupervisedConfig) -> View:
+    """What is cut out of a training image."""
+    augment = config.augment
+    if isinstance(augment, ImageNetAugmentation):
+        return RandomResizedCrop(
+            config.image_size, augment.crop_scale, flip=augment.flip, interpolation=augment.interpolation
+        )
+    return Whole()
+
+
+def refuse_odd_pairs(config: SupervisedConfig, ranks: Ranks) -> None:
+    """Raise ConfigError where mixup would have to mix images of different micro-batches."""
+    augment, size = config.augment, micro_batch_size(config, ranks)
+    if isinstance(augment, ImageNetAugmentation) and (augment.mixup or augment.cutmix) and size % 2:
+        raise ConfigError(
+            f"augment: mixup and cutmix pair images, and {size} in a forward pass is odd; "
+            "choose an even micro_batch_size, or set both to 0"
+        )
+
+
+def refuse_other_size(model: nn.Module, image_size: int) -> None:
+    """Raise ConfigError where `model` was built for images of another size, and takes no other."""
+    patches = getattr(model, "patch_embed", None)
+    built = getattr(patches, "img_size", None)
+    if built is not None and getattr(patches, "strict_img_size", True) and tuple(built) != (image_size, image_size):
+        raise ConfigError(
+            f"image_size {image_size}: the model was built for {' x '.join(map(str, built))} pixels; "
+            f"set model.args.img_size: {image_size}, or image_size: {built[0]}"
+        )

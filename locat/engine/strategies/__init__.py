@@ -1,30 +1,27 @@
 """How one model is trained by many ranks: ddp, fsdp or deepspeed behind one small interface."""
 
 from torch import nn
-from torch.optim import AdamW
 
-from locat.config import Optimizer
-from locat.config import Strategy as StrategyConfig
+from locat.config import TrainingConfig
+from locat.engine.blocks import compile_blocks, recompute_blocks
 from locat.engine.distributed import Ranks
-from locat.engine.strategies.base import ParamGroups, Strategy
+from locat.engine.strategies.base import Strategy, micro_batch_size
 
-__all__ = ["Strategy", "make_strategy"]
+__all__ = ["Strategy", "make_strategy", "micro_batch_size"]
 
 
-def make_strategy(
-    config: StrategyConfig, model: nn.Module, optimizer: Optimizer, ranks: Ranks, batch_size: int
-) -> Strategy:
-    """Wrap `model` for training with AdamW; `batch_size` counts the images of all ranks."""
-
-    def adamw(groups: ParamGroups) -> AdamW:
-        return AdamW(groups, lr=optimizer.lr, betas=optimizer.betas)
-
-    if config.name == "deepspeed":
+def make_strategy(config: TrainingConfig, ranks: Ranks, model: nn.Module, shadow: nn.Module | None = None) -> Strategy:
+    """Wrap `model` for training, and `shadow`, a copy of it, for following it."""
+    for each in (model, shadow):
+        if each is not None and config.compile:
+            compile_blocks(each)
+    if config.activation_checkpointing:
+        recompute_blocks(model)
+    if config.strategy.name == "deepspeed":
         from locat.engine.strategies.zero import Zero  # slow to import, and noisy
 
-        images_a_rank = batch_size // ranks.world_size
-        return Zero(model, adamw, optimizer.weight_decay, optimizer.clip_grad, ranks, config.zero_stage, images_a_rank)
+        return Zero(config, ranks, model, shadow)
     from locat.engine.strategies.native import DDP, FSDP
 
-    native = DDP if config.name == "ddp" else FSDP
-    return native(model, adamw, optimizer.weight_decay, optimizer.clip_grad, ranks)
+    native = DDP if config.strategy.name == "ddp" else FSDP
+    return native(config, ranks, model, shadow)

@@ -1,45 +1,81 @@
 """What the training loop asks of a strategy; the loop knows no other word of parallelism."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
+from locat.config import TrainingConfig
 from locat.engine.distributed import Ranks
+from locat.engine.precision import autocast
+from locat.errors import ConfigError
 
-ParamGroups = list[dict[str, Any]]
-MakeOptimizer = Callable[[ParamGroups], torch.optim.Optimizer]
+Piece = TypeVar("Piece")
 
 
 class Strategy(ABC):
-    """One model, trained by all ranks together.
+    """One model, and perhaps a shadow that follows it, trained by all ranks together.
 
-    `module` is called like the plain model. `update` is one optimizer step. Gradients are
-    averaged over ranks, so the loss of each rank is the mean over its own images.
+    `module` is called like the plain model, `shadow` too, but never differentiated. One update is
+    `accumulate`, `update`, and `follow` where there is a shadow. Gradients are averaged over ranks,
+    so the loss of each rank is the mean over its own images.
     """
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
 
-    def __init__(self, ranks: Ranks, clip_grad: float) -> None:
-        self.ranks = ranks
-        self.clip_grad = clip_grad
+    def __init__(self, config: TrainingConfig, ranks: Ranks, shadow: nn.Module | None) -> None:
+        self.config, self.ranks = config, ranks
+        self.shadow = shadow.to(ranks.device).eval().requires_grad_(False) if shadow is not None else None
 
-    def set_lr(self, lr: float) -> None:
-        """Use `lr` for every parameter group from the next update on."""
+    def autocast(self) -> torch.autocast:
+        """The precision in which the models compute."""
+        return autocast(self.config.precision, self.ranks.device)
+
+    def set_rates(self, lr: float, weight_decay: float | None = None) -> None:
+        """From the next update on use `lr`, and `weight_decay` for what decays; None leaves it as it is."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+            if weight_decay is not None and group["decays"]:
+                group["weight_decay"] = weight_decay
 
     @abstractmethod
-    def update(self, loss: torch.Tensor) -> torch.Tensor:
-        """Differentiate `loss`, clip, step, clear gradients; the global gradient norm before clipping."""
+    def accumulate(self, loss_of: Callable[[Piece], torch.Tensor], pieces: Sequence[Piece]) -> torch.Tensor:
+        """Differentiate the mean of the losses of `pieces`, equal parts of this rank's batch; that mean.
+
+        One piece is in memory at a time; the ranks' gradients are averaged once, after the last one.
+        """
+
+    @abstractmethod
+    def update(self, frozen: Collection[str] = ()) -> torch.Tensor:
+        """Clip, step, clear gradients; the norm of all gradients before clipping.
+
+        The parameters named in `frozen` stay as they are, with their optimizer state, and do not count for the norm.
+        """
+
+    @torch.no_grad()
+    def follow(self, momentum: float) -> None:
+        """shadow = momentum * shadow + (1 - momentum) * model, on every rank's own shards."""
+        assert self.shadow is not None
+        mine = [*self.shadow.parameters(), *self.shadow.buffers()]
+        theirs = [*self.module.parameters(), *self.module.buffers()]
+        pairs = [(local(one), local(other)) for one, other in zip(mine, theirs, strict=True)]
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([one for one, _ in floating], [other for _, other in floating], 1 - momentum)
+        for one, other in pairs:
+            if not one.is_floating_point():
+                one.copy_(other)
 
     @abstractmethod
     def full_weights(self) -> dict[str, torch.Tensor]:
-        """The model's whole state dict on the CPU; complete on the main rank. Every rank must call it."""
+        """Whole state dict of the shadow where there is one, else of the model; on the CPU, complete on the main rank.
+
+        Every rank must call it.
+        """
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -50,13 +86,22 @@ class Strategy(ABC):
         """Take up what `save` wrote. Every rank must call it."""
 
 
-def decayed_groups(model: nn.Module, weight_decay: float) -> ParamGroups:
-    """Two parameter groups: matrices, which decay, and biases, norms and what the model exempts."""
-    exempt: Iterable[str] = getattr(model, "no_weight_decay", tuple)()
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            (plain if parameter.ndim <= 1 or name in exempt else decayed).append(parameter)
-    groups: ParamGroups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """This rank's part of a tensor, for use in place."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def micro_batch_size(config: TrainingConfig, ranks: Ranks) -> int:
+    """Images of one forward pass of one rank.
+
+    Raises:
+        ConfigError: they do not divide the rank's share of the batch.
+    """
+    share = config.batch_size // ranks.world_size
+    size = config.micro_batch_size or share
+    if share % size:
+        raise ConfigError(
+            f"micro_batch_size {size} does not divide the {share} images that each of {ranks.world_size} ranks takes "
+            f"of batch_size {config.batch_size}; use a divisor of {share}"
+        )
+    return size

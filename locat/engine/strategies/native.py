@@ -2,63 +2,99 @@
 
 from abc import abstractmethod
 from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
     get_state_dict,
+    set_model_state_dict,
     set_state_dict,
 )
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from locat.config import TrainingConfig
+from locat.engine.blocks import blocks_of
 from locat.engine.distributed import Ranks
-from locat.engine.strategies.base import MakeOptimizer, Strategy, decayed_groups
+from locat.engine.strategies.base import Piece, Strategy
+from locat.engine.strategies.clipping import clip_gradients
+from locat.engine.strategies.optimizers import make_optimizer, start_state
+from locat.errors import ConfigError
 
 
 class Native(Strategy):
     """Training by torch alone; checkpoints by DCP, which any number of ranks can load."""
 
-    def __init__(
-        self, model: nn.Module, make_optimizer: MakeOptimizer, weight_decay: float, clip_grad: float, ranks: Ranks
-    ) -> None:
-        super().__init__(ranks, clip_grad)
+    shards: dist.ProcessGroup | None = None
+    """Ranks that hold a parameter together."""
+
+    def __init__(self, config: TrainingConfig, ranks: Ranks, model: nn.Module, shadow: nn.Module | None) -> None:
+        super().__init__(config, ranks, shadow)
         self.model = model.to(ranks.device)  # state dicts are of it: DDP's names of shared parameters do not load
         self.module = self.wrap(self.model)
-        self.optimizer = make_optimizer(decayed_groups(model, weight_decay))
+        self.optimizer = make_optimizer(config.optimizer, self.model)
+        start_state(self.optimizer)
+        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=config.precision == "fp16")
 
     @abstractmethod
     def wrap(self, model: nn.Module) -> nn.Module:
-        """Make `model`, already on its device, one model over all ranks."""
+        """Make `model`, already on its device, one model over all ranks; the shadow in place, where it is sharded."""
 
-    def update(self, loss: torch.Tensor) -> torch.Tensor:
-        loss.backward()
-        limit = self.clip_grad or float("inf")
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), limit)
-        self.optimizer.step()
+    @abstractmethod
+    def synchronised(self, wanted: bool) -> AbstractContextManager[None]:
+        """Whether the ranks' gradients are averaged at the end of a backward pass inside."""
+
+    def accumulate(self, loss_of: Callable[[Piece], torch.Tensor], pieces: Sequence[Piece]) -> torch.Tensor:
+        total = torch.zeros((), device=self.ranks.device)
+        for number, piece in enumerate(pieces, 1):
+            with self.synchronised(number == len(pieces)):
+                with self.autocast():
+                    loss = loss_of(piece) / len(pieces)
+                self.scaler.scale(loss).backward()
+            total += loss.detach()
+        return total
+
+    def update(self, frozen: Collection[str] = ()) -> torch.Tensor:
+        for name in frozen:
+            self.model.get_parameter(name).grad = None  # what has no gradient is not even decayed
+        self.scaler.unscale_(self.optimizer)
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        optimizer = self.config.optimizer
+        norm = clip_gradients(gradients, optimizer.clip_grad, optimizer.clip, self.shards)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad()
-        return norm.full_tensor() if isinstance(norm, DTensor) else norm
+        return norm
 
     def full_weights(self) -> dict[str, torch.Tensor]:
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        return cast(dict[str, torch.Tensor], get_model_state_dict(self.model, options=options))
+        model = self.model if self.shadow is None else self.shadow
+        return cast(dict[str, torch.Tensor], get_model_state_dict(model, options=options))
 
     def save(self, folder: Path) -> None:
-        weights, optimizer = get_state_dict(self.model, self.optimizer)
-        dcp.save({"model": weights, "optimizer": optimizer}, checkpoint_id=folder)
+        dcp.save(self._state(), checkpoint_id=folder)
 
     def load(self, folder: Path) -> None:
-        weights, optimizer = get_state_dict(self.model, self.optimizer)
-        state: dict[str, Any] = {"model": weights, "optimizer": optimizer}
+        state = self._state()
         dcp.load(state, checkpoint_id=folder)
         set_state_dict(self.model, self.optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.shadow is not None:
+            set_model_state_dict(self.shadow, state["shadow"])
+
+    def _state(self) -> dict[str, Any]:
+        weights, optimizer = get_state_dict(self.model, self.optimizer)
+        state = {"model": weights, "optimizer": optimizer, "scaler": self.scaler.state_dict()}
+        return state if self.shadow is None else {**state, "shadow": get_model_state_dict(self.shadow)}
 
 
 class DDP(Native):
@@ -67,20 +103,42 @@ class DDP(Native):
     def wrap(self, model: nn.Module) -> nn.Module:
         return DistributedDataParallel(model)
 
+    def synchronised(self, wanted: bool) -> AbstractContextManager[None]:
+        return nullcontext() if wanted else cast(DistributedDataParallel, self.module).no_sync()
+
 
 class FSDP(Native):
     """FSDP2: parameters, gradients and optimizer state are sharded; a block is gathered while it computes.
 
+    With several `replicas` (HSDP) each is sharded over its own ranks, neighbours as a rule on one node.
     What several blocks share (Jumbo's MLP) belongs to no block: it is gathered while the whole model computes.
     """
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        mesh = init_device_mesh(self.ranks.device.type, (self.ranks.world_size,))
-        lists = [module for name, module in model.named_modules() if name.split(".")[-1] == "blocks"]
-        blocks = [block for blocks in lists for block in blocks.children()]
+        replicas, world_size = self.config.strategy.replicas, self.ranks.world_size
+        if world_size % replicas:
+            raise ConfigError(f"strategy.replicas: {world_size} ranks cannot be {replicas} equal replicas")
+        mesh = init_device_mesh(
+            self.ranks.device.type, (replicas, world_size // replicas), mesh_dim_names=("replicas", "shards")
+        )
+        self.mesh = mesh["shards"] if replicas == 1 else mesh
+        self.shards = mesh.get_group("shards")
+        if self.shadow is not None:
+            self._shard(self.shadow)
+            cast(FSDPModule, self.shadow).set_reshard_after_forward(True)  # no backward pass will do it
+        return self._shard(model)
+
+    def synchronised(self, wanted: bool) -> AbstractContextManager[None]:
+        module = cast(FSDPModule, self.module)
+        module.set_requires_gradient_sync(wanted)
+        module.set_is_last_backward(wanted)
+        return nullcontext()
+
+    def _shard(self, model: nn.Module) -> nn.Module:
+        blocks = blocks_of(model)
         owners = Counter(parameter for block in blocks for parameter in block.parameters())
         shared = {parameter for parameter, count in owners.items() if count > 1}
         for block in blocks:
-            fully_shard(block, mesh=mesh, ignored_params=shared)
-        fully_shard(model, mesh=mesh)
+            fully_shard(block, mesh=self.mesh, ignored_params=shared)
+        fully_shard(model, mesh=self.mesh)
         return model

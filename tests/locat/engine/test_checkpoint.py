@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from locat.config import Optimizer, Strategy
+from locat.config import TrainingConfig
 from locat.engine.checkpoint import Checkpoints, Position
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.strategies import Strategy as RunningStrategy
@@ -23,12 +23,15 @@ def ranks():
 
 def fresh(ranks: Ranks) -> RunningStrategy:
     torch.manual_seed(0)
-    return make_strategy(Strategy(name="ddp"), nn.Linear(3, 2), Optimizer(), ranks, 4)
+    data = {"train": "none", "val": "none"}
+    config = TrainingConfig(task="test", strategy="ddp", data=data, batch_size=4, precision="fp32")
+    return make_strategy(config, ranks, nn.Linear(3, 2))
 
 
 def step(strategy: RunningStrategy) -> None:
-    strategy.set_lr(0.1)
-    strategy.update(strategy.module(torch.ones(4, 3)).square().mean())
+    strategy.set_rates(0.1)
+    strategy.accumulate(lambda images: strategy.module(images).square().mean(), [torch.ones(4, 3)])
+    strategy.update()
 
 
 def checkpoints(folder: Path, ranks: Ranks, keep: int = 2) -> Checkpoints:
@@ -43,14 +46,16 @@ def saved(folder: Path, ranks: Ranks, steps: int) -> RunningStrategy:
     strategy = fresh(ranks)
     for number in range(1, steps + 1):
         step(strategy)
-        checkpoints(folder, ranks).save(strategy, Position(number, 0, number))
+        checkpoints(folder, ranks).save(strategy, Position(number, 0, number), {"centre": torch.full((2,), number)})
     return strategy
 
 
 def test_what_is_restored_goes_on_as_if_nothing_had_happened(tmp_path: Path, ranks: Ranks) -> None:
     original = saved(tmp_path, ranks, 3)
     restored = fresh(ranks)
-    assert checkpoints(tmp_path, ranks).restore(restored) == Position(3, 0, 3)
+    position, task_state = checkpoints(tmp_path, ranks).restore(restored)
+    assert position == Position(3, 0, 3)
+    assert task_state["centre"].tolist() == [3, 3]
     for strategy in (original, restored):
         step(strategy)
     for name, weight in original.full_weights().items():
@@ -63,7 +68,7 @@ def test_only_the_newest_are_kept(tmp_path: Path, ranks: Ranks) -> None:
 
 
 def test_nothing_to_restore_is_the_beginning(tmp_path: Path, ranks: Ranks) -> None:
-    assert checkpoints(tmp_path, ranks).restore(fresh(ranks)) == Position()
+    assert checkpoints(tmp_path, ranks).restore(fresh(ranks)) == (Position(), {})
 
 
 def flip_a_bit(checkpoint: Path) -> None:
@@ -90,7 +95,7 @@ def spoil_the_manifest(checkpoint: Path) -> None:
 def test_a_damaged_one_is_set_aside_and_the_one_before_is_used(damage, tmp_path, ranks, caplog) -> None:
     saved(tmp_path, ranks, 2)
     damage(tmp_path / "step-0000002")
-    assert checkpoints(tmp_path, ranks).restore(fresh(ranks)).step == 1
+    assert checkpoints(tmp_path, ranks).restore(fresh(ranks))[0].step == 1
     assert names(tmp_path) == ["damaged-step-0000002", "step-0000001"]
     assert "step-0000002" in caplog.text
 
@@ -98,7 +103,7 @@ def test_a_damaged_one_is_set_aside_and_the_one_before_is_used(damage, tmp_path,
 def test_one_that_was_being_written_is_not_there(tmp_path: Path, ranks: Ranks) -> None:
     saved(tmp_path, ranks, 1)
     (tmp_path / ".step-0000002.partial" / "strategy").mkdir(parents=True)
-    assert checkpoints(tmp_path, ranks).restore(fresh(ranks)).step == 1
+    assert checkpoints(tmp_path, ranks).restore(fresh(ranks))[0].step == 1
 
 
 def test_another_config_is_refused(tmp_path: Path, ranks: Ranks) -> None:

@@ -8,7 +8,7 @@ import torch
 from model_reference import fill_for_parity
 
 import locat.models  # noqa: F401
-from locat.config import Optimizer, Strategy
+from locat.config import Optimizer, Strategy, TrainingConfig
 from locat.engine.distributed import join_ranks
 from locat.engine.strategies import make_strategy
 
@@ -37,13 +37,20 @@ def ranks():
 
 
 def start(config, model, ranks):
-    return make_strategy(config, copy.deepcopy(model), Optimizer(lr=1e-3, clip_grad=1.0), ranks, 2)
+    optimizer = Optimizer(lr=1e-3, clip_grad=1.0)
+    data = {"train": "none", "val": "none"}
+    training = TrainingConfig(
+        task="test", strategy=config, data=data, batch_size=2, precision="fp32", optimizer=optimizer
+    )
+    return make_strategy(training, ranks, copy.deepcopy(model))
 
 
 def step(strategy):
     """Loss and gradient norm of one update."""
-    loss = torch.nn.functional.cross_entropy(strategy.module(IMAGES), torch.tensor([0, 1]))
-    return [loss.item(), float(strategy.update(loss))]
+    loss = strategy.accumulate(
+        lambda images: torch.nn.functional.cross_entropy(strategy.module(images), torch.tensor([0, 1])), [IMAGES]
+    )
+    return [loss.item(), strategy.update().item()]
 
 
 @pytest.mark.parametrize("config", [Strategy(name="ddp"), *SHARDED], ids=lambda config: config.name)

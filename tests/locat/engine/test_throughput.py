@@ -1,0 +1,33 @@
+import time
+
+import pytest
+
+from locat.engine.throughput import Throughput
+
+
+def slow(seconds: float, count: int):
+    for number in range(count):
+        time.sleep(seconds)
+        yield number
+
+
+def test_the_share_of_waiting_and_the_images_are_counted() -> None:
+    throughput = Throughput()
+    for _ in throughput.watch(slow(0.03, 4)):
+        time.sleep(0.01)
+        throughput.count(8)
+    found = throughput.metrics()
+    assert 0.6 < found["throughput/data_wait"] < 0.9
+    assert 32 / 0.4 < found["throughput/images_per_second"] < 32 / 0.16
+
+
+def test_what_was_before_a_restart_does_not_count() -> None:
+    throughput = Throughput()
+    batches = throughput.watch(slow(0.02, 2))
+    next(batches)
+    throughput.restart()
+    time.sleep(0.01)
+    assert throughput.metrics() == {
+        "throughput/images_per_second": 0,
+        "throughput/data_wait": pytest.approx(0),
+    }

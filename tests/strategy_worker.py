@@ -1,0 +1,96 @@
+"""Trains a tiny ViT in several ways, one after the other; run under torchrun as `-m strategy_worker FOLDER`.
+
+FOLDER holds cases.json. A case is the changes to a training config, and how many updates. Half-way each one is saved
+and goes on in a fresh strategy. FOLDER/results.json gets, of each case, loss and gradient norm of every update and
+the exported weights.
+"""
+
+import copy
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from locat.config import TrainingConfig
+from locat.engine.checkpoint import Checkpoints, Position
+from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.strategies import make_strategy, micro_batch_size
+
+BATCH = 12
+FROZEN_UPDATES = 3
+MOMENTUM = 0.9
+VIT = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2, "num_classes": 5}
+PLAIN = {"precision": "fp32", "optimizer": {"lr": 1e-3, "clip_grad": 1.0}}
+
+
+def new_config(changes: dict[str, Any]) -> TrainingConfig:
+    data = {"train": "none", "val": "none"}
+    return TrainingConfig(task="test", data=data, batch_size=BATCH, **{**PLAIN, **changes})
+
+
+def new_model(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return timm.create_model("vit_tiny_patch16_224", **VIT)
+
+
+def batch_of(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (12, 3, 16, 16) and labels."""
+    generator = torch.Generator().manual_seed(step)
+    return torch.randn(BATCH, 3, 16, 16, generator=generator), torch.randint(5, (BATCH,), generator=generator)
+
+
+def lr_of(step: int) -> float:
+    return 1e-3 / (1 + step / 10)
+
+
+def weight_decay_of(step: int) -> float:
+    return 0.05 + 0.01 * step
+
+
+def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
+    config, updates, follows = new_config(case["config"]), case["updates"], case.get("follows", False)
+    rows: list[list[float]] = []
+    for until in (updates // 2, updates):
+        model = new_model(until if rows else 0)  # what comes back from the checkpoint is not what it starts from
+        shadow = copy.deepcopy(model) if follows else None
+        strategy = make_strategy(config, ranks, model, shadow)
+        checkpoints = Checkpoints(folder, 1, ranks, config.recorded())
+        position, _ = checkpoints.restore(strategy)
+        strategy.module.train()
+        for step in range(position.step, until):
+            share = BATCH // ranks.world_size
+            mine = [part[ranks.rank * share :][:share] for part in batch_of(step)]
+            pieces = list(zip(*(part.split(micro_batch_size(config, ranks)) for part in mine), strict=True))
+            strategy.set_rates(lr_of(step), weight_decay_of(step) if case.get("schedules_decay") else None)
+            loss = strategy.accumulate(
+                lambda piece, module=strategy.module: nn.functional.cross_entropy(module(piece[0]), piece[1]), pieces
+            )
+            freezes = case.get("freezes") and step < FROZEN_UPDATES
+            norm = strategy.update(["head.weight"] if freezes else [])
+            if follows:
+                strategy.follow(MOMENTUM)
+            rows.append([ranks.mean(loss), norm.item()])
+        checkpoints.save(strategy, Position(until), {})
+    weights = strategy.full_weights()
+    output = None
+    if follows:
+        with torch.no_grad():
+            output = strategy.shadow(batch_of(0)[0]).float().sum().item()
+    return {"rows": rows, "weights": {name: value.tolist() for name, value in weights.items()}, "shadow": output}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    cases: dict[str, dict[str, Any]] = json.loads((folder / "cases.json").read_text())
+    with join_ranks() as ranks:
+        results = {name: train(case, folder / name, ranks) for name, case in cases.items()}
+        if ranks.is_main:
+            (folder / "results.json").write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
