@@ -1,0 +1,174 @@
+"""dino: self-distillation without labels (Caron et al. 2021, arXiv 2104.14294; method.md section 4)."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import torch
+import torch.distributed as dist
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import nn
+
+from locat.config import DinoConfig, Model
+from locat.data.augment import DinoTransform, normalize
+from locat.data.loader import Batch
+from locat.data.views import CentreCrop, RandomResizedCrop
+from locat.engine.checkpoint import Position
+from locat.engine.distributed import Ranks
+from locat.engine.loop import Models, Task, run_training
+from locat.engine.schedules import cosine
+from locat.job_folder import JobFolder
+from locat.models.attention_maps import attention_maps
+from locat.models.create import create_model, save_model, title
+from locat.models.dino_head import DinoHead, MultiCrop
+from locat.tasks.dino_loss import Centre, dino_loss, teacher_probabilities
+from locat.tasks.figures import attention_figure, batch_grid_figure, save
+from locat.tasks.loaders import at_least_one, open_loaders, stream
+from locat.tasks.results import write_results
+
+GLOBAL_CROPS = 2
+"""Views of an image that the teacher sees as well."""
+EVALUATION_CROP_PCT = 0.875
+PICTURED = 5
+"""Validation images in the attention figure."""
+
+
+def dino(config: DinoConfig, job: JobFolder) -> None:
+    """Train; leave the teacher's backbone as model.safetensors and config.json, metrics.json and figures."""
+    run_training(lambda ranks: Dino(config, job, ranks), config, job)
+
+
+class Dino(Task):
+    """A student learns from all views what its slow average, the teacher, says of the global ones.
+
+    `evaluate` watches for collapse, in nats: `entropy` is that of the teacher's output for an image, on average, and
+    `entropy_of_mean` that of its mean output. Collapsed to one output both are 0, to the uniform one both are
+    ln(out_dim); a teacher that tells images apart has a low one and a high one.
+    """
+
+    def __init__(self, config: DinoConfig, job: JobFolder, ranks: Ranks) -> None:
+        self.config, self.job, self.ranks = config, job, ranks
+        crops = config.crops
+        large = RandomResizedCrop(crops.global_size, crops.global_scale, interpolation="bicubic")
+        small = RandomResizedCrop(crops.local_size, crops.local_scale, interpolation="bicubic")
+        self.train_loader, self.val_loader = open_loaders(
+            config,
+            ranks,
+            "label",
+            train_views=(*[large] * GLOBAL_CROPS, *[small] * crops.local_crops),
+            val_views=(CentreCrop(crops.global_size, EVALUATION_CROP_PCT),),
+        )
+        self.transform = DinoTransform(crops, config.seed)
+        self.steps_per_epoch = self.train_loader.batches_per_epoch
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.evaluate_every = self.steps_per_epoch
+        backbone = self._new_backbone()
+        width = backbone(torch.zeros(1, 3, crops.global_size, crops.global_size)).shape[1]
+        self.model = MultiCrop(backbone, DinoHead(width, config.head))
+        self.shadow = copy.deepcopy(self.model)
+        self.centre = Centre(config.head.out_dim, config.centre_momentum, ranks.device)
+        self.schedule = partial(cosine, total=self.total_steps)
+
+    def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
+        return stream(self.train_loader, position, self.total_steps)
+
+    def learning_rate(self, step: int) -> float:
+        schedule = self.config.schedule
+        warmup = round(schedule.warmup_epochs * self.steps_per_epoch)
+        return self.schedule(step, start=self.config.optimizer.lr, end=schedule.min_lr, warmup=warmup)
+
+    def weight_decay(self, step: int) -> float:
+        return self.schedule(step, start=self.config.optimizer.weight_decay, end=self.config.weight_decay_end)
+
+    def shadow_momentum(self, step: int) -> float:
+        return self.schedule(step, start=self.config.teacher_momentum, end=1.0)
+
+    def is_frozen(self, name: str, step: int) -> bool:
+        return (
+            name.startswith("head.last_layer.") and step < self.config.freeze_last_layer_epochs * self.steps_per_epoch
+        )
+
+    def loss(self, models: Models, batch: Batch, position: Position) -> torch.Tensor:
+        views = self.transform(batch.views, batch.index, position.epoch)
+        with torch.no_grad():
+            teacher = models.exported(views[:GLOBAL_CROPS])
+        self.centre.see(teacher)
+        return dino_loss(models.trained(views), teacher, self.centre.value, self.config.temperatures)
+
+    def after_update(self, step: int) -> None:
+        self.centre.update()
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        return {"centre": self.centre.value}
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        self.centre.value = state["centre"]
+
+    def evaluate(self, models: Models) -> dict[str, float]:
+        total = torch.zeros(self.config.head.out_dim + 1, device=self.ranks.device)  # the last one: sum of entropies
+        for batch, _ in self.val_loader.batches():
+            images = normalize(at_least_one(batch.image), IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+            outputs = models.exported([images])[0]
+            if len(batch):
+                probabilities = teacher_probabilities(outputs, self.centre.value, self.config.temperatures.teacher)
+                total[:-1] += probabilities.sum(0)
+                total[-1] += entropy(probabilities).sum()
+        dist.all_reduce(total)
+        total /= self.val_loader.contents.samples
+        return {"entropy": total[-1].item(), "entropy_of_mean": entropy(total[:-1]).item()}
+
+    def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
+        backbone = self._new_backbone()
+        prefix = "backbone."
+        backbone.load_state_dict(
+            {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        )
+        backbone.eval()
+        save_model(backbone, self.job.outputs, **self._model.args)
+        self._draw_crops()
+        self._draw_attention(backbone)
+        name = title(self.config.model.name, self.config.model.args)
+        write_results(self.job, self.config, name, self.train_loader.contents, metrics)
+
+    @property
+    def _model(self) -> Model:
+        """Without a classifier, for images of any size."""
+        fixed = {"num_classes": 0, "dynamic_img_size": True}
+        return Model(name=self.config.model.name, args={**self.config.model.args, **fixed})
+
+    def _new_backbone(self) -> nn.Module:
+        backbone = create_model(self._model)
+        backbone.pretrained_cfg.update(mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD)  # type: ignore[union-attr, operator]
+        return backbone
+
+    def _draw_crops(self) -> None:
+        """The views of the first image of the first batch, as they are trained on."""
+        batch, _ = next(self.train_loader.batches())
+        first = next(batch.split(1))
+        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+        views = [view[0].cpu() * std + mean for view in self.transform(first.views, first.index, 0)]
+        captions = [
+            f"{'global' if number < GLOBAL_CROPS else 'local'} {'x'.join(map(str, view.shape[1:]))}"
+            for number, view in enumerate(views)
+        ]
+        images = [(255 * view.clamp(0, 1)).byte().permute(1, 2, 0).numpy() for view in views]
+        save(batch_grid_figure(images, "one image's views", captions), self.job.figures / "crops.png")
+
+    def _draw_attention(self, backbone: nn.Module) -> None:
+        batch, _ = next(self.val_loader.batches())
+        images = batch.image[:PICTURED].cpu()
+        figure = attention_figure(
+            list(images.permute(0, 2, 3, 1).numpy()),
+            [
+                attention_maps(backbone, image).numpy()
+                for image in normalize(images, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+            ],
+            f"{self.config.model.name}: attention of [CLS] in the teacher's last block",
+        )
+        save(figure, self.job.figures / "attention.png")
+
+
+def entropy(probabilities: torch.Tensor) -> torch.Tensor:
+    """In nats, of distributions (..., K): (...)."""
+    found: torch.Tensor = torch.special.entr(probabilities).sum(-1)
+    return found

@@ -1,0 +1,38 @@
+"""A frozen backbone and the features that its classifier would read: for the k-NN and the linear evaluation."""
+
+from pathlib import Path
+
+import torch
+from timm.data import resolve_data_config
+
+from locat.data.augment import normalize
+from locat.errors import ConfigError
+from locat.models.create import load_backbone
+
+
+class FrozenBackbone:
+    """The backbone in `folder`, in eval mode; its features are what stands before its classifier.
+
+    For a ViT that is [CLS] of the last block after the final norm. With PRR it is [CLS] refined by PRR, which is what
+    DINO's head was trained on. Images are normalised as the backbone was trained: its config.json says how.
+
+    Raises ConfigError where the backbone does not take images of `image_size` pixels.
+    """
+
+    def __init__(self, folder: Path, image_size: int, device: torch.device) -> None:
+        backbone, self.name = load_backbone(folder)
+        self._backbone = backbone.eval().requires_grad_(False).to(device)
+        expected = resolve_data_config(model=backbone)
+        self._mean, self._std = expected["mean"], expected["std"]
+        blank = torch.zeros((1, 3, image_size, image_size), dtype=torch.uint8, device=device)
+        try:
+            self.dim = self.features(blank).shape[1]
+        except (AssertionError, RuntimeError) as error:
+            raise ConfigError(f"image_size {image_size}: the backbone in {folder} does not take it: {error}") from error
+
+    @torch.no_grad()
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, dim) of uint8 images (n, 3, H, W)."""
+        tokens = self._backbone.forward_features(normalize(images, self._mean, self._std))  # type: ignore[operator]
+        features: torch.Tensor = self._backbone.forward_head(tokens, pre_logits=True)  # type: ignore[operator]
+        return features

@@ -1,0 +1,74 @@
+"""linear: one linear layer on a frozen backbone's features (method.md section 4)."""
+
+from collections.abc import Iterator
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
+
+from locat.config import LinearConfig
+from locat.data.loader import Batch
+from locat.data.views import CentreCrop, RandomResizedCrop
+from locat.engine.checkpoint import Position
+from locat.engine.distributed import Ranks
+from locat.engine.loop import Models, Task, run_training
+from locat.engine.schedules import cosine
+from locat.job_folder import JobFolder
+from locat.tasks.accuracy import Accuracy
+from locat.tasks.frozen import FrozenBackbone
+from locat.tasks.loaders import open_loaders, stream
+from locat.tasks.results import write_results
+
+
+def linear(config: LinearConfig, job: JobFolder) -> None:
+    """Train and evaluate the layer; leave head.safetensors (weight, bias) and metrics.json."""
+    run_training(lambda ranks: Linear(config, job, ranks), config, job)
+
+
+class Linear(Task):
+    """Cross entropy; top-1 and top-5 in percent."""
+
+    def __init__(self, config: LinearConfig, job: JobFolder, ranks: Ranks) -> None:
+        self.config, self.job, self.ranks = config, job, ranks
+        self.train_loader, self.val_loader = open_loaders(
+            config,
+            ranks,
+            "label",
+            train_views=(
+                RandomResizedCrop(config.image_size, config.crop_scale, flip=config.flip, interpolation="bilinear"),
+            ),
+            val_views=(CentreCrop(config.image_size, config.crop_pct),),
+        )
+        self.steps_per_epoch = self.train_loader.batches_per_epoch
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.evaluate_every = config.evaluate_epochs * self.steps_per_epoch
+        self.backbone = FrozenBackbone(config.backbone, config.image_size, ranks.device)
+        classes = len(self.train_loader.contents.classes)
+        self.model = nn.Linear(self.backbone.dim, classes)
+        nn.init.normal_(self.model.weight, std=0.01)
+        nn.init.zeros_(self.model.bias)
+        self.accuracy = Accuracy(classes, ranks.device)
+
+    def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
+        return stream(self.train_loader, position, self.total_steps)
+
+    def learning_rate(self, step: int) -> float:
+        """The same for a whole epoch, as in DINO's own evaluation."""
+        epoch = step // self.steps_per_epoch
+        return cosine(epoch, total=self.config.epochs, start=self.config.optimizer.lr, end=0.0)
+
+    def loss(self, models: Models, batch: Batch, position: Position) -> torch.Tensor:
+        return F.cross_entropy(models.trained(self.backbone.features(batch.image)), batch.target)
+
+    def evaluate(self, models: Models) -> dict[str, float]:
+        def classify(images: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = models.exported(self.backbone.features(images))
+            return logits
+
+        return self.accuracy.over(self.val_loader, classify)
+
+    def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
+        self.job.outputs.mkdir(parents=True, exist_ok=True)
+        save_file(weights, self.job.outputs / "head.safetensors")
+        write_results(self.job, self.config, self.backbone.name, self.train_loader.contents, metrics)
