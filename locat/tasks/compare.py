@@ -2,6 +2,9 @@
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from locat import durable
@@ -14,27 +17,65 @@ from locat.tasks.figures import comparison_figure, save
 
 logger = logging.getLogger(__name__)
 
-HEADLINES = ("top1", "miou")
+Result = dict[str, Any]
+"""What `write_results` wrote: task, model, dataset, metrics."""
+
+HEADLINES = ("top1", "top1_k20", "miou")
+SPREAD = "sd"
+"""What the column of a standard deviation ends in."""
 
 
 def compare(config: CompareConfig, job: JobFolder) -> None:
     """Write outputs/comparison.json and a bar chart."""
     with tracked(job, config, is_main=True):
-        rows: dict[str, dict[str, Any]] = {}
-        for path in config.results:
-            try:
-                result = json.loads(path.read_text())
-            except OSError as error:
-                raise DataError(f"{path}: the results of an upstream job cannot be read: {error}") from error
-            rows.setdefault(result["model"], {"model": result["model"]}).update(result["metrics"])
-        table = list(rows.values())
-        names = dict.fromkeys(key for row in table for key in row if key != "model")
-        columns = [*(name for name in HEADLINES if name in names), *(name for name in names if name not in HEADLINES)]
+        table = comparison([read(path) for path in config.results])
+        columns = in_order(table)
         MetricLog(job.metrics).append(
             0, {f"{row['model']}/{key}": row[key] for row in table for key in columns if key in row}
         )
-        headlines = [name for name in columns if name in HEADLINES]
+        headlines = [name for name in columns if name.split()[-1] in HEADLINES]
         save(comparison_figure(table, headlines), job.figures / "comparison.png")
         for row in table:
             logger.info("%s: %s", row["model"], ", ".join(f"{key} {row[key]:.2f}" for key in columns if key in row))
         durable.write_json(job.outputs / "comparison.json", {"columns": ["model", *columns], "rows": table})
+
+
+def read(path: Path) -> Result:
+    """The results of an upstream job."""
+    try:
+        result: Result = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: the results of an upstream job cannot be read: {error}") from error
+    return result
+
+
+def comparison(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """A row per model; where a task was done on several datasets, its columns say which: `ADE20K miou`.
+
+    Of several results of one model, as of several seeds, the mean and the standard deviation (`miou sd`).
+    """
+    datasets: dict[str, set[str]] = {}
+    for result in results:
+        datasets.setdefault(result["task"], set()).add(result["dataset"])
+    rows: dict[str, dict[str, list[float]]] = {}
+    for result in results:
+        prefix = f"{result['dataset']} " if len(datasets[result["task"]]) > 1 else ""
+        row = rows.setdefault(result["model"], {})
+        for name, value in result["metrics"].items():
+            row.setdefault(f"{prefix}{name}", []).append(value)
+    return [{"model": model, **_statistics(row)} for model, row in rows.items()]
+
+
+def _statistics(row: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    means = {name: mean(values) for name, values in row.items()}
+    return means | {f"{name} {SPREAD}": stdev(values) for name, values in row.items() if len(values) > 1}
+
+
+def in_order(table: Sequence[dict[str, Any]]) -> list[str]:
+    """The columns but for the model's: headlines first, then their spread, then the rest."""
+    names = dict.fromkeys(key for row in table for key in row if key != "model")
+
+    def is_detail(name: str) -> bool:
+        return name.removesuffix(f" {SPREAD}").split()[-1] not in HEADLINES
+
+    return sorted(names, key=lambda name: (is_detail(name), name.endswith(f" {SPREAD}")))

@@ -1,4 +1,4 @@
-"""Pictures of what a model looks at and of what it segments."""
+"""Pictures of what a model looks at and of how models compare."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
-
-IGNORED = 255
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -40,46 +37,32 @@ def attention_figure(images: Sequence[NDArray[np.uint8]], maps: Sequence[NDArray
     return figure
 
 
-def overlay_figure(
-    images: Sequence[NDArray[np.uint8]],
-    truths: Sequence[NDArray[np.integer]],
-    predictions: Sequence[NDArray[np.integer]],
-    classes: Sequence[str],
-    title: str,
+def batch_grid_figure(
+    images: Sequence[NDArray[np.uint8]], title: str, captions: Sequence[str] = (), columns: int = 8
 ) -> Figure:
-    """One row per image (H, W, 3): image, truth, prediction over the image, and where it is wrong; with a legend."""
-    colours = plt.get_cmap("tab20", len(classes))(np.arange(len(classes)))[:, :3]
-    figure, axes = plt.subplots(len(images), 4, figsize=(7, 1.7 * len(images)), squeeze=False, layout="constrained")
-    for row, image, truth, prediction in zip(axes, images, truths, predictions, strict=True):
-        known = truth != IGNORED
-        wrong = (truth != prediction) & known
-        row[0].imshow(image)
-        row[1].imshow(blend(image, colours[np.where(known, truth, 0)]))
-        row[2].imshow(blend(image, colours[prediction]))
-        row[3].imshow(wrong, cmap="Reds", vmin=0, vmax=1)
-    for axis, label in zip(axes[0], ["image", "truth", "prediction", "error"], strict=True):
-        axis.set_title(label, fontsize=9)
+    """Images (H, W, 3), of one size or several, in rows of `columns`, each under its caption if there are any."""
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(1.6 * columns, 1.8 * rows + 0.3), squeeze=False, layout="constrained"
+    )
+    for axis, image in zip(axes.flat, images, strict=False):
+        axis.imshow(image)
+    for axis, caption in zip(axes.flat, captions, strict=False):
+        axis.set_title(caption, fontsize=6)
     for axis in axes.flat:
         axis.axis("off")
-    seen = sorted(set(np.unique(np.stack([*truths, *predictions]))) - {IGNORED})
-    patches = [Patch(color=colours[label], label=classes[label]) for label in seen]
-    figure.legend(handles=patches, loc="outside right center", fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def blend(image: NDArray[np.uint8], colour: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`image` (H, W, 3) under 65 % of `colour` (H, W, 3) in 0..1."""
-    return 0.35 * image / 255 + 0.65 * colour
-
-
 def comparison_figure(rows: Sequence[dict[str, float | str]], columns: Sequence[str]) -> Figure:
-    """One group of bars per column, one bar per row; rows carry a "model" and percentages."""
+    """One group of bars per column, one bar per row; rows carry a "model", percentages, and maybe their `sd`."""
     figure, axis = plt.subplots(figsize=(1.2 + 1.6 * len(columns), 3.2))
     width = 0.8 / len(rows)
     for number, row in enumerate(rows):
         places = np.arange(len(columns)) + number * width
-        bars = axis.bar(places, [float(row.get(column, np.nan)) for column in columns], width, label=row["model"])
+        heights, spread = ([float(row.get(f"{column}{what}", np.nan)) for column in columns] for what in ("", " sd"))
+        bars = axis.bar(places, heights, width, yerr=spread, label=row["model"])
         axis.bar_label(bars, fmt="%.1f", fontsize=8)
     axis.set_xticks(np.arange(len(columns)) + 0.4 - width / 2, columns)
     axis.set_ylabel("%")

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
+from locat.data.datasets.masked_images import IGNORED
 from locat.models.segmentation_head import SegmentationHead
-from locat.tasks.figures import IGNORED
-from locat.tasks.segment import segmentation_scores
+from locat.tasks.segmentation_scores import Confusion, segmentation_scores
 
 
 @given(seed=st.integers(0, 10_000), classes=st.integers(3, 9), absent=st.booleans(), ignored=st.booleans())
@@ -33,3 +33,16 @@ def test_the_head_is_the_protocols() -> None:
     assert [type(layer).__name__ for layer in head] == ["Conv2d", "GroupNorm", "GELU", "Conv2d"]
     assert head(torch.zeros(2, 8, 3, 4)).shape == (2, 11, 3, 4)
     assert sum(parameter.numel() for parameter in head.parameters()) == 8 * 512 + 512 + 2 * 512 + 512 * 11 + 11
+
+
+@given(seed=st.integers(0, 10_000))
+def test_the_confusion_matrix_is_torchmetrics_whatever_the_batches(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.randint(6, (5, 7, 5), generator=generator).byte()
+    prediction = torch.randint(6, (5, 7, 5), generator=generator).byte()
+    truth[1:3, :4] = IGNORED
+    confusion = Confusion(6)
+    for part, predicted in zip(truth.split([2, 0, 3]), prediction.split([2, 0, 3]), strict=True):
+        confusion.add(predicted, part)
+    expected = MulticlassConfusionMatrix(6, ignore_index=IGNORED)(prediction.long(), truth.long())
+    assert torch.equal(confusion.reduce(), expected)

@@ -1,0 +1,188 @@
+"""hummingbird: segment by retrieval from a bank of labelled patches (Balažević et al. 2023); nothing is trained.
+
+Patches of the training images, as the frozen backbone gives them, are kept with the shares of the classes of their
+pixels. A patch of an evaluation image gets the shares of its nearest ones; these are brought to the pixels of the
+original image, bilinear in between, and the largest wins. Images are squares, not augmented, each seen once.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from locat.config import HummingbirdConfig
+from locat.data.beton import open_manifest
+from locat.data.joint import resize_image, resize_mask
+from locat.data.loader import Batch, Loader
+from locat.data.segmentation import Share, ValPairs, normalised, share_out
+from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.metric_log import MetricLog
+from locat.engine.precision import autocast
+from locat.engine.progress import Progress
+from locat.engine.signals import Preempted, StopRequest
+from locat.engine.tracking import tracked
+from locat.errors import ConfigError
+from locat.job_folder import JobFolder
+from locat.models.create import load_backbone
+from locat.models.segmentation_head import patch_features
+from locat.tasks.loaders import verify_once
+from locat.tasks.mask_loaders import check_masks, pictured
+from locat.tasks.memory_bank import MemoryBank, class_shares
+from locat.tasks.results import write_results
+from locat.tasks.segmentation_figures import Picture
+from locat.tasks.segmentation_report import write_report
+from locat.tasks.segmentation_scores import Confusion, segmentation_scores
+from locat.tasks.upsampled import Size, classify, size_of
+
+logger = logging.getLogger(__name__)
+
+
+def hummingbird(config: HummingbirdConfig, job: JobFolder) -> None:
+    """Segment the evaluation set by the training set; leave metrics.json, tables and figures.
+
+    Nothing where the job is done already. A job that is stopped begins anew.
+    """
+    if job.results.exists():
+        logger.info("%s exists: this job is done already", job.results)
+        return
+    with join_ranks() as ranks, tracked(job, config, ranks.is_main):
+        retrieval = Retrieval(config, job, ranks)
+        confusion = retrieval.confusion()
+        if ranks.is_main:
+            metrics = {name: 100 * value for name, value in segmentation_scores(confusion).items()}
+            MetricLog(job.metrics).append(0, {f"val/{name}": value for name, value in metrics.items()})
+            logger.info(", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
+            name, contents = retrieval.backbone_name, retrieval.train.contents
+            title = f"{name} by retrieval on {contents.source}: mIoU {metrics['miou']:.1f} %"
+            write_report(job, title, contents.mask_classes, confusion.cpu(), list(retrieval.pictures()))
+            write_results(job, config, name, contents, metrics)
+        ranks.barrier()
+
+
+class Retrieval:
+    """Each rank embeds its share of the training images, and segments its share of the evaluation set.
+
+    Raises:
+        ConfigError: there are no masks of the same classes, `image_size` is no whole patches, or the bank is too small.
+        DataError: a file is not what its manifest promises.
+    """
+
+    def __init__(self, config: HummingbirdConfig, job: JobFolder, ranks: Ranks) -> None:
+        self.config, self.job, self.ranks = config, job, ranks
+        self.stop = StopRequest()
+        check_masks(config.data)
+        if ranks.is_main:
+            for path in (config.data.train, config.data.val):
+                verify_once(path)
+        ranks.barrier()
+        self.train, self.val = self._open(config.data.train, bank=True), self._open(config.data.val, bank=False)
+        self.classes = self.train.contents.mask_classes
+        backbone, self.backbone_name = load_backbone(config.backbone)
+        self.backbone = backbone.eval().requires_grad_(False).to(ranks.device)
+        self.patch = cast(int, self.backbone.feature_info[-1]["reduction"])  # type: ignore[index]
+        if config.image_size % self.patch:
+            raise ConfigError(
+                f"image_size {config.image_size}: is to be a multiple of the {self.patch} pixels of a patch "
+                f"of the backbone in {config.backbone}"
+            )
+        self.bank = self._new_bank()
+
+    def confusion(self) -> Tensor:
+        """Pixels by true and predicted class, (classes, classes), truth in rows; the same on every rank."""
+        for batch in self._watched(self.train, "patches of the training set"):
+            masks = resize_mask(batch.target, self._size)
+            shares = class_shares(masks, self.patch, len(self.classes)).cpu()
+            self.bank.add(batch.index.cpu(), self._patches(batch)[0], shares, self.config.seed)
+        self.bank.gather()
+        logger.info("%d patches in the memory bank", len(self.bank))
+        if len(self.bank) < self.config.neighbours:
+            raise ConfigError(f"neighbours: {self.config.neighbours} are more than the {len(self.bank)} patches kept")
+        confusion = Confusion(len(self.classes), self.ranks.device)
+        for batch in self._watched(self.val, "segmenting the evaluation set"):
+            confusion.add(self._predict(batch), batch.target)
+        return confusion.reduce()
+
+    def pictures(self) -> Iterator[Picture]:
+        """Some evaluation images with truth and prediction."""
+        for image, batch in pictured(self.val):
+            yield Picture(*(part.cpu().numpy() for part in (image, batch.target[0], self._predict(batch)[0])))
+
+    @property
+    def _size(self) -> Size:
+        return self.config.image_size, self.config.image_size
+
+    def _new_bank(self) -> MemoryBank:
+        images = self.train.contents.samples
+        per_image = min(self.config.memory_size // images, (self.config.image_size // self.patch) ** 2)
+        if not per_image:
+            raise ConfigError(f"memory_size {self.config.memory_size}: is less than a patch of each of {images} images")
+        return MemoryBank(images, per_image, cast(int, self.backbone.num_features), len(self.classes))
+
+    def _predict(self, batch: Batch) -> Tensor:
+        """Classes of the pixels at the truth's size, uint8 (n, H, W)."""
+        queries, grid = self._patches(batch)
+        found = self.bank.look_up(queries.flatten(0, 1), self.config.neighbours, self.config.temperature)
+        shares = found.view(len(batch), *grid, -1).permute(0, 3, 1, 2).to(self.ranks.device)
+        size = size_of(batch.target)
+        return classify(shares, size, size, size)
+
+    @torch.no_grad()
+    def _patches(self, batch: Batch) -> tuple[Tensor, Size]:
+        """Features of unit length, float32 (n, patches, dim) on the CPU, and the height and width of their grid."""
+        images = batch.image
+        if not images.is_floating_point():
+            images = normalised(resize_image(images, self._size))
+        with autocast(self.config.precision, self.ranks.device):
+            features = patch_features(self.backbone, images)
+        return F.normalize(features.float().flatten(2).transpose(1, 2), dim=2).cpu(), size_of(features)
+
+    def _watched(self, loader: "Squares | Loader", phase: str) -> Iterator[Batch]:
+        """This rank's batches that are not empty.
+
+        Raises:
+            Preempted: some rank was asked to stop.
+        """
+        total = len(loader.pieces) if isinstance(loader, Squares) else loader.batches_per_epoch
+        with Progress(self.job, phase, total, "batch", shown=self.ranks.is_main) as progress:
+            for number, (batch, _) in enumerate(loader.batches(), 1):
+                if len(batch):
+                    yield batch
+                progress.advance_to(number)
+                if self.ranks.any(self.stop.received):
+                    raise Preempted("asked to stop; there is nothing to save")
+
+    def _open(self, path: Path, bank: bool) -> "Squares | Loader":
+        config, ranks = self.config, self.ranks
+        if open_manifest(path).contents.image_size is None:
+            share = Share(config.batch_size, ranks.rank, ranks.world_size, config.loader_threads, ranks.device)
+            return Squares(path, config.image_size, share, masks=bank)
+        return Loader(
+            path,
+            config.batch_size,
+            rank=ranks.rank,
+            world_size=ranks.world_size,
+            threads=config.loader_threads,
+            target="mask",
+            device=ranks.device,
+        )
+
+
+class Squares(ValPairs):
+    """Whole images brought to `side` x `side` pixels, each exactly once; so are masks if `masks`, else they stay."""
+
+    def __init__(self, path: Path, side: int, share: Share, *, masks: bool) -> None:
+        super().__init__(path, (side, side), share)
+        self._masks = masks
+        sizes = self.pairs.sizes
+        if masks:
+            sizes[:] = side
+        self.pieces = [replace(piece, image_size=self.resize) for piece in share_out(sizes, self.resize, share)]
+
+    def _prepare(self, sample: int) -> tuple[Tensor, Tensor]:
+        image, mask = self.pairs[sample]
+        return normalised(resize_image(image, self.resize)), resize_mask(mask, self.resize) if self._masks else mask

@@ -1,0 +1,142 @@
+"""The loaders of images and masks of any size: what comes depends on neither threads nor ranks nor the start."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import segmentation_sets
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torchvision.transforms.v2 import functional as V
+
+from locat.config.augmentation import SegmentationAugmentation
+from locat.data import beton
+from locat.data.datasets.ade20k import ade20k
+from locat.data.joint import augment, draw, keep_ratio
+from locat.data.loader import Batch, Place
+from locat.data.pairs import Pairs
+from locat.data.segmentation import Share, TrainPairs, ValPairs, share_out
+from locat.errors import ConfigError, DataError
+
+CONFIG = SegmentationAugmentation(name="benchmark", resize=(160, 40), crop=36)
+INTO = (160, 40)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    segmentation_sets.ade20k(folder / "tree", train=14, val=11)
+    for split, pairs in ade20k(folder / "tree", complete=False).items():
+        beton.write(folder / f"{split}.beton", pairs, 1, lambda done: None)
+    return folder
+
+
+def train(folder: Path, share: Share, seed: int = 0) -> TrainPairs:
+    return TrainPairs(folder / "train.beton", CONFIG, share, seed)
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("image", "target", "index"))
+
+
+def test_crops_are_the_protocols_of_the_stored_files_and_padded_after_normalising(folder: Path) -> None:
+    pairs = Pairs(folder / "train.beton")
+    (batch, place), *_ = train(folder, Share(4), seed=3).batches(Place(2, 1))
+    assert place == Place(2, 2) and batch.image.shape == (4, 3, 36, 36) and batch.target.dtype == torch.uint8
+    smaller = 0
+    for row, sample in enumerate(batch.index.tolist()):
+        image, mask = augment(*pairs[sample], CONFIG, draw(3, 2, sample))
+        height, width = mask.shape
+        smaller += min(height, width) < 36
+        expected = V.normalize(image / 255, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+        torch.testing.assert_close(batch.image[row, :, :height, :width], expected)
+        assert torch.equal(batch.target[row, :height, :width], mask)
+        assert not batch.image[row, :, height:].any() and not batch.image[row, :, :, width:].any()
+        assert (batch.target[row, height:] == 255).all() and (batch.target[row, :, width:] == 255).all()
+    assert smaller, "no crop was small enough to be padded"
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_a_global_batch_is_the_same_at_any_number_of_ranks_and_threads(folder: Path, world_size: int) -> None:
+    whole = list(train(folder, Share(4)).batches())
+    parts = [list(train(folder, Share(4, rank, world_size, threads=2)).batches()) for rank in range(world_size)]
+    assert len(whole) == 3
+    for (batch, place), *shares in zip(whole, *parts, strict=True):
+        assert all(there == place for _, there in shares)
+        assert torch.equal(torch.cat([share.image for share, _ in shares]), batch.image)
+        assert torch.equal(torch.cat([share.target for share, _ in shares]), batch.target)
+
+
+def test_started_anywhere_it_goes_on_as_if_never_stopped(folder: Path) -> None:
+    loader = train(folder, Share(4, threads=2))
+    stream = loader.stream()
+    uninterrupted = [next(stream) for _ in range(7)]
+    stream.close()
+    assert uninterrupted[2][1] == Place(1, 0)
+    for done in (1, 3, 5):
+        resumed = loader.stream(uninterrupted[done - 1][1])
+        assert equal(next(resumed)[0], uninterrupted[done][0])
+        resumed.close()
+    epochs = [torch.cat([batch.index for batch, _ in uninterrupted[at : at + 3]]) for at in (0, 3)]
+    assert not torch.equal(*epochs)
+
+
+def test_evaluation_gives_whole_images_once_with_masks_of_their_own_size(folder: Path) -> None:
+    pairs = Pairs(folder / "val.beton")
+    ranks = [list(ValPairs(folder / "val.beton", INTO, Share(6, rank, 3)).batches()) for rank in range(3)]
+    assert len({len(batches) for batches in ranks}) == 1
+    seen = []
+    for batch, _ in (each for batches in ranks for each in batches):
+        for row, sample in enumerate(batch.index.tolist()):
+            image, mask = pairs[sample]
+            small = V.resize(image, list(keep_ratio(tuple(mask.shape), INTO)))
+            expected = V.normalize(small / 255, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+            torch.testing.assert_close(batch.image[row], expected)
+            assert torch.equal(batch.target[row], mask)
+            seen.append(sample)
+    assert sorted(seen) == list(range(11))
+
+
+@given(
+    sizes=st.lists(st.tuples(st.sampled_from([30, 40, 3000]), st.sampled_from([30, 50, 2900])), min_size=1),
+    own=st.integers(1, 5),
+    world_size=st.integers(1, 5),
+)
+def test_batches_are_of_one_size_and_shared_out_completely(
+    sizes: list[tuple[int, int]], own: int, world_size: int
+) -> None:
+    ranks = [share_out(np.array(sizes), INTO, Share(own * world_size, rank, world_size)) for rank in range(world_size)]
+    assert len({len(pieces) for pieces in ranks}) == 1
+    samples = [sample for pieces in ranks for piece in pieces for sample in piece.samples.tolist()]
+    assert sorted(samples) == list(range(len(sizes)))
+    for piece in (piece for pieces in ranks for piece in pieces):
+        assert all(sizes[sample] == piece.mask_size for sample in piece.samples.tolist())
+        assert len(piece.samples) <= own and piece.image_size == keep_ratio(piece.mask_size, INTO)
+
+
+def test_the_consumers_own_threads_stay(folder: Path) -> None:
+    before = torch.get_num_threads()
+    list(train(folder, Share(4, threads=2)).batches())
+    assert torch.get_num_threads() == before
+
+
+def test_what_a_user_can_get_wrong(folder: Path, tmp_path: Path, train_beton: Path) -> None:
+    with pytest.raises(ConfigError, match="batch_size 16 exceeds the 14 samples"):
+        train(folder, Share(16))
+    with pytest.raises(ConfigError, match="batch_size 5 cannot be shared evenly by 2 ranks"):
+        next(train(folder, Share(5, 0, 2)).batches())
+    with pytest.raises(DataError, match="no such file"):
+        Pairs(tmp_path / "none.beton")
+    with pytest.raises(DataError, match="holds no images of several sizes with masks"):
+        Pairs(train_beton)
+
+
+def test_a_damaged_picture_reaches_the_consumer(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "train.beton"
+    content = (folder / "train.beton").read_bytes().replace(b"\xff\xd8\xff", b"odd")
+    path.write_bytes(content)
+    path.with_name("train.beton.json").write_bytes((folder / "train.beton.json").read_bytes())
+    with pytest.raises(DataError, match=r"sample \d+ cannot be decoded .*; convert it again"):
+        next(TrainPairs(path, CONFIG, Share(4), 0).batches())

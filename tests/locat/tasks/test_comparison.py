@@ -1,0 +1,41 @@
+"""Rows and columns of the comparison."""
+
+from typing import Any
+
+import pytest
+
+from locat.tasks.compare import comparison, in_order
+
+
+def result(task: str, model: str, dataset: str, **metrics: float) -> dict[str, Any]:
+    return {"task": task, "model": model, "dataset": dataset, "metrics": metrics}
+
+
+def test_a_model_has_one_row_of_all_its_tasks_headlines_first() -> None:
+    table = comparison(
+        [
+            result("supervised", "vit", "digits", top5=99.0, top1=90.0),
+            result("segment", "vit", "digits", aacc=80.0, miou=30.0),
+        ]
+    )
+    assert table == [{"model": "vit", "top5": 99.0, "top1": 90.0, "aacc": 80.0, "miou": 30.0}]
+    assert in_order(table) == ["top1", "miou", "top5", "aacc"]
+
+
+def test_several_datasets_of_a_task_have_columns_of_their_own() -> None:
+    table = comparison(
+        [
+            result("supervised", "vit", "ImageNet-1K", top1=80.0),
+            result("segment", "vit", "ADE20K", miou=28.4),
+            result("segment", "vit", "COCO-Stuff", miou=30.4),
+        ]
+    )
+    assert table == [{"model": "vit", "top1": 80.0, "ADE20K miou": 28.4, "COCO-Stuff miou": 30.4}]
+    assert in_order(table) == ["top1", "ADE20K miou", "COCO-Stuff miou"]
+
+
+def test_several_results_of_a_model_give_mean_and_standard_deviation() -> None:
+    table = comparison([result("segment", "vit", "digits", aacc=80.0, miou=value) for value in (20.0, 24.0, 25.0)])
+    expected = {"miou": 23.0, "miou sd": pytest.approx(7**0.5), "aacc": 80.0, "aacc sd": 0.0}
+    assert table == [{"model": "vit", **expected}]
+    assert in_order(table) == ["miou", "miou sd", "aacc", "aacc sd"]
