@@ -12,12 +12,13 @@ from launcher.scope import Run, Scope
 from locat.config import TASKS
 
 
-def compile_pipeline(pipeline: Pipeline, run_id: str, runs_folder: Path) -> Plan:
+def compile_pipeline(pipeline: Pipeline, run_id: str, runs_folder: Path, backend: str = "local") -> Plan:
     """The plan of one run of `pipeline`. Pure: reads and writes nothing, and gives the same plan every time.
 
     Args:
         run_id: name of the run and of its folder.
         runs_folder: absolute path of the folder of runs.
+        backend: where it is to run; only recorded.
 
     Raises:
         PipelineError: a matrix, a reference, resources or a job's config is wrong; lists every problem.
@@ -52,6 +53,8 @@ def compile_pipeline(pipeline: Pipeline, run_id: str, runs_folder: Path) -> Plan
         tracking_uri=run.tracking_uri,
         experiment=run.experiment,
         jobs=jobs,
+        backend=backend,
+        secrets=tuple(pipeline.secrets),
     )
 
 
@@ -61,6 +64,7 @@ def _planned(run: Run, name: str) -> Iterator[PlannedJob]:
     defaults = run.pipeline.defaults
     distributed = TASKS[job.task].distributed
     resources = settle(job.resources, defaults.resources, distributed, ("jobs", name, "resources"), run.report)
+    options = job.options.over(defaults.options).model_dump(mode="json", exclude_defaults=True)
     for instance in run.instances.of[name]:
         scope = Scope(run, instance)
         if not all(scope.upstream.values()):
@@ -77,4 +81,5 @@ def _planned(run: Run, name: str) -> Iterator[PlannedJob]:
             resources=resources,
             retries=defaults.retries if job.retries is None else job.retries,
             config=config,
+            options=options,
         )

@@ -1,21 +1,15 @@
 """Matrices: the instances of each job, and which instances of two jobs belong together."""
 
-import itertools
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.errors import KeyPath, shown
+from launcher.combinations import Axes, Report, combinations
 
 MAX_JOBS = 5_000
 MAX_NAME = 63
 """Characters in a job's name, as schedulers bound them."""
-
-Axes = Mapping[str, Sequence[Any]]
-Report = Callable[[KeyPath, str], None]
-"""Takes a problem: the key's path and what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,8 @@ class Expansion:
         left = MAX_JOBS
         names: set[str] = set()
         for job, axes in matrices.items():
-            count = math.prod(len(values) for values in axes.values())
+            products = [len(values) for axis, values in axes.items() if axis not in ("include", "exclude")]
+            count = math.prod(products) + len(axes.get("include", ()))
             left -= count
             if left < 0:
                 report(("jobs", job, "matrix"), f"{count:,} instances; a pipeline has at most {MAX_JOBS:,} jobs")
@@ -67,44 +62,14 @@ class Expansion:
 
 
 def _instances(job: str, axes: Axes, report: Report) -> list[Instance]:
-    slugs = {axis: _slugs(("jobs", job, "matrix", axis), values, report) for axis, values in axes.items()}
-    if not all(slugs.values()):
-        return []
+    if not axes:
+        return [Instance(job, job, {}, {})]
     return [
         Instance(
-            name="-".join((job, *chosen)),
+            name="-".join((job, *(slug for slug, _ in chosen.values()))),
             job=job,
-            matrix=dict(zip(axes, values, strict=True)),
-            slugs=dict(zip(axes, chosen, strict=True)),
+            matrix={axis: value for axis, (_, value) in chosen.items()},
+            slugs={axis: slug for axis, (slug, _) in chosen.items()},
         )
-        for values, chosen in zip(itertools.product(*axes.values()), itertools.product(*slugs.values()), strict=True)
+        for chosen in combinations(("jobs", job, "matrix"), axes, report)
     ]
-
-
-def _slugs(path: KeyPath, values: Sequence[Any], report: Report) -> list[str]:
-    """What the values of one axis are called in job names; nothing if that was reported to be wrong."""
-    slugs: list[str] = []
-    valid = True
-    for position, value in enumerate(values):
-        slug, problem = _slug(value)
-        if not problem and slug in slugs:
-            problem = f"called {slug!r} like a value before it; use another, or a mapping with its own `name`"
-        if problem:
-            report((*path, position), problem)
-            valid = False
-        slugs.append(slug)
-    return slugs if valid else []
-
-
-def _slug(value: Any) -> tuple[str, str]:
-    """The name of a matrix value, or else what is wrong with it."""
-    called = value.get("name") if isinstance(value, dict) else value
-    if isinstance(value, dict) and not isinstance(called, str):
-        return "", "a mapping in a matrix needs a `name`, a text that tells it from the others"
-    if isinstance(called, list):
-        return "", f"expected a single value or a mapping with a `name`, got {shown(called)}"
-    if "${" in str(value):
-        return "", "a matrix takes no references; refer to it from `config`"
-    text = called if isinstance(called, str) else shown(called)
-    slug = re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._")
-    return slug, "" if slug else f"no name can be made of {shown(called)}; use letters or digits"

@@ -14,9 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
@@ -24,21 +22,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from launcher import includes
 from launcher import overrides as command_line
-from launcher import yaml_source
-from launcher.errors import KeyPath, PipelineError, known_words, shown
+from launcher.errors import KeyPath, PipelineError, known_words
+from launcher.options import Options, Schema, named
 from launcher.schema_errors import explain
 from launcher.yaml_source import Source
 from locat.config import TASKS, PositiveInt
-
-
-def _named(what: str, pattern: str, most: int) -> AfterValidator:
-    def check(value: str) -> str:
-        if len(value) > most or not re.fullmatch(pattern, value):
-            raise ValueError(f"expected {what}, at most {most} characters, got {shown(value)}")
-        return value
-
-    return AfterValidator(check)
 
 
 def _known_task(value: str) -> str:
@@ -52,29 +42,26 @@ def _number_as_text(value: Any) -> Any:
 
 
 PipelineName = Annotated[
-    str, _named("lower-case letters, digits and '-', from a letter on", "[a-z]([a-z0-9-]*[a-z0-9])?", 40)
+    str, named("lower-case letters, digits and '-', from a letter on", "[a-z]([a-z0-9-]*[a-z0-9])?", 40)
 ]
 JobName = Annotated[
-    str, _named("lower-case letters, digits, '-' and '_', from a letter on", "[a-z]([a-z0-9_-]*[a-z0-9])?", 63)
+    str, named("lower-case letters, digits, '-' and '_', from a letter on", "[a-z]([a-z0-9_-]*[a-z0-9])?", 63)
 ]
 AxisName = Annotated[
     str,
-    _named(
-        "an axis name of lower-case letters, digits and '_', not include or exclude",
-        "(?!(in|ex)clude$)[a-z][a-z0-9_]*",
+    named(
+        "an axis name of lower-case letters, digits and '_'",
+        "[a-z][a-z0-9_]*",
         30,
     ),
 ]
-VariableName = Annotated[str, _named("a variable name of letters, digits and '_'", "[A-Za-z_][A-Za-z0-9_]*", 200)]
+VariableName = Annotated[str, named("a variable name of letters, digits and '_'", "[A-Za-z_][A-Za-z0-9_]*", 200)]
 Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": list(TASKS)})]
 Environment = dict[VariableName, Annotated[str, BeforeValidator(_number_as_text)]]
 NonNegativeInt = Annotated[int, Field(ge=0)]
-
-
-class Schema(BaseModel):
-    """Base of the language: unknown keys are errors, types are not guessed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+GpuType = Annotated[str, named("a type of GPU: letters, digits and '_.-'", "[A-Za-z0-9][A-Za-z0-9_.-]*", 63)]
+Memory = Annotated[str, named("a size such as 500M, 64G or 1T", "[1-9][0-9]*[MGT]", 12)]
+Time = Annotated[str, named("a duration such as 90m, 12h or 2d", "[1-9][0-9]*[mhd]", 8)]
 
 
 class TrackingSettings(Schema):
@@ -95,8 +82,15 @@ class ResourceRequest(Schema):
     """Ranks per node; one a GPU by default, or else 1."""
     gpus: NonNegativeInt | None = None
     """GPUs per node, one a rank; 0 by default."""
+    gpu_type: GpuType | None = None
+    """As the scheduler calls it, such as `a100`. The local backend takes any GPU."""
     cpus: PositiveInt | None = None
     """Cores per node; one a rank by default."""
+    memory: Memory | None = None
+    """Per node, such as `64G`; by default what the scheduler gives. Locally not limited."""
+    time: Time | None = None
+    """The longest an attempt may take, such as `12h`; then it checkpoints and goes on in another.
+    Locally not limited."""
 
 
 class Defaults(Schema):
@@ -108,10 +102,12 @@ class Defaults(Schema):
     """For tasks that train: of weights, order and augmentation."""
     retries: NonNegativeInt = 0
     """Counted failures after which a job is run again."""
-    env: Environment = {}
+    env: Environment = Field(default={})
     """Environment variables."""
     resources: ResourceRequest = ResourceRequest()
-    """`nodes`, `processes` and `gpus` hold for tasks that run on several ranks."""
+    """`nodes`, `processes`, `gpus` and `gpu_type` hold for tasks that run on several ranks."""
+    options: Options = Options()
+    """What only one backend understands."""
 
 
 class Job(Schema):
@@ -119,20 +115,23 @@ class Job(Schema):
 
     task: Task
     """What the job does."""
-    needs: list[str] = []
+    needs: list[str] = Field(default=[])
     """Jobs that must be done first. Of a matrix those instances whose values on shared axes are equal."""
-    matrix: dict[AxisName, Annotated[list[Any], Field(min_length=1)]] = {}
-    """Axis name -> values: single ones, or mappings with a `name`."""
+    matrix: dict[AxisName, Annotated[list[Any], Field(min_length=1)]] = Field(default={})
+    """Axis name -> values: single ones, or mappings with a `name`. Without the combinations that `exclude` lists
+    (mappings of some axes to their values), and with those of `include` (of every axis to a value)."""
     resources: ResourceRequest = ResourceRequest()
     """What it occupies."""
     retries: NonNegativeInt | None = None
     """Counted failures after which it is run again."""
-    env: Environment = {}
+    env: Environment = Field(default={})
     """Environment variables, over those of `defaults`."""
+    options: Options = Options()
+    """What only one backend understands, over that of `defaults`."""
     strategy: Any = None
     """As in `defaults`; for tasks that train."""
-    config: dict[str, Any] = {}
-    """The task's own keys (locat/config.py), with references."""
+    config: dict[str, Any] = Field(default={})
+    """The task's own keys (locat/config/), with references."""
 
 
 class Pipeline(Schema):
@@ -142,6 +141,11 @@ class Pipeline(Schema):
     """What runs are called after."""
     description: str = ""
     """One line for people."""
+    include: str | list[str] = Field(default=[])
+    """Pipeline files, by paths from this one's folder, that this one is put over: mappings are merged, all else is
+    replaced."""
+    secrets: list[VariableName] = Field(default=[])
+    """Environment variables that must be set in the shell that submits. Jobs inherit them; they are written nowhere."""
     tracking: TrackingSettings = TrackingSettings()
     """Where metrics go."""
     defaults: Defaults = Defaults()
@@ -182,7 +186,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
     Raises:
         PipelineError: the file cannot be read, or what it says is not a valid pipeline.
     """
-    return validate(command_line.apply(yaml_source.read(path), overrides))
+    return validate(command_line.apply(includes.read(path), overrides))
 
 
 def validate(source: Source) -> Pipeline:
@@ -228,5 +232,5 @@ def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
     for path, environment in environments.items():
         for name, value in environment.items():
             if _SECRET_NAME.search(name.upper()) or _CREDENTIALS.search(value):
-                remedy = f"export {name} in the shell that submits; jobs inherit it"
+                remedy = f"list {name} under `secrets` and export it in the shell that submits"
                 yield (*path, name), f"looks like a secret, which a pipeline must not hold; {remedy}"

@@ -1,7 +1,7 @@
 """What a compiled pipeline is: a pure value that any backend can render."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,12 @@ class Resources:
     """GPUs per node, one a rank."""
     cpus: int = 1
     """Cores per node."""
+    gpu_type: str = ""
+    """As the scheduler calls it; empty: any."""
+    memory: int | None = None
+    """MiB per node; None: what the scheduler gives by default."""
+    time: int | None = None
+    """Minutes an attempt may take; None: what the scheduler allows."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class PlannedJob:
     """Counted failures after which the job is run again."""
     config: dict[str, Any]
     """Content of the job's config.yaml: a complete and valid `locat.config.JobConfig`."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Backend -> its own options: `launcher.options.Options`."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,10 @@ class Plan:
     tracking_uri: str
     experiment: str
     jobs: tuple[PlannedJob, ...]
+    backend: str = "local"
+    """Where it runs."""
+    secrets: tuple[str, ...] = ()
+    """Environment variables that the submitting shell must have; their values are written nowhere."""
 
     def job(self, name: str) -> PlannedJob:
         """The job called `name`; KeyError if there is none."""
@@ -86,4 +98,5 @@ class Plan:
             )
             for job in values.pop("jobs")
         )
-        return cls(**{**values, "folder": Path(values["folder"]), "jobs": jobs})
+        secrets = tuple(values.pop("secrets", ()))  # older plans have none
+        return cls(**{**values, "folder": Path(values["folder"]), "jobs": jobs, "secrets": secrets})

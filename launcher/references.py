@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from launcher.combinations import Report
 from launcher.errors import KeyPath, known_words, shown
-from launcher.matrix import Report
 
 _TOKEN = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<reference>[^{}]*)\}|\$\{")
 

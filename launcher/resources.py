@@ -1,11 +1,15 @@
 """What a job occupies, and the command that starts it on one node."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from launcher.combinations import Report
 from launcher.errors import KeyPath
-from launcher.matrix import Report
 from launcher.pipeline import ResourceRequest
 from launcher.plan import Resources
+
+MEBIBYTES = {"M": 1, "G": 1 << 10, "T": 1 << 20}
+MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
 
 
 def settle(
@@ -28,7 +32,22 @@ def settle(
     if not distributed and nodes * processes > 1:
         key = "nodes" if asked.nodes and asked.nodes > 1 else "processes" if asked.processes else "gpus"
         report((*path, key), "this task runs as one process; leave it out, or give 1")
-    return Resources(nodes, processes, gpus, asked.cpus or defaults.cpus or processes)
+    if asked.gpu_type and not gpus:
+        report((*path, "gpu_type"), "a type of GPU, but no gpus; say how many")
+    memory, time = asked.memory or defaults.memory, asked.time or defaults.time
+    return Resources(
+        nodes,
+        processes,
+        gpus,
+        asked.cpus or defaults.cpus or processes,
+        gpu_type=(asked.gpu_type or defaults.gpu_type or "") if gpus else "",
+        memory=_number(memory, MEBIBYTES) if memory else None,
+        time=_number(time, MINUTES) if time else None,
+    )
+
+
+def _number(text: str, units: Mapping[str, int]) -> int:
+    return int(text[:-1]) * units[text[-1]]
 
 
 def command(resources: Resources, config: Path) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from launcher.combinations import Report
 from launcher.errors import KeyPath, dotted, known_words
-from launcher.matrix import Expansion, Instance, Report
+from launcher.matrix import Expansion, Instance
 from launcher.pipeline import Pipeline
 from launcher.references import BadReference, Several, formatted, of_matrix, resolve
 from launcher.schema_errors import explain

@@ -54,9 +54,11 @@ def _resources(resources: Resources) -> str:
         "node": resources.nodes,
         "rank": resources.processes,
         "core": resources.cpus,
-        "GPU": resources.gpus,
+        f"{resources.gpu_type} GPU".strip(): resources.gpus,
     }
     nodes, *each = [f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count]
+    each += [f"{resources.memory / 1024:g} GiB"] if resources.memory else []
+    each += [f"up to {resources.time / 60:g} h"] if resources.time else []
     return ", ".join(each) if resources.nodes == 1 else f"{nodes} of {', '.join(each)}"
 
 

@@ -57,7 +57,7 @@ class DinoConfig(TrainingConfig):
     model: Model
     epochs: PositiveInt
     optimizer: Optimizer = Optimizer(lr=5e-4, weight_decay=0.04, clip_grad=3.0, clip="tensor")
-    """`lr` is to be 5e-4 * batch_size / 256; `weight_decay` is where its cosine begins."""
+    """`lr` is to be 5e-4 * batch_size / 256; `weight_decay` is where its cosine begins, here of positions as well."""
     weight_decay_end: NonNegativeFloat = 0.4
     schedule: Schedule = Schedule(warmup_epochs=10, min_lr=1e-6)
     """After the warm-up the learning rate falls by a cosine."""

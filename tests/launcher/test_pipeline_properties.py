@@ -14,6 +14,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from launcher.backends import BACKENDS
+from launcher.backends.slurm.batches import batches
 from launcher.compiler import compile_pipeline
 from launcher.errors import PipelineError
 from launcher.pipeline import load, validate
@@ -85,6 +87,10 @@ def test_a_valid_pipeline_compiles_to_a_sound_plan(pipeline: dict[str, Any]) -> 
     assert compiled(text).to_json() == plan.to_json()
     assert Plan.from_json(plan.to_json()) == plan
     assert tree(plan)
+    for backend in BACKENDS.values():
+        assert backend.render(plan) == backend.render(Plan.from_json(plan.to_json()))
+    submitted = [job.name for batch in batches(plan, seen) for job in batch.jobs]
+    assert sorted(submitted) == sorted(seen) and len(submitted) == len(seen)
 
 
 JUNK = st.recursive(
@@ -168,9 +174,11 @@ def test_a_thousand_jobs_take_a_moment(tmp_path: Path) -> None:
 
     start = time.perf_counter()
     plan = compile_pipeline(load(path), "run-1", RUNS)
+    rendered = {name: backend.render(plan) for name, backend in BACKENDS.items()}
     took = time.perf_counter() - start
 
-    print(f"{len(plan.jobs)} jobs loaded and compiled in {took:.2f} s")
+    print(f"{len(plan.jobs)} jobs loaded, compiled and rendered in {took:.2f} s")
+    assert all(rendered.values())
     assert len(plan.jobs) == 1002
     assert took < 5
 

@@ -1,0 +1,91 @@
+"""Options that only one backend understands: the way out where the language has no word, validated all the same."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from launcher.errors import known_words, shown
+
+SBATCH_OPTIONS = (
+    *("begin", "comment", "contiguous", "core-spec", "cores-per-socket", "cpu-freq", "deadline", "exclude"),
+    *("exclusive", "gpu-bind", "gpu-freq", "hint", "licenses", "mail-type", "mail-user", "mem-bind", "mincpus"),
+    *("network", "nice", "nodelist", "power", "prefer", "priority", "propagate", "reservation", "sockets-per-node"),
+    *("spread-job", "switches", "threads-per-core", "time-min", "tmp", "use-min-nodes", "wckey"),
+)
+"""Options of sbatch that change nothing of what the launcher relies on."""
+
+
+def named(what: str, pattern: str, most: int) -> AfterValidator:
+    """Text that matches `pattern` whole; `what` is what messages call it."""
+
+    def check(value: str) -> str:
+        if len(value) > most or not re.fullmatch(pattern, value):
+            raise ValueError(f"expected {what}, at most {most} characters, got {shown(value)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _text(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+def _sbatch_option(value: str) -> str:
+    if value not in SBATCH_OPTIONS:
+        raise ValueError(f"not an option that can be given here: {value!r}{known_words(value, SBATCH_OPTIONS)}")
+    return value
+
+
+Word = Annotated[
+    str, BeforeValidator(_text), named("one word without quotes", r"[A-Za-z0-9_.,:;&|*\[\]()/=@+%-]+", 200)
+]
+"""What stands in an #SBATCH line as it is."""
+MountPath = Annotated[str, named("an absolute path of plain characters", r"/[A-Za-z0-9_.@+%=/-]*", 1000)]
+SbatchOption = Annotated[str, AfterValidator(_sbatch_option)]
+
+
+class Schema(BaseModel):
+    """Base of the language: unknown keys are errors, types are not guessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Container(Schema):
+    """The image a job's command runs in. The attempt runner itself stays outside."""
+
+    engine: Literal["apptainer", "pyxis"]
+    """`apptainer exec`, or `srun --container-image` of the Pyxis plugin."""
+    image: Word
+    """As the engine names it: a .sif file, `docker://...`, `/path/image.sqsh`."""
+    mounts: list[MountPath] = []
+    """Folders it sees besides the runs folder, such as those of datasets."""
+
+
+class SlurmOptions(Schema):
+    """What sbatch is told besides `resources`."""
+
+    partition: Word | None = None
+    """Where to queue; the cluster's default if left out."""
+    account: Word | None = None
+    """Who pays."""
+    qos: Word | None = None
+    """Quality of service."""
+    constraint: Word | None = None
+    """Features that nodes must have, such as `a100&ib`."""
+    container: Container | None = None
+    """Run the command in a container."""
+    sbatch: dict[SbatchOption, Word | Literal[True]] = {}
+    """Other long options of sbatch, without their `--`; `true` for those that take no value."""
+
+
+class Options(Schema):
+    """Per backend; the other backends ignore them."""
+
+    slurm: SlurmOptions = SlurmOptions()
+    """For `--backend slurm`."""
+
+    def over(self, defaults: "Options") -> "Options":
+        """These options; what is left out is taken from `defaults`."""
+        slurm = {**defaults.slurm.model_dump(exclude_unset=True), **self.slurm.model_dump(exclude_unset=True)}
+        return Options(slurm=SlurmOptions.model_validate(slurm))

@@ -1,0 +1,116 @@
+"""The pipeline language as a document, from its schema: `python -m launcher.reference > docs/pipeline-reference.md`."""
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from launcher.pipeline import Pipeline
+from locat.config import TASKS
+
+Schema = Mapping[str, Any]
+"""JSON schema of a model or a field."""
+
+SECTIONS = {
+    "Pipeline": "The file",
+    "TrackingSettings": "tracking",
+    "Defaults": "defaults",
+    "Job": "jobs.NAME",
+    "ResourceRequest": "resources",
+    "Options": "options",
+    "SlurmOptions": "options.slurm",
+    "Container": "options.slurm.container",
+}
+"""What the language calls its models, in the order of the document."""
+INTRODUCTION = """\
+# The pipeline language
+
+Every key that a pipeline file takes. This file is written from the schema (`python -m launcher.reference`);
+`launcher validate FILE` checks a pipeline against the same, and names line, key and nearest right word.
+
+A value may refer to `${matrix.AXIS}`, `${matrix.AXIS.KEY}` and `${jobs.NAME.outputs.KEY}`; `$${` stands for `${`.
+`--set KEY=VALUE` puts a value over the file's, such as `--set jobs.pretrain.config.epochs=2`.
+"""
+TASKS_INTRODUCTION = """
+# Tasks
+
+What `jobs.NAME.config` takes for each `task`, and what `${jobs.NAME.outputs.KEY}` may refer to. `strategy` and `seed`
+are taken from the job and from `defaults`, too.
+"""
+
+
+def text() -> str:
+    """The whole document."""
+    language = Pipeline.model_json_schema()
+    models = {"Pipeline": language, **language["$defs"]}
+    document = [INTRODUCTION, *(_section(f"## {title}", models[name], SECTIONS) for name, title in SECTIONS.items())]
+    document.append(TASKS_INTRODUCTION)
+    parts: dict[str, Schema] = {}
+    for task, config in TASKS.items():
+        schema = config.model_json_schema()
+        parts.update(schema.get("$defs", {}))
+        for settled in ("task", "tracking"):  # by the job, and by the file
+            del schema["properties"][settled]
+        schema["description"] = inspect.getdoc(config) or ""
+        document.append(_section(f"## {task}", schema, {}))
+        document.append(f"\nOutputs: {', '.join(f'`{key}`' for key in config.outputs)}.\n")
+    document.append("\n# Parts of configs\n")
+    document += [_section(f"## {name}", parts[name], {}) for name in sorted(parts) if name != "Tracking"]
+    return "".join(document)
+
+
+def _section(heading: str, schema: Schema, names: Mapping[str, str]) -> str:
+    about = " ".join(schema.get("description", "").split())
+    rows = "".join(f"| {' | '.join(cells)} |\n" for cells in _rows(schema, names))
+    return f"\n{heading}\n\n{about}\n\n| key | value | default | meaning |\n|---|---|---|---|\n{rows}"
+
+
+def _rows(schema: Schema, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    required = schema.get("required", ())
+    for key, field in schema["properties"].items():
+        default = "required" if key in required else _default(field.get("default"))
+        meaning = " ".join(field.get("description", "").split())
+        yield f"`{key}`", _kind(field, names).replace("|", "\\|"), default, meaning.replace("|", "\\|")
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("name")
+    return "" if value in (None, "", [], {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _kind(field: Schema, names: Mapping[str, str]) -> str:
+    """What a value of this schema is called."""
+    if "$ref" in field:
+        name = re.sub(r".*/", "", field["$ref"])
+        title = names.get(name, name)
+        return f"[{title}](#{re.sub(r'[^a-z0-9_-]', '', title.lower())})"
+    for several in ("anyOf", "oneOf"):
+        if several in field:
+            return _either(field[several], names)
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{str(field['const']).lower()}`"
+    match field.get("type"):
+        case "array" if "prefixItems" in field:
+            return f"list of {len(field['prefixItems'])}: {_either(field['prefixItems'], names)}"
+        case "array":
+            return f"list of {_kind(field.get('items', {}), names)}"
+        case "object":
+            inner = field.get("additionalProperties")
+            return f"mapping to {_kind(inner, names)}" if isinstance(inner, dict) else "mapping"
+        case "string":
+            return "path" if field.get("format") == "path" else "text"
+        case str(kind):
+            return kind
+    return "any"
+
+
+def _either(fields: Iterable[Schema], names: Mapping[str, str]) -> str:
+    kinds = dict.fromkeys(_kind(field, names) for field in fields)
+    return " or ".join(kind for kind in kinds if kind != "null")
+
+
+if __name__ == "__main__":
+    print(text(), end="")

@@ -1,0 +1,17 @@
+"""Secrets: named in a pipeline, held by the environment of the shell that submits, written nowhere."""
+
+import os
+
+from launcher.plan import Plan
+from locat.errors import ConfigError
+
+
+def check(plan: Plan) -> None:
+    """Raise ConfigError unless this shell has what the plan names, and the plan does not hold what this shell has."""
+    missing = [name for name in plan.secrets if not os.environ.get(name)]
+    if missing:
+        raise ConfigError(f"{plan.pipeline}: not set in this shell: {', '.join(missing)}; export them first")
+    text = plan.to_json()
+    written = [name for name in plan.secrets if os.environ[name] in text]
+    if written:
+        raise ConfigError(f"{plan.pipeline}: the value of {', '.join(written)} is written in it; remove it")
