@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 UV := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 
-.PHONY: help demo test test-fast lint format bench lock system install clean
+.PHONY: help demo test test-fast lint format bench lock system slurm install clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,7 +14,7 @@ help:  ## Show what can be made
 demo: install  ## Train ViT and LocAtViT on digit scenes, segment with both, compare
 	$(BIN)/launcher submit pipelines/digits.yaml --watch
 
-test: lint  ## Check style and types, run every test
+test: slurm lint  ## Check style and types, run every test
 	$(BIN)/python -m pytest
 
 test-fast: install  ## Run the tests that take no more than a few seconds each
@@ -46,23 +46,32 @@ install: .venv/installed  ## Install system libraries and the virtual environmen
 	$(UV) --no-deps --editable .
 	@touch $@
 
+# $(call packages,NAMES): install the Debian packages that are missing.
+define packages
+missing=""; \
+for package in $(1); do dpkg --status $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+test -z "$$missing" && exit 0; \
+if [ "$$(id -u)" = 0 ]; then sudo=""; \
+elif sudo --non-interactive true 2>/dev/null; then sudo="sudo"; \
+else echo "These packages are needed; install them, then run make again:$$missing" >&2; exit 2; fi; \
+echo "Installing system packages:$$missing"; \
+$$sudo apt-get update --quiet=2 && \
+$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
+endef
+
 # What FFCV builds with, and what this Python lacks to make an environment and extensions.
 system:
 	@version=$$($(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11); print("%d.%d" % sys.version_info[:2])') \
 	    || { echo "Python 3.11 or newer is needed; name one with PYTHON=..." >&2; exit 2; }; \
-	packages="ca-certificates g++ pkg-config libopencv-dev libturbojpeg0-dev"; \
-	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || packages="$$packages python$$version-venv"; \
+	python=""; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || python="python$$version-venv"; \
 	test -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
-	    || packages="$$packages python$$version-dev"; \
-	missing=""; \
-	for package in $$packages; do dpkg --status $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
-	test -z "$$missing" && exit 0; \
-	if [ "$$(id -u)" = 0 ]; then sudo=""; \
-	elif sudo --non-interactive true 2>/dev/null; then sudo="sudo"; \
-	else echo "These packages are needed; install them, then run make again:$$missing" >&2; exit 2; fi; \
-	echo "Installing system packages:$$missing"; \
-	$$sudo apt-get update --quiet=2 && \
-	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null
+	    || python="$$python python$$version-dev"; \
+	$(call packages,ca-certificates g++ pkg-config libopencv-dev libturbojpeg0-dev $$python)
+
+# What the tests start a cluster of.
+slurm:
+	@$(call packages,slurmctld slurmd slurm-client munge)
 
 clean:  ## Remove what was installed and built; runs stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -36,12 +37,29 @@ class Ending:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Host:
+    """How a scheduler wants attempts to be run; the default is this machine by itself."""
+
+    launch: tuple[str, ...] = ()
+    """What the job's command is put after, such as `srun --nodes=2`."""
+    python: str = sys.executable
+    """What `python` in the job's command stands for."""
+    allocated: bool = False
+    """Whether the scheduler has given the job its GPUs: then there are no slots to take."""
+    stop_with: tuple[str, ...] = ()
+    """Command that asks the job to stop; without one its process group gets SIGTERM."""
+    rerun_with: tuple[str, ...] = ()
+    """Command that asks the scheduler for another attempt; without one whoever started this one sees to it."""
+
+
 @dataclass
 class Stop:
     """Passes requests to stop on to the job, and kills it when the grace after the first one is over."""
 
     job: JobFolder
     grace: float
+    stop_with: tuple[str, ...] = ()
     requested: bool = field(default=False, init=False)
     killed: bool = field(default=False, init=False)
     group: int | None = field(default=None, init=False)
@@ -57,7 +75,7 @@ class Stop:
         """From now on signals go to this process group; one that came already goes there at once."""
         self.group = group
         if self.requested:
-            self._send(signal.SIGTERM)
+            self._ask()
 
     def kill(self) -> None:
         """End every process of the job that is still there."""
@@ -68,11 +86,17 @@ class Stop:
         if not self.requested:
             signal.setitimer(signal.ITIMER_REAL, self.grace)
         self.requested = True
-        self._send(signal.SIGTERM)  # never SIGUSR1: torchrun passes on SIGTERM, but dies of SIGUSR1
+        self._ask()
 
     def _on_grace_over(self, number: int, frame: FrameType | None) -> None:
         self.killed = True
         self.kill()
+
+    def _ask(self) -> None:
+        if self.group is None:
+            return
+        if not self.stop_with or subprocess.run(self.stop_with, stdin=subprocess.DEVNULL).returncode:
+            self._send(signal.SIGTERM)  # never SIGUSR1: torchrun passes on SIGTERM, but dies of SIGUSR1
 
     def _send(self, number: signal.Signals) -> None:
         if self.group is not None:
@@ -80,13 +104,16 @@ class Stop:
                 os.killpg(self.group, number)
 
 
-def attempt(run: RunFolder, name: str, grace: float = GRACE) -> int:
+def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None = None) -> int:
     """Run one attempt; returns the job's exit code.
 
     PREEMPTED without a new attempt means: not now (another attempt lives, no GPU is free, or cancelled).
     """
+    host = host or Host()
     job = run.plan().job(name)
     folder = run.job(name)
+    stop = Stop(folder, grace, host.stop_with)
+    stop.install()
     lock = locks.acquire(run.job_lock(name))
     if lock is None:
         print(f"{name}: another attempt is alive", flush=True)
@@ -96,13 +123,11 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE) -> int:
         return ExitCode.DONE
     if run.is_cancelled(name):
         return ExitCode.PREEMPTED
-    missing = job.resources.gpus - len(machine.gpus())
-    gpus = slots.take(job.resources.gpus) if missing <= 0 else []
+    missing = 0 if host.allocated else job.resources.gpus - len(machine.gpus())
+    gpus = [] if host.allocated or missing > 0 else slots.take(job.resources.gpus)
     if gpus is None:
         return ExitCode.PREEMPTED
 
-    stop = Stop(folder, grace)
-    stop.install()
     stop.kill()  # what an earlier attempt may have left: two attempts never write to one folder
     number = last_attempt(folder) + 1
     folder.attempt(number).mkdir(parents=True)
@@ -111,7 +136,7 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE) -> int:
     if missing > 0:
         ending = Ending(ExitCode.INVALID, f"wants {job.resources.gpus} GPUs, {missing} more than this machine has")
     else:
-        ending = _execute(job, run, folder.attempt(number), stop, [lock], gpus)
+        ending = _execute(job, run, folder.attempt(number), stop, [lock], gpus, host)
     state = _ended(state, ending, cancelled=run.is_cancelled(name))
     state.write(folder.state)
     return ending.exit_code
@@ -122,22 +147,39 @@ def last_attempt(job: JobFolder) -> int:
     return max((int(entry.name) for entry in job.attempts.glob("[0-9]*")), default=0)
 
 
+def runs_again(run: RunFolder, name: str, exit_code: int) -> bool:
+    """Whether a job whose attempt ended with `exit_code` is to have another one."""
+    if run.is_cancelled(name) or exit_code == ExitCode.DONE:
+        return False
+    state = run.state(name)
+    is_retried = state.status is Status.FAILED and state.failures <= run.plan().job(name).retries
+    return exit_code == ExitCode.PREEMPTED or is_retried
+
+
 def _execute(
-    job: PlannedJob, run: RunFolder, folder: Path, stop: Stop, locked: list[int], gpus: list[slots.Slot]
+    job: PlannedJob,
+    run: RunFolder,
+    folder: Path,
+    stop: Stop,
+    locked: list[int],
+    gpus: list[slots.Slot],
+    host: Host,
 ) -> Ending:
     """Run the job's command to its end, and end what it leaves behind."""
-    program, *arguments = job.command
+    command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]
+    # A job without GPUs sees none.
+    visible = {} if host.allocated else {"CUDA_VISIBLE_DEVICES": ",".join(gpu.device for gpu in gpus)}
     environment = {
         **os.environ,
         "PYTHONUNBUFFERED": "1",  # logs are read while they are written
         **job.environment,
-        "CUDA_VISIBLE_DEVICES": ",".join(gpu.device for gpu in gpus),  # a job without GPUs sees none
+        **visible,
         ATTEMPT_VARIABLE: str(folder),
     }
     try:
         with (folder / LAUNCH_LOG).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable if program == "python" else program, *arguments],
+                command,
                 cwd=run.path,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -147,7 +189,7 @@ def _execute(
                 pass_fds=[*locked, *(gpu.descriptor for gpu in gpus)],
             )
     except OSError as error:
-        return Ending(127, f"cannot run {program}: {error.strerror}")
+        return Ending(127, f"cannot run {command[0]}: {error.strerror}")
     stop.pass_on_to(process.pid)
     code = process.wait()
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -205,8 +247,19 @@ def main() -> int:
     parser.add_argument("run", type=Path, metavar="RUN_FOLDER")
     parser.add_argument("job", metavar="JOB")
     parser.add_argument("--grace", type=float, default=GRACE, help="seconds to stop in before SIGKILL (default 60)")
+    parser.add_argument("--allocated", action="store_true", help="the scheduler has given the job its GPUs")
+    parser.add_argument("--python", default=sys.executable, help="what `python` in the job's command stands for")
+    parser.add_argument("--stop-with", default="", metavar="COMMAND", help="asks the job to stop (default SIGTERM)")
+    parser.add_argument("--rerun-with", default="", metavar="COMMAND", help="asks the scheduler for another attempt")
+    parser.add_argument("launch", nargs="*", metavar="-- LAUNCH", help="what the job's command is put after")
     arguments = parser.parse_args()
-    return attempt(RunFolder(arguments.run.resolve()), arguments.job, arguments.grace)
+    stop_with, rerun_with = (tuple(shlex.split(text)) for text in (arguments.stop_with, arguments.rerun_with))
+    host = Host(tuple(arguments.launch), arguments.python, arguments.allocated, stop_with, rerun_with)
+    run = RunFolder(arguments.run.resolve())
+    code = attempt(run, arguments.job, arguments.grace, host)
+    if rerun_with and runs_again(run, arguments.job, code):
+        subprocess.run(rerun_with, stdin=subprocess.DEVNULL)
+    return code
 
 
 if __name__ == "__main__":

@@ -4,20 +4,19 @@ import os
 from collections.abc import Collection
 
 from launcher import locks
-from launcher.plan import Plan
 from launcher.run_folder import RunFolder
 from launcher.state import JobState, Status
-from launcher.status import look
+from launcher.status import RunView
 from locat import durable
 
 RETRIED = frozenset({Status.FAILED, Status.INVALID, Status.CANCELLED, Status.LOST})
 """Blocked jobs need nothing of their own: they go on when what blocks them does."""
 
 
-def release(run: RunFolder, plan: Plan, names: Collection[str]) -> list[str]:
+def release(run: RunFolder, view: RunView, names: Collection[str]) -> list[str]:
     """Queue those of the jobs that ended badly, with their full retries; returns their names."""
-    ended = [job for job in look(run, plan).having(RETRIED) if job.name in names]
-    _uncancel(run, plan, names)
+    ended = [job for job in view.having(RETRIED) if job.name in names]
+    _uncancel(run, view, names)
     released = []
     for job in ended:
         lock = locks.acquire(run.job_lock(job.name))
@@ -29,10 +28,10 @@ def release(run: RunFolder, plan: Plan, names: Collection[str]) -> list[str]:
     return released
 
 
-def _uncancel(run: RunFolder, plan: Plan, names: Collection[str]) -> None:
+def _uncancel(run: RunFolder, view: RunView, names: Collection[str]) -> None:
     """Take the markers off these jobs; where the whole run was cancelled, the others keep one each."""
     if run.cancelled.exists():
-        for job in plan.jobs:
+        for job in view.jobs:
             if job.name not in names:
                 durable.write_text(run.job_cancelled(job.name), "")
         run.cancelled.unlink()

@@ -60,6 +60,10 @@ class Observation:
 
     state: JobState
     alive: bool = False
-    """Whether a process of an attempt holds the job's lock."""
+    """Whether an attempt runs: a process holds the job's lock, or its scheduler says so."""
     cancelled: bool = False
     """Whether the run or this job was cancelled."""
+    scheduled: bool = True
+    """Whether a scheduler has it, or will take it when its turn comes."""
+    note: str = ""
+    """What the scheduler says of a job that waits or runs."""

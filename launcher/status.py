@@ -35,7 +35,7 @@ class RunView:
     plan: Plan
     jobs: tuple[JobView, ...]
     supervised: bool
-    """Whether its supervisor is alive."""
+    """Whether a scheduler sees to it: a living supervisor, or a cluster's."""
 
     def having(self, statuses: Iterable[Status]) -> list[JobView]:
         """The jobs with one of these statuses."""
@@ -48,7 +48,7 @@ class RunView:
 
     @property
     def waiting(self) -> list[JobView]:
-        """Jobs that go on as soon as a supervisor sees to them."""
+        """Jobs that go on as soon as a scheduler sees to them."""
         return self.having(READY | {Status.PENDING, Status.LOST})
 
     @property
@@ -58,7 +58,7 @@ class RunView:
 
     @property
     def status(self) -> str:
-        """One word for the run: running, done, cancelled, failed, or stopped when nobody supervises it."""
+        """One word for the run: running, done, cancelled, failed, or stopped when no scheduler sees to it."""
         if not self.ended:
             return "running" if self.supervised else "stopped"
         if all(job.status is Status.DONE for job in self.jobs):
@@ -74,7 +74,7 @@ class RunView:
 
 
 def look(run: RunFolder, plan: Plan) -> RunView:
-    """The run as it is now."""
+    """The run as its folder alone tells it: what the local backend shows."""
     return derive(plan, {job.name: run.observe(job.name) for job in plan.jobs}, run.is_supervised())
 
 
@@ -92,7 +92,7 @@ def _judge(job: PlannedJob, seen: Observation, needs: list[JobView]) -> tuple[St
     if state.status is Status.DONE:
         return Status.DONE, ""
     if seen.alive:
-        return Status.RUNNING, "is being cancelled" if seen.cancelled else ""
+        return Status.RUNNING, "is being cancelled" if seen.cancelled else seen.note
     if state.status in (Status.INVALID, Status.CANCELLED):
         return state.status, state.reason
     if state.status is Status.FAILED and state.failures > job.retries:
@@ -104,11 +104,17 @@ def _judge(job: PlannedJob, seen: Observation, needs: list[JobView]) -> tuple[St
     blocker = next((need for need in needs if need.status in STOPPED), None)
     if blocker is not None:
         return Status.BLOCKED, f"needs {blocker.name}, which is {blocker.status}"
+    if not seen.scheduled:
+        return Status.LOST, seen.note
     missing = [need.name for need in needs if need.status is not Status.DONE]
     if missing:
         return Status.PENDING, f"waits for {', '.join(missing)}"
     if state.status is Status.PREEMPTED:
-        return Status.PREEMPTED, state.reason
+        return Status.PREEMPTED, _joined(state.reason, seen.note)
     if state.status is Status.FAILED:
-        return Status.QUEUED, f"retry {state.failures} of {job.retries} after: {state.reason}"
-    return Status.QUEUED, ""
+        return Status.QUEUED, _joined(f"retry {state.failures} of {job.retries} after: {state.reason}", seen.note)
+    return Status.QUEUED, seen.note
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

@@ -113,8 +113,9 @@ def run_report(run: RunFolder, view: RunView, bars: bool = False) -> Group:
 def next_step(run: RunFolder, view: RunView) -> str:
     """What the user should know or do now; empty if the run goes well."""
     if view.status == "stopped":
+        what = "the supervisor is not running" if view.plan.backend == "local" else "no job of it is in the queue"
         return (
-            f"the supervisor is not running (jobs running: {len(view.running)}, waiting: {len(view.waiting)}): "
+            f"{what} (jobs running: {len(view.running)}, waiting: {len(view.waiting)}): "
             f"`{command('retry', run)}` goes on from what is done"
         )
     bad = view.having([Status.FAILED, Status.INVALID])

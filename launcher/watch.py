@@ -7,13 +7,12 @@ from rich.console import Console
 from rich.live import Live
 
 from launcher import tables
+from launcher.backends import BACKENDS, look
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
 from launcher.state import Status
-from launcher.status import RunView, look
+from launcher.status import RunView
 
-POLL = 0.5
-"""Seconds between two looks."""
 PROGRESS_EVERY = 15.0
 """Seconds between two progress lines of one job in a log."""
 
@@ -28,7 +27,7 @@ def views(run: RunFolder, plan: Plan) -> Iterator[RunView]:
         yield view
         if view.ended or alone == 2:
             return
-        time.sleep(POLL)
+        time.sleep(BACKENDS[plan.backend].poll)
 
 
 def watch(run: RunFolder, plan: Plan, console: Console) -> RunView:

@@ -5,10 +5,14 @@ from collections.abc import Collection
 
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
+from launcher.status import RunView
 
 
 class Backend(ABC):
     """Renders plans for a scheduler that already exists, and speaks to it about runs."""
+
+    poll: float
+    """Seconds between two looks of somebody who looks on: how often its scheduler likes to be asked."""
 
     @abstractmethod
     def render(self, plan: Plan) -> str:
@@ -19,8 +23,12 @@ class Backend(ABC):
         """Raise UserError if the plan can never run here; called before anything is created."""
 
     @abstractmethod
-    def start(self, run: RunFolder) -> None:
-        """Make the scheduler run what can run; nothing happens if it does already."""
+    def start(self, run: RunFolder) -> str:
+        """Make the scheduler run what can run; nothing happens if it does already. Returns what was done."""
+
+    @abstractmethod
+    def look(self, run: RunFolder, plan: Plan) -> RunView:
+        """The run as it is now, from its folder and at most one question to the scheduler."""
 
     @abstractmethod
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:

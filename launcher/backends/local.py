@@ -8,10 +8,11 @@ from collections.abc import Collection
 
 import psutil
 
-from launcher import locks, machine, processes
+from launcher import locks, machine, processes, status
 from launcher.backends.base import Backend
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder
+from launcher.status import RunView
 
 START_TIMEOUT = 15.0
 """Seconds a supervisor may take to come up."""
@@ -21,6 +22,8 @@ KILL_TIMEOUT = 5.0
 
 class LocalBackend(Backend):
     """The scheduler is `launcher.supervisor`; what it takes is plan.json."""
+
+    poll = 0.5
 
     def render(self, plan: Plan) -> str:
         return plan.to_json()
@@ -35,7 +38,8 @@ class LocalBackend(Backend):
                     " (set resources.gpus, or CUDA_VISIBLE_DEVICES if they are hidden)"
                 )
 
-    def start(self, run: RunFolder) -> None:
+    def start(self, run: RunFolder) -> str:
+        supervised = run.is_supervised()
         with run.supervisor_log.open("ab") as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "launcher.supervisor", str(run.path)],
@@ -51,6 +55,10 @@ class LocalBackend(Backend):
             time.sleep(0.02)
         if supervisor.poll() not in (None, 0) and not run.is_supervised():
             raise RunError(f"the supervisor ended at once; see {run.supervisor_log}")
+        return "watched already" if supervised else "started a supervisor"
+
+    def look(self, run: RunFolder, plan: Plan) -> RunView:
+        return status.look(run, plan)
 
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
         asked: set[str] = set()

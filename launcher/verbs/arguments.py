@@ -1,8 +1,15 @@
-"""Arguments that several verbs take."""
+"""Arguments that several verbs take, and the plans that files and options make."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
+
+from launcher.compiler import compile_pipeline
+from launcher.errors import PipelineError, Problem
+from launcher.pipeline import Pipeline, load
+from launcher.plan import Plan
+from launcher.run_folder import new_run_id
 
 runs_option = click.option(
     "--runs-dir",
@@ -14,8 +21,39 @@ runs_option = click.option(
     show_default=True,
     help="Folder that holds the runs.",
 )
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(["local", "slurm"]),
+    envvar="LAUNCHER_BACKEND",
+    show_envvar=True,
+    default="local",
+    show_default=True,
+    help="Where to run.",
+)
 run_argument = click.argument("reference", metavar="[RUN]", required=False)
-file_argument = click.argument("file", type=click.Path(path_type=Path))
+files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 set_option = click.option(
     "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the pipeline; repeatable."
 )
+
+
+def compiled(
+    files: Iterable[Path], overrides: tuple[str, ...], runs: Path, backend: str, name: str | None = None
+) -> list[tuple[Pipeline, Plan]]:
+    """Each file's pipeline and its plan under a new run id.
+
+    Raises:
+        PipelineError: one of them is not valid; lists the problems of all.
+    """
+    made: list[tuple[Pipeline, Plan]] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            pipeline = load(file, overrides)
+            run_id = new_run_id(name or pipeline.name)
+            made.append((pipeline, compile_pipeline(pipeline, run_id, runs.resolve(), backend)))
+        except PipelineError as error:
+            problems += error.problems
+    if problems:
+        raise PipelineError(problems)
+    return made

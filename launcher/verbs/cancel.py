@@ -4,10 +4,9 @@ from pathlib import Path
 
 import click
 
-from launcher.backends import BACKENDS
+from launcher.backends import BACKENDS, look
 from launcher.run_folder import find, find_job
 from launcher.state import Status
-from launcher.status import look
 from launcher.verbs.arguments import run_argument, runs_option
 from locat import durable
 
@@ -38,6 +37,6 @@ def command(reference: str | None, job: str | None, grace: float, runs: Path) ->
     durable.write_text(run.job_cancelled(job) if job else run.cancelled, "")
     if running:
         click.echo(f"stopping {', '.join(running)} (up to {grace:g} s to checkpoint)")
-    BACKENDS["local"].stop(run, names, grace)
+    BACKENDS[plan.backend].stop(run, names, grace)
     after = [each.name for each in look(run, plan).having([Status.CANCELLED]) if each.name in names]
     click.echo(f"cancelled: {', '.join(after) or 'nothing, all ended meanwhile'}")

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from launcher import tables
+from launcher.backends import look
 from launcher.run_folder import list_runs
-from launcher.status import look
 from launcher.verbs.arguments import runs_option
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from launcher.attempt import LAUNCH_LOG, last_attempt
+from launcher.backends import BACKENDS, look
 from launcher.run_folder import RunError, RunFolder, find, find_job
 from launcher.state import Status
-from launcher.status import RunView, look
+from launcher.status import RunView
 from launcher.verbs.arguments import run_argument, runs_option
 from locat.job_folder import JobFolder
 
@@ -32,16 +33,21 @@ def command(
     run = find(runs, reference)
     plan = run.plan()
     name = find_job(plan, job) if job else _interesting(look(run, plan))
+    poll = BACKENDS[plan.backend].poll
     path = _log(run.job(name), attempt, rank)
     while path is None and follow and _may_still_run(look(run, plan), name):
-        time.sleep(POLL)
+        time.sleep(poll)
         path = _log(run.job(name), attempt, rank)
     if path is None:
         raise RunError(_missing(run.job(name), rank, attempt))
     click.echo(f"==> {path} <==", err=True)
     with path.open("rb") as log:
+        looked = time.monotonic()
         while True:
-            over = not follow or _is_over(run, name, int(path.parent.name))
+            over = not follow or _has_ended(run, name, int(path.parent.name))
+            if not over and time.monotonic() >= looked + poll:
+                looked = time.monotonic()
+                over = all(job.name != name for job in look(run, plan).running)
             shutil.copyfileobj(log, sys.stdout.buffer)  # asked before: what was written until then is printed
             sys.stdout.flush()
             if over:
@@ -68,10 +74,10 @@ def _may_still_run(view: RunView, name: str) -> bool:
     return any(job.name == name for job in view.running) or (view.supervised and not view.ended)
 
 
-def _is_over(run: RunFolder, name: str, attempt: int) -> bool:
-    """Whether nothing more will be written by this attempt."""
-    seen = run.observe(name)
-    return seen.state.attempt > attempt or (seen.state.attempt == attempt and not seen.alive)
+def _has_ended(run: RunFolder, name: str, attempt: int) -> bool:
+    """Whether it is recorded that this attempt has ended: nothing more is written by it."""
+    state = run.state(name)
+    return state.attempt > attempt or (state.attempt == attempt and state.status is not Status.RUNNING)
 
 
 def _missing(job: JobFolder, rank: int | None, attempt: int | None) -> str:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from launcher.backends import BACKENDS
+from launcher import secrets
+from launcher.backends import BACKENDS, look
 from launcher.plan import Plan
 from launcher.retry import release
 from launcher.run_folder import find, find_job
-from launcher.status import look
 from launcher.verbs.arguments import run_argument, runs_option
 
 
@@ -23,15 +23,16 @@ def command(reference: str | None, job: str | None, runs: Path) -> None:
     """
     run = find(runs, reference)
     plan = run.plan()
-    released = release(run, plan, _with_needs(plan, find_job(plan, job)) if job else {each.name for each in plan.jobs})
+    secrets.check(plan)
+    names = _with_needs(plan, find_job(plan, job)) if job else {each.name for each in plan.jobs}
+    released = release(run, look(run, plan), names)
     if released:
         click.echo(f"to be run again: {', '.join(released)}")
     view = look(run, plan)
     if view.ended:
         click.echo(f"nothing to retry: {run.name} is {view.status}")
         return
-    BACKENDS["local"].start(run)
-    click.echo(f"{'watched already' if view.supervised else 'started a supervisor'}: {run.name}")
+    click.echo(f"{BACKENDS[plan.backend].start(run)} ({run.name})")
 
 
 def _with_needs(plan: Plan, job: str) -> set[str]:

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from launcher import tables
+from launcher.backends import look
 from launcher.run_folder import RunFolder, find
-from launcher.status import RunView, look
+from launcher.status import RunView
 from launcher.verbs.arguments import run_argument, runs_option
 
 

@@ -5,15 +5,15 @@ import sys
 from pathlib import Path
 
 import click
+import yaml
 
-from launcher import tables, watch
+from launcher import secrets, tables, watch
 from launcher.backends import BACKENDS
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load
+from launcher.pipeline import Pipeline
 from launcher.plan import Plan
-from launcher.run_folder import RunFolder, create, new_run_id
+from launcher.run_folder import RunFolder, create
 from launcher.tree import tree
-from launcher.verbs.arguments import file_argument, runs_option, set_option
+from launcher.verbs.arguments import backend_option, compiled, files_argument, runs_option, set_option
 
 
 def _folder_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -23,32 +23,54 @@ def _folder_name(context: click.Context, parameter: click.Parameter, value: str 
 
 
 @click.command("submit")
-@file_argument
+@files_argument
 @click.option("--watch", "watched", is_flag=True, help="Show the run until it ends; Ctrl-C leaves it running.")
 @click.option("--wait", "waited", is_flag=True, help="Return when the run has ended, without showing it meanwhile.")
 @set_option
 @click.option("--name", metavar="NAME", callback=_folder_name, help="First part of the run's name.")
 @click.option("--dry-run", is_flag=True, help="Show what would run; create nothing.")
+@backend_option
 @runs_option
 def command(
-    file: Path, watched: bool, waited: bool, overrides: tuple[str, ...], name: str | None, dry_run: bool, runs: Path
+    files: tuple[Path, ...],
+    watched: bool,
+    waited: bool,
+    overrides: tuple[str, ...],
+    name: str | None,
+    dry_run: bool,
+    backend: str,
+    runs: Path,
 ) -> None:
-    """Run the pipeline FILE on this machine, detached from this terminal.
+    """Run the pipeline FILE, detached from this terminal; several FILEs become a run each.
 
-    With --watch or --wait exits 0 if all jobs are done, 2 if a job's configuration is invalid, else 1.
+    Nothing is created unless all of them are valid. With --watch or --wait exits 0 if all jobs are done,
+    2 if a job's configuration is invalid, else 1.
     """
-    pipeline = load(file, overrides)
-    plan = compile_pipeline(pipeline, new_run_id(name or pipeline.name), runs.resolve())
+    made = compiled(files, overrides, runs, backend, name)
     if dry_run:
-        click.echo(tree(plan))
+        for _, plan in made:
+            click.echo(tree(plan))
         return
-    backend = BACKENDS["local"]
-    backend.check(plan)
-    run = create(plan, file.read_text() + "".join(f"# --set {override}\n" for override in overrides))
-    backend.start(run)
-    click.echo(f"submitted {run.name}; `{tables.command('status', run)}` shows how it stands")
+    for _, plan in made:
+        secrets.check(plan)
+        BACKENDS[backend].check(plan)
+    started = []
+    for file, (pipeline, plan) in zip(files, made, strict=True):
+        run = create(plan, _as_asked(file, pipeline, overrides))
+        BACKENDS[backend].start(run)
+        click.echo(f"submitted {run.name}; `{tables.command('status', run)}` shows how it stands")
+        started.append((run, plan))
     if watched or waited:
-        sys.exit(_follow(run, plan, shown=watched))
+        codes = [_follow(run, plan, shown=watched) for run, plan in started]
+        sys.exit(next((code for code in (130, 2, 1) if code in codes), 0))
+
+
+def _as_asked(file: Path, pipeline: Pipeline, overrides: tuple[str, ...]) -> str:
+    """The file as it is, and what was set; with `include` the whole pipeline, since the others may change."""
+    if pipeline.include:
+        values = {key: value for key, value in pipeline.source.values.items() if key != "include"}
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return file.read_text() + "".join(f"# --set {override}\n" for override in overrides)
 
 
 def _follow(run: RunFolder, plan: Plan, shown: bool) -> int:

@@ -173,3 +173,46 @@ def test_more_gpus_than_the_machine_has_are_invalid(tmp_path: Path, monkeypatch:
     run = runs.make(tmp_path, runs.job("a", gpus=3))
     assert runs.attempt(run, "a").wait() == 2
     assert run.state("a").reason == "wants 3 GPUs, 2 more than this machine has"
+
+
+def test_a_scheduler_says_how_the_command_is_launched_and_has_given_the_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    run = runs.make(tmp_path, runs.job("a", "print()", gpus=8))
+    launch = ["echo", "launched", "--on=2"]
+    command = [sys.executable, "-m", "launcher.attempt", "--allocated", "--python", "python3", str(run.path), "a"]
+    assert subprocess.run([*command, "--", *launch]).returncode == 0
+    assert runs.log_of(run, "a").read_text() == "launched --on=2 python3 -c print()\n"
+    show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    other = runs.make(tmp_path, runs.job("b", show, gpus=8), name="other")
+    assert runs.attempt(other, "b", "--allocated").wait() == 0
+    assert runs.log_of(other, "b").read_text() == "3\n", "as the scheduler set it"
+
+
+def test_a_scheduler_says_how_a_job_is_asked_to_stop(tmp_path: Path) -> None:
+    stopped = tmp_path / "stopped"
+    run = runs.make(tmp_path, runs.job("a", runs.wait_for(stopped) + "\nexit(75)"))
+    runner = runs.attempt(run, "a", "--stop-with", f"touch {stopped}")
+    runs.until_up(run, "a")
+    runner.send_signal(signal.SIGUSR1)
+    assert runner.wait(runs.TIMEOUT) == 75
+    assert stopped.exists(), "its processes were not signalled"
+
+
+@pytest.mark.parametrize(
+    ("code", "retries", "again"),
+    [("exit(75)", 0, True), ("exit(1)", 1, True), ("exit(1)", 0, False), ("exit(2)", 1, False), ("", 1, False)],
+)
+def test_another_attempt_is_asked_for_where_one_is_due(tmp_path: Path, code: str, retries: int, again: bool) -> None:
+    run = runs.make(tmp_path, runs.job("a", code, retries=retries))
+    asked = tmp_path / "asked"
+    runs.attempt(run, "a", "--rerun-with", f"touch {asked}").wait()
+    assert asked.exists() == again
+
+
+def test_a_cancelled_job_asks_for_no_other_attempt(tmp_path: Path) -> None:
+    run = runs.make(tmp_path, runs.job("a", "exit(75)"))
+    run.cancelled.touch()
+    runs.attempt(run, "a", "--rerun-with", f"touch {tmp_path / 'asked'}").wait()
+    assert not (tmp_path / "asked").exists()

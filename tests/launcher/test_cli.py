@@ -31,10 +31,10 @@ def ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def with_jobs(monkeypatch: pytest.MonkeyPatch, *jobs: PlannedJob) -> None:
     """Let `submit` compile any pipeline to these jobs."""
 
-    def compile_to(pipeline: object, run_id: str, runs_folder: Path) -> Plan:
+    def compile_to(pipeline: object, run_id: str, runs_folder: Path, backend: str) -> Plan:
         return Plan(run_id, "test", "a test", runs_folder / run_id, f"sqlite:///{runs_folder}/mlflow.db", "test", jobs)
 
-    monkeypatch.setattr("launcher.verbs.submit.compile_pipeline", compile_to)
+    monkeypatch.setattr("launcher.verbs.arguments.compile_pipeline", compile_to)
 
 
 def submit(tmp_path: Path, *arguments: str) -> tuple[int, str]:

@@ -1,0 +1,152 @@
+"""Slurm: batch scripts that run attempts, dependencies between them, and nothing of ours that stays running."""
+
+import re
+import time
+from collections.abc import Collection
+from dataclasses import replace
+
+from launcher.backends.base import Backend
+from launcher.backends.slurm import queue
+from launcher.backends.slurm.batches import Batch, batches
+from launcher.backends.slurm.queue import Entry, SlurmError
+from launcher.backends.slurm.script import program, script
+from launcher.plan import Plan
+from launcher.run_folder import RunError, RunFolder
+from launcher.state import Observation, Status
+from launcher.status import RunView, derive
+
+STOP_POLL = 1.0
+"""Seconds between two looks at jobs that are being stopped."""
+END_TIMEOUT = 60.0
+"""Seconds Slurm may take to end jobs it was told to kill."""
+_UNRUN = frozenset({Status.QUEUED, Status.PREEMPTED, Status.FAILED})
+
+
+class SlurmBackend(Backend):
+    """The scheduler is Slurm; what it takes are the scripts that `render` shows."""
+
+    poll = 5.0
+
+    def render(self, plan: Plan) -> str:
+        return program(plan, batches(plan, {job.name for job in plan.jobs}), known={})
+
+    def check(self, plan: Plan) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.,:/@%+= -]+", str(plan.folder)):
+            raise RunError(f"{plan.folder}: Slurm needs a path of plain characters; give another with --runs-dir")
+        tried = []
+        for job in plan.jobs:
+            if (job.resources, job.options) in tried:
+                continue
+            tried.append((job.resources, job.options))
+            try:
+                queue.ask(["sbatch", "--test-only"], script(plan, Batch(job.name, job.name, (job,), ())))
+            except SlurmError as error:
+                raise RunError(f"job {job.name} cannot run on this cluster: {error}") from None
+
+    def start(self, run: RunFolder) -> str:
+        plan = run.plan()
+        entries = queue.read(plan, _owner(run))
+        view = _view(run, plan, entries)
+        names = {job.name for job in view.waiting if not _is_active(entries.get(job.name))}
+        for job in plan.jobs:
+            # What waits in the queue for a job that is submitted anew waits for the old one, in vain.
+            if job.name in entries and entries[job.name].is_waiting and names.intersection(job.needs):
+                names.add(job.name)
+        if not names:
+            return "in Slurm's queue already"
+        stale = [entry.id for name, entry in entries.items() if name in names and entry.state in queue.WAITING]
+        if stale:
+            _signal(stale)
+        active = {name: entry.id for name, entry in entries.items() if entry.is_active and name not in names}
+        todo = batches(plan, names, active, arrays=len(names) == len(plan.jobs))
+        needed = {need for name in names for need in plan.job(name).needs}
+        known = {name: slurm_id for name, slurm_id in active.items() if name in needed}
+        try:
+            queue.ask(["bash", "-s"], program(plan, todo, known), timeout=queue.TIMEOUT + len(names))
+        except SlurmError as error:
+            remedy = f"some jobs may be in the queue: `launcher retry {run.name}` adds the rest"
+            raise SlurmError(f"{error}; {remedy}") from None
+        return f"submitted to Slurm: {', '.join(job.name for job in plan.jobs if job.name in names)}"
+
+    def look(self, run: RunFolder, plan: Plan) -> RunView:
+        if all(run.state(job.name).status is Status.DONE for job in plan.jobs):
+            return _view(run, plan, {})  # nothing to ask about
+        try:
+            return _view(run, plan, queue.read(plan, _owner(run)))
+        except SlurmError as error:
+            return _unanswered(run, plan, str(error))
+
+    def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
+        plan = run.plan()
+        deadline = time.monotonic() + grace
+        asked: set[str] = set()
+        killed = False
+        while active := self._active(run, plan, jobs):
+            waiting = [entry.id for entry in active if entry.is_waiting]
+            running = [entry.id for entry in active if entry.state == "RUNNING" and entry.id not in asked]
+            if waiting:
+                _signal(waiting)
+            if running:
+                _signal(running, "--batch", "--signal=USR1")
+                asked.update(running)
+            if time.monotonic() > deadline and not killed:
+                killed = True
+                _signal([entry.id for entry in active])
+            if time.monotonic() > deadline + END_TIMEOUT:
+                raise RunError(f"Slurm has not ended {', '.join(entry.id for entry in active)} yet; see squeue")
+            time.sleep(STOP_POLL)
+
+    def _active(self, run: RunFolder, plan: Plan, jobs: Collection[str]) -> list[Entry]:
+        entries = queue.read(plan, _owner(run))
+        return [entry for name, entry in entries.items() if name in jobs and entry.is_active]
+
+
+def _is_active(entry: Entry | None) -> bool:
+    return entry is not None and entry.is_active
+
+
+def _signal(ids: list[str], *options: str) -> None:
+    """scancel jobs that may end meanwhile."""
+    try:
+        queue.ask(["scancel", "--quiet", *options, *ids])
+    except SlurmError as error:
+        if "Invalid job id" not in str(error) and "already completing" not in str(error):
+            raise
+
+
+def _owner(run: RunFolder) -> int:
+    """Who submitted a run, whoever asks now."""
+    return run.path.stat().st_uid
+
+
+def _view(run: RunFolder, plan: Plan, entries: dict[str, Entry]) -> RunView:
+    seen = {job.name: _observation(run, job.name, entries.get(job.name)) for job in plan.jobs}
+    return derive(plan, seen, supervised=any(entry.is_active for entry in entries.values()))
+
+
+def _observation(run: RunFolder, name: str, entry: Entry | None) -> Observation:
+    """What the folder and the queue tell about a job; locks are left alone, other nodes may not see them."""
+    state = run.state(name)
+    cancelled = run.is_cancelled(name)
+    if entry and entry.is_running:
+        return Observation(state, True, cancelled, note=str(entry))
+    if entry and entry.is_waiting:
+        if state.status is Status.RUNNING:  # its node died, so that nobody wrote an end
+            state = replace(state, status=Status.PREEMPTED, reason="its node failed")
+        return Observation(state, False, cancelled, note=str(entry))
+    if state.status is Status.RUNNING and not cancelled:
+        # The attempt was ended from outside, and nothing will run it again.
+        reason = str(entry) if entry else "Slurm does not know it any more, and no end was recorded"
+        return Observation(replace(state, status=Status.FAILED, reason=reason, failures=1 << 30), False)
+    note = str(entry) if entry else "not in Slurm's queue"
+    return Observation(state, False, cancelled, scheduled=state.status not in _UNRUN, note=note)
+
+
+def _unanswered(run: RunFolder, plan: Plan, error: str) -> RunView:
+    """What the folder alone tells, taken to be still so."""
+    seen = {}
+    for job in plan.jobs:
+        state = run.state(job.name)
+        alive = state.status is Status.RUNNING
+        seen[job.name] = Observation(state, alive, run.is_cancelled(job.name), note=f"as last recorded; {error}")
+    return derive(plan, seen, supervised=True)

@@ -1,0 +1,238 @@
+"""Runs on a real Slurm cluster of two nodes, started for these tests on this machine."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import runs
+import slurm_cluster
+import training
+from slurm_cluster import Cluster
+
+from launcher.backends import BACKENDS, look
+from launcher.plan import PlannedJob
+from launcher.resources import command
+from launcher.run_folder import RunFolder
+from launcher.state import Status
+from launcher.status import RunView
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+LOSS = "train/loss"
+SLOW = 200.0
+"""Seconds; torch is imported by several processes at once."""
+FAIL_ONCE = "import os, sys; sys.exit('boom' if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"
+CHECKPOINT_AT_FIRST = "import os; os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') or exit()\n" + runs.CHECKPOINT
+LONGER = CHECKPOINT_AT_FIRST.replace("sleep(60)", "sleep(600)")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    missing = slurm_cluster.missing()
+    if missing and "CI" not in os.environ:
+        pytest.skip(missing)
+    assert not missing
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.environment.items():
+            patch.setenv(name, value)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def out_of_time(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A job whose limit of two minutes passes while the other tests run."""
+    return started(tmp_path_factory.mktemp("limit"), runs.job("a", LONGER, time=2))
+
+
+def started(folder: Path, *jobs: PlannedJob, name: str = "") -> RunFolder:
+    """A run that Slurm has taken."""
+    run = runs.make(folder, *jobs, name=name or f"test-{time.monotonic_ns()}", backend="slurm")
+    BACKENDS["slurm"].check(run.plan())
+    BACKENDS["slurm"].start(run)
+    return run
+
+
+def until(condition: Callable[[], object], cluster: Cluster, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"{cluster.ask('squeue', '--all')}\n{cluster.logs()}"
+        cluster.hurry()
+        time.sleep(0.3)
+
+
+def until_up(run: RunFolder, name: str, cluster: Cluster) -> None:
+    """Wait until a job's command says that it is up."""
+    log = runs.log_of(run, name)
+    until(lambda: log.exists() and "up" in log.read_text(), cluster)
+
+
+def until_ended(run: RunFolder, cluster: Cluster, timeout: float = 60) -> RunView:
+    until(lambda: look(run, run.plan()).ended, cluster, timeout)
+    return look(run, run.plan())
+
+
+def matrix(group: str, code: str, needs: str = "") -> list[PlannedJob]:
+    """Three instances of a job, each after the one of `needs` with its own value."""
+    return [
+        replace(runs.job(f"{group}-{value}", code.format(value), (f"{needs}-{value}",) if needs else ()), group=group)
+        for value in "xyz"
+    ]
+
+
+def slurm_ids(cluster: Cluster, run: RunFolder) -> list[str]:
+    lines = cluster.ask("squeue", "--noheader", "--format=%i %j").splitlines()
+    return [line.split()[0] for line in lines if line.split()[1].startswith(f"{run.name}/")]
+
+
+def test_a_chain_a_matrix_and_a_branch_that_fails(cluster: Cluster, tmp_path: Path) -> None:
+    run = started(
+        tmp_path,
+        runs.job("first", "import os; print(os.environ['SLURM_JOB_ID'])"),
+        runs.job("bad", "import sys; sys.exit('boom')", ("first",)),
+        runs.job("wrong", "import sys; sys.exit(2)", retries=3),
+        runs.job("after_bad", "", ("bad",)),
+        runs.job("after_after_bad", "", ("after_bad",)),
+        *matrix("train", "import sys; sys.exit('{0}' == 'y')"),
+        *matrix("eval", "", "train"),
+        runs.job("compare", "", ("eval-x", "eval-y", "eval-z")),
+        runs.job("last", "", ("first", "train-x")),
+    )
+    view = until_ended(run, cluster)
+    expected = {
+        "first": Status.DONE,
+        "bad": Status.FAILED,
+        "wrong": Status.INVALID,
+        "after_bad": Status.BLOCKED,
+        "after_after_bad": Status.BLOCKED,
+        **{"train-x": Status.DONE, "train-y": Status.FAILED, "train-z": Status.DONE},
+        **{"eval-x": Status.DONE, "eval-y": Status.BLOCKED, "eval-z": Status.DONE},
+        "compare": Status.BLOCKED,
+        "last": Status.DONE,
+    }
+    assert {job.name: job.status for job in view.jobs} == expected
+    assert runs.view(run, "bad").reason == "boom"
+    assert runs.view(run, "after_bad").reason == "needs bad, which is failed"
+    assert runs.log_of(run, "first").read_text().strip().isdigit()
+    assert run.state("wrong").attempt == 1
+    until(lambda: not slurm_ids(cluster, run), cluster)  # nothing is pending for ever
+
+
+def test_retry_goes_on_from_what_is_done(cluster: Cluster, tmp_path: Path) -> None:
+    run = started(tmp_path, runs.job("done"), runs.job("a", FAIL_ONCE, ("done",)), runs.job("b", "", ("a",)))
+    view = until_ended(run, cluster)
+    assert [job.status for job in view.jobs] == [Status.DONE, Status.FAILED, Status.BLOCKED]
+    retried = runs.cli(run, "retry", run.name)
+    assert "to be run again: a" in retried.output and "submitted to Slurm: a, b" in retried.output, retried
+    until(lambda: set(runs.statuses(run).values()) == {Status.DONE}, cluster)
+    assert [run.state(name).attempt for name in ("done", "a", "b")] == [1, 2, 1]
+
+
+def test_a_failure_is_retried_and_counted(cluster: Cluster, tmp_path: Path) -> None:
+    run = started(tmp_path, runs.job("a", FAIL_ONCE, retries=1), runs.job("b", "", ("a",)))
+    until_ended(run, cluster)
+    assert runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+    assert (run.state("a").attempt, run.state("a").failures) == (2, 1)
+
+
+def test_cancelled_by_any_shell(cluster: Cluster, tmp_path: Path) -> None:
+    run = started(tmp_path, runs.job("a", runs.CHECKPOINT), runs.job("b", "", ("a",)), runs.job("c", runs.STUBBORN))
+    for name in "ac":
+        until_up(run, name, cluster)
+    cancelled = runs.cli(run, "cancel", run.name, "--grace", "3")
+    assert "cancelled: a, b, c" in cancelled.output, cancelled
+    assert run.state("a").exit_code == 75 and run.state("a").status is Status.CANCELLED
+    assert not slurm_ids(cluster, run), "and it is not run again"
+    assert look(run, run.plan()).status == "cancelled"
+
+
+def test_what_a_user_ends_with_scancel_stays_ended(cluster: Cluster, tmp_path: Path) -> None:
+    run = started(tmp_path, runs.job("a", runs.CHECKPOINT), runs.job("b", "", ("a",)))
+    until_up(run, "a", cluster)
+    cluster.ask("scancel", min(slurm_ids(cluster, run), key=int))
+    until(lambda: not slurm_ids(cluster, run), cluster)
+    view = look(run, run.plan())
+    assert view.jobs[0].status is Status.LOST and "is CANCELLED" in view.jobs[0].reason
+    assert view.status == "stopped"
+
+
+def test_a_preempted_job_is_requeued_and_not_counted(cluster: Cluster, tmp_path: Path) -> None:
+    jobs = [*matrix("a", CHECKPOINT_AT_FIRST), runs.job("b", "", ("a-x", "a-y", "a-z"))]
+    run = started(tmp_path, *jobs)
+    for instance in "xyz":
+        until_up(run, f"a-{instance}", cluster)
+    second = next(job for job in slurm_ids(cluster, run) if job.endswith("_1"))
+    cluster.ask("scancel", "--batch", "--signal=USR1", second)
+    until(lambda: run.state("a-y").status is Status.PREEMPTED, cluster)
+    until(lambda: run.state("a-y").attempt == 2 and run.state("a-y").status is Status.DONE, cluster)
+    assert run.state("a-y").failures == 0
+    assert [run.state(f"a-{x}").attempt for x in "xz"] == [1, 1], "of an array only that element"
+    runs.cli(run, "cancel", run.name)
+
+
+def test_two_nodes_train_as_one_and_go_on_when_one_dies(cluster: Cluster, tmp_path: Path) -> None:
+    """torchrun finds the other node through srun; the losses are those of two ranks on one machine."""
+    data = training.convert(tmp_path / "convert")
+    config = training.supervised(data, epochs=30, checkpoints={"every_steps": 20})
+    local = tmp_path / "local"
+    training.write_config(local, config)
+    training.run(local, ranks=2)
+    job = replace(runs.job("train", nodes=2, retries=1), config=config, environment={"OMP_NUM_THREADS": "1"})
+    where = tmp_path / "runs" / "test" / "jobs" / "train"
+    run = started(tmp_path / "runs", replace(job, command=command(job.resources, where / "config.yaml")), name="test")
+    assert run.job("train").path == where
+    until(lambda: list(run.job("train").checkpoints.glob("step-*")), cluster, SLOW)
+    assert run.state("train").status is Status.RUNNING, "it must die in the middle"
+    cluster.kill("n2")
+    # Its ranks' connections break before Slurm knows of it: a failure like any other, and counted.
+    until(lambda: run.state("train").status is Status.FAILED, cluster, SLOW)
+    cluster.start_node("n2")
+    view = until_ended(run, cluster, SLOW)
+    assert view.status == "done", runs.log_of(run, "train", 2).read_text()
+    assert (run.state("train").attempt, run.state("train").failures) == (2, 1)
+    assert (run.job("train").attempt(2) / "rank-1.log").exists()
+    losses = training.metrics(where, LOSS)
+    assert len(losses) == 120 and losses == training.metrics(local, LOSS)
+
+
+def test_the_controller_may_restart_meanwhile(cluster: Cluster, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    run = started(tmp_path / "runs", runs.job("a", runs.wait_for(go)), runs.job("b", "", ("a",)))
+    until_up(run, "a", cluster)
+    cluster.stop_controller()
+    view = look(run, run.plan())
+    assert view.jobs[0].status is Status.RUNNING and "as last recorded" in view.jobs[0].reason
+    assert view.status == "running"
+    go.touch()
+    runs.until(lambda: run.state("a").status is Status.DONE)
+    cluster.start_controller()
+    cluster.until_ready()
+    until_ended(run, cluster)
+    assert runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+
+
+def test_a_node_that_dies_with_all_that_ran_on_it(cluster: Cluster, tmp_path: Path) -> None:
+    on_n2 = {"slurm": {"sbatch": {"nodelist": "n2"}}}
+    job = replace(runs.job("a", runs.SLEEP_AT_FIRST), options=on_n2)
+    run = started(tmp_path, job, runs.job("b", "", ("a",)))
+    until_up(run, "a", cluster)
+    cluster.kill("n2")
+    until(lambda: runs.view(run, "a").status is Status.PREEMPTED, cluster)
+    assert "its node failed" in runs.view(run, "a").reason
+    assert runs.view(run, "b").status is Status.PENDING
+    cluster.start_node("n2")
+    until_ended(run, cluster, SLOW)
+    assert runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+    assert (run.state("a").attempt, run.state("a").failures) == (2, 0)
+
+
+def test_a_job_out_of_time_checkpoints_and_goes_on(cluster: Cluster, out_of_time: RunFolder) -> None:
+    until_ended(out_of_time, cluster, 180)
+    state = out_of_time.state("a")
+    assert (state.status, state.attempt, state.failures) == (Status.DONE, 2, 0)
