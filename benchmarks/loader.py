@@ -2,7 +2,7 @@
 
     python benchmarks/loader.py [--samples 800] [--threads 2]
 
-The files are like photographs (`picture`): 500 x 375 pixels, quality 95, about 100 KB. All three shuffle, crop at
+The files are like photographs (`picture`): 500 x 375 pixels, quality 95, about 50 KB. All three shuffle, crop at
 random to 224 pixels, mirror, and yield whole uint8 batches; torchvision's and timm's read with Pillow in as many
 processes as we have threads. For DINO's ten crops the others are torchvision's transforms, ten for each image
 decoded once, and ten separate pipelines, each of which decodes. The loaders take turns, and each figure is the
