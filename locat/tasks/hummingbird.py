@@ -30,7 +30,7 @@ from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import patch_features
-from locat.tasks.loaders import verify_once
+from locat.tasks.loaders import verify
 from locat.tasks.mask_loaders import check_masks, pictured
 from locat.tasks.memory_bank import MemoryBank, class_shares
 from locat.tasks.results import write_results
@@ -76,10 +76,7 @@ class Retrieval:
         self.config, self.job, self.ranks = config, job, ranks
         self.stop = StopRequest()
         check_masks(config.data)
-        if ranks.is_main:
-            for path in (config.data.train, config.data.val):
-                verify_once(path)
-        ranks.barrier()
+        verify(config.data, ranks)
         self.train, self.val = self._open(config.data.train, bank=True), self._open(config.data.val, bank=False)
         self.classes = self.train.contents.mask_classes
         backbone, self.backbone_name = load_backbone(config.backbone)

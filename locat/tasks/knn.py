@@ -18,7 +18,7 @@ from locat.engine.tracking import tracked
 from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.tasks.frozen import FrozenBackbone
-from locat.tasks.loaders import verify_once
+from locat.tasks.loaders import verify
 from locat.tasks.neighbours import hits, nearest, votes
 from locat.tasks.results import write_results
 
@@ -51,10 +51,7 @@ class Evaluation:
     def __init__(self, config: KnnConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
         self.stop = StopRequest()
-        if ranks.is_main:
-            for path in (config.data.train, config.data.val):
-                verify_once(path)
-        ranks.barrier()
+        verify(config.data, ranks)
         self.train, self.val = (self._open(split) for split in ("train", "val"))
         if max(config.neighbours) > self.train.contents.samples:
             raise ConfigError(

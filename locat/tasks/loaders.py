@@ -10,6 +10,7 @@ import torch
 
 from locat import durable
 from locat.config import TrainingConfig
+from locat.config.training import Data
 from locat.data.beton import open_manifest, verify_manifest
 from locat.data.loader import Batch, Loader, Place
 from locat.data.segmentation import TrainPairs
@@ -28,10 +29,7 @@ def open_loaders(
     val_views: Sequence[View] = (Whole(),),
 ) -> tuple[Loader, Loader]:
     """Loaders of the training and the evaluation set, once the main rank has verified the files."""
-    if ranks.is_main:
-        for path in (config.data.train, config.data.val):
-            verify_once(path)
-    ranks.barrier()
+    verify(config.data, ranks)
 
     def open_loader(train: bool) -> Loader:
         return Loader(
@@ -48,6 +46,14 @@ def open_loaders(
         )
 
     return open_loader(train=True), open_loader(train=False)
+
+
+def verify(data: Data, ranks: Ranks) -> None:
+    """Let the main rank verify both files while the others wait; raises as `verify_once`."""
+    if ranks.is_main:
+        for path in (data.train, data.val):
+            verify_once(path)
+    ranks.barrier()
 
 
 def verify_once(path: Path) -> None:

@@ -14,7 +14,7 @@ from locat.data.loader import Batch, Loader
 from locat.data.segmentation import Share, TrainPairs, ValPairs
 from locat.engine.distributed import Ranks
 from locat.errors import ConfigError
-from locat.tasks.loaders import open_loaders, verify_once
+from locat.tasks.loaders import open_loaders, verify
 
 PICTURED = 6
 """Evaluation images in the overlay figure."""
@@ -30,16 +30,12 @@ def open_mask_loaders(config: SegmentConfig, ranks: Ranks) -> tuple[TrainPairs |
         DataError: a file is not what its manifest promises, or holds no such set.
     """
     check_masks(config.data)
-    paths = (config.data.train, config.data.val)
     if isinstance(config.augment, Unchanged):
-        for path in paths:
+        for path in (config.data.train, config.data.val):
             if open_manifest(path).contents.image_size is None:
                 raise ConfigError(f"{path}: its images have several sizes; set augment: {{name: benchmark}}")
         return open_loaders(config, ranks, "mask")
-    if ranks.is_main:
-        for path in paths:
-            verify_once(path)
-    ranks.barrier()
+    verify(config.data, ranks)
     share = Share(config.batch_size, ranks.rank, ranks.world_size, config.loader_threads, ranks.device)
     return (
         TrainPairs(config.data.train, config.augment, share, config.seed),
