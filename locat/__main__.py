@@ -4,13 +4,10 @@ Exits with a code of `locat.job_folder.ExitCode`, or 1 for a failure. `python -m
 one of `locat.commands` instead.
 """
 
-import contextlib
-import json
 import logging
 import os
 import signal
 import sys
-import tempfile
 import traceback
 from pathlib import Path
 
@@ -27,7 +24,8 @@ from locat.config import (
     load_job,
 )
 from locat.errors import UserError
-from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
+from locat.job_folder import ExitCode, JobFolder
+from locat.outcome import attempt_folder, write_outcome
 from locat.parent import die_with_parent
 
 
@@ -39,19 +37,19 @@ def main() -> int:
         print(f"usage: python -m locat JOB_DIR/config.yaml, or one of {', '.join(COMMANDS)}", file=sys.stderr)
         return ExitCode.INVALID
     die_with_parent(signal.SIGTERM)
-    attempt = Path(os.environ[ATTEMPT_VARIABLE]) if ATTEMPT_VARIABLE in os.environ else None
-    if attempt is not None:
+    if (attempt := attempt_folder()) is not None:
         log_to(attempt / f"rank-{os.environ.get('RANK', 0)}.log")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.captureWarnings(True)
     code, reason = run(Path(sys.argv[1]))
-    if code != ExitCode.DONE and attempt is not None:
-        write_outcome(attempt, code, reason)
+    if code != ExitCode.DONE:
+        write_outcome(code, reason)
     return code
 
 
 def run(config_file: Path) -> tuple[int, str]:
     """Run a job; its exit code and the reason where that is not 0."""
+    from locat.engine.nonfinite import NotFiniteError
     from locat.engine.signals import Preempted
 
     try:
@@ -62,6 +60,9 @@ def run(config_file: Path) -> tuple[int, str]:
     except Preempted as request:
         print(request, file=sys.stderr)
         return ExitCode.PREEMPTED, str(request)
+    except NotFiniteError as error:
+        print(error, file=sys.stderr)
+        return 1, str(error)
     except Exception as error:
         traceback.print_exc()
         return 1, f"{type(error).__name__}: {error}"
@@ -114,15 +115,6 @@ def log_to(path: Path) -> None:
     os.dup2(descriptor, sys.stdout.fileno())
     os.dup2(descriptor, sys.stderr.fileno())
     os.close(descriptor)
-
-
-def write_outcome(attempt: Path, code: int, reason: str) -> None:
-    """Leave exit code and reason for the attempt runner; the first rank to fail is the one that knows why."""
-    with tempfile.NamedTemporaryFile("w", dir=attempt, prefix=".outcome.") as file:
-        json.dump({"exit_code": code, "reason": reason}, file)
-        file.flush()
-        with contextlib.suppress(FileExistsError):
-            os.link(file.name, attempt / "outcome.json")
 
 
 if __name__ == "__main__":

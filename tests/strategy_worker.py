@@ -1,12 +1,13 @@
 """Trains a tiny ViT in several ways, one after the other; run under torchrun as `-m strategy_worker FOLDER`.
 
-FOLDER holds cases.json. A case is the changes to a training config, and how many updates. Half-way each one is saved
-and goes on in a fresh strategy. FOLDER/results.json gets, of each case, loss and gradient norm of every update and
-the exported weights.
+FOLDER holds cases.json. A case is the changes to a training config, how many updates, and at which of them the last
+rank's loss is infinite. Half-way, or where it `stops`, each one is saved and goes on in a fresh strategy.
+FOLDER/results.json gets, of each case, loss and gradient norm of every update and the exported weights.
 """
 
 import copy
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import torch
 from torch import nn
 
 from locat.config import TrainingConfig
-from locat.engine.checkpoint import Checkpoints, Position
+from locat.engine.checkpoint import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.manifest import Position
 from locat.engine.strategies import make_strategy, micro_batch_size
 
 BATCH = 12
@@ -54,11 +56,11 @@ def weight_decay_of(step: int) -> float:
 def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
     config, updates, follows = new_config(case["config"]), case["updates"], case.get("follows", False)
     rows: list[list[float]] = []
-    for until in (updates // 2, updates):
+    for until in case.get("stops", (updates // 2, updates)):
         model = new_model(until if rows else 0)  # what comes back from the checkpoint is not what it starts from
         shadow = copy.deepcopy(model) if follows else None
         strategy = make_strategy(config, ranks, model, shadow)
-        checkpoints = Checkpoints(folder, 1, ranks, config.recorded())
+        checkpoints = Checkpoints(folder, config.checkpoints, ranks, config.recorded())
         position, _ = checkpoints.restore(strategy)
         strategy.module.train()
         for step in range(position.step, until):
@@ -66,8 +68,13 @@ def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
             mine = [part[ranks.rank * share :][:share] for part in batch_of(step)]
             pieces = list(zip(*(part.split(micro_batch_size(config, ranks)) for part in mine), strict=True))
             strategy.set_rates(lr_of(step), weight_decay_of(step) if case.get("schedules_decay") else None)
+            spoiled = step in case.get("spoiled", []) and ranks.rank == ranks.world_size - 1
+            factor = math.inf if spoiled else 1.0
             loss = strategy.accumulate(
-                lambda piece, module=strategy.module: nn.functional.cross_entropy(module(piece[0]), piece[1]), pieces
+                lambda piece, module=strategy.module, factor=factor: (
+                    factor * nn.functional.cross_entropy(module(piece[0]), piece[1])
+                ),
+                pieces,
             )
             freezes = case.get("freezes") and step < FROZEN_UPDATES
             norm = strategy.update(["head.weight"] if freezes else [])
@@ -75,6 +82,7 @@ def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
                 strategy.follow(MOMENTUM)
             rows.append([ranks.mean(loss), norm.item()])
         checkpoints.save(strategy, Position(until), {})
+        checkpoints.wait()
     weights = strategy.full_weights()
     output = None
     if follows:

@@ -31,6 +31,7 @@ class SupervisedConfig(TrainingConfig):
     """Classify images (method.md section 4)."""
 
     outputs: ClassVar[dict[str, str]] = MODEL_FOLDER
+    evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
 
     task: Literal["supervised"]
     model: Model
@@ -52,6 +53,7 @@ class DinoConfig(TrainingConfig):
     """Self-distillation without labels (Caron et al. 2021; method.md section 4)."""
 
     outputs: ClassVar[dict[str, str]] = MODEL_FOLDER
+    evaluated: ClassVar[tuple[str, ...]] = ("entropy", "entropy_of_mean")
 
     task: Literal["dino"]
     model: Model
@@ -95,6 +97,7 @@ class LinearConfig(TrainingConfig):
     """Train one linear layer on a frozen backbone's [CLS] of the last block (method.md section 4)."""
 
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
+    evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
 
     task: Literal["linear"]
     backbone: Path
@@ -113,6 +116,7 @@ class SegmentConfig(TrainingConfig):
     """Train a small head on a frozen backbone's patches (method.md section 5)."""
 
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
+    evaluated: ClassVar[tuple[str, ...]] = ("miou", "aacc", "macc")
 
     task: Literal["segment"]
     backbone: Path

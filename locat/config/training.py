@@ -10,6 +10,7 @@ from locat.config.base import (
     Int,
     JobConfig,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     Schema,
@@ -93,13 +94,19 @@ class Checkpoints(Schema):
     every_steps: PositiveInt = 500
     """Optimizer steps between two checkpoints; there is one at the end as well."""
     keep: PositiveInt = 2
-    """How many complete checkpoints stay."""
+    """How many complete checkpoints stay, the newest ones."""
+    best: str | None = None
+    """Evaluation metric (top1, miou, ...) whose best checkpoint stays as well; there is then one at each evaluation."""
+    best_is: Literal["largest", "smallest"] = "largest"
+    """Which value of `best` is the best."""
 
 
 class TrainingConfig(JobConfig):
     """What every task that trains has."""
 
     distributed: ClassVar[bool] = True
+    evaluated: ClassVar[tuple[str, ...]] = ()
+    """What an evaluation finds."""
 
     seed: Int = 0
     """Of weights, order and augmentation."""
@@ -119,5 +126,16 @@ class TrainingConfig(JobConfig):
     """FFCV decoding threads of one rank."""
     log_every: PositiveInt = 10
     """Optimizer steps between two metric records."""
+    skip_nonfinite: NonNegativeInt = 0
+    """Updates with a loss or gradient that is not finite which may be left out; one more stops the job, 0 the first."""
+    step_timeout: PositiveFloat = 1800.0
+    """Seconds that one step may take, compilation included, before all stacks are logged and the job starts again."""
     checkpoints: Checkpoints = Checkpoints()
     optimizer: Optimizer = Optimizer()
+
+    @model_validator(mode="after")
+    def _best_is_evaluated(self) -> "TrainingConfig":
+        best = self.checkpoints.best
+        if best is not None and best not in self.evaluated:
+            raise ValueError(f"checkpoints.best: {self.task} evaluates {', '.join(self.evaluated)}, not {best}")
+        return self

@@ -1,104 +1,130 @@
-"""Checkpoints that are complete and digested, or not there.
+"""Checkpoints: saved beside training, complete and digested or not there, verified before they are used.
 
-A checkpoint is written to a fresh temporary folder, every file is fsynced and digested into
-manifest.json, then the folder is renamed to step-<n>. Nothing is ever overwritten. On load the
-newest one whose digests hold is used; one that does not verify is named and set aside.
+Training stands still while the state is copied to host memory. A thread writes the copy to a fresh folder, where every
+file is fsynced and digested, and renames it (locat/engine/manifest.py). What cannot be written, as on a full disk,
+costs a warning: the checkpoints before it stay, and training goes on. Nothing is ever overwritten.
 """
 
-import json
 import logging
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self, cast
 
 import torch
+import torch.distributed as dist
+from torch.distributed.checkpoint.api import CheckpointException
 
-from locat import durable
+from locat.config.training import Checkpoints as Settings
 from locat.engine.distributed import Ranks
-from locat.engine.strategies import Strategy
+from locat.engine.manifest import MANIFEST, Manifest, Position, complete, delete, find_fault, seal, sweep
+from locat.engine.random_state import random_state, set_random_state
+from locat.engine.strategies import Snapshot, Strategy
 from locat.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 TASK_STATE = "task.pt"
+NOT_WRITTEN = (OSError, RuntimeError, CheckpointException)
+"""What a full or failing disk raises here, in Python, torch's zip writer and DCP."""
 
 
 @dataclass(frozen=True)
-class Position:
-    """Where training stands: what was consumed, not what was fetched."""
+class Saved:
+    """What a checkpoint is made of, in host memory."""
 
-    step: int = 0
-    """Optimizer steps done."""
-    epoch: int = 0
-    """Epoch of the next batch."""
-    batch: int = 0
-    """The next batch's number within its epoch."""
+    position: Position
+    metrics: dict[str, float]
+    task_state: dict[str, torch.Tensor]
+    random: dict[str, torch.Tensor]
+    snapshot: Snapshot
 
 
 class Checkpoints:
-    """The checkpoints of one job."""
+    """The checkpoints of one job. Every rank must make every call, and close it at the end."""
 
-    def __init__(self, folder: Path, keep: int, ranks: Ranks, config: dict[str, Any]) -> None:
-        self.folder, self.keep, self.ranks, self.config = folder, keep, ranks, config
+    def __init__(self, folder: Path, settings: Settings, ranks: Ranks, config: dict[str, Any]) -> None:
+        self.folder, self.settings, self.ranks, self.config = folder, settings, ranks, config
+        self.stalled = 0.0
+        """Seconds for which training has stood still for checkpoints."""
+        self.failures = 0
+        """Checkpoints that could not be written."""
+        # The thread's own, so that nobody else's messages come between.
+        self._group = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
+        self._writing: Future[None] | None = None
 
-    def save(self, strategy: Strategy, position: Position, task_state: Mapping[str, torch.Tensor]) -> None:
-        """Save the whole training state; `task_state` is the same on all ranks. Every rank must call it."""
-        final = self.folder / f"step-{position.step:07d}"
-        temporary = self.folder / f".{final.name}.partial"
-        if self.ranks.is_main:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            torch.save(dict(task_state), temporary / TASK_STATE)
-        self.ranks.barrier()
-        strategy.save(temporary / "strategy")
-        torch.save(random_state(), temporary / f"random-{self.ranks.rank}.pt")
-        self.ranks.barrier()
-        if self.ranks.is_main and not final.exists():
-            write_manifest(temporary, asdict(position), self.ranks.world_size, self.config)
-            temporary.rename(final)
-            durable.sync_folder(self.folder)
-            for old in self._complete()[: -self.keep]:
-                shutil.rmtree(old)
-        self.ranks.barrier()
+    def save(
+        self,
+        strategy: Strategy,
+        position: Position,
+        task_state: Mapping[str, torch.Tensor],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Begin to save the whole training state, which may change as soon as this returns.
+
+        Args:
+            strategy: whose weights and optimizer state are saved.
+            position: where training stands.
+            task_state: the same on all ranks.
+            metrics: what an evaluation of this very state found.
+        """
+        started = perf_counter()
+        self.wait()
+        held = {name: value.detach().to("cpu", copy=True) for name, value in task_state.items()}
+        saved = Saved(position, dict(metrics or {}), held, random_state(), strategy.snapshot())
+        self._writing = Future()
+        Thread(target=self._fulfil, args=(self._writing, saved), name="checkpoint", daemon=True).start()
+        self.stalled += perf_counter() - started
+
+    def wait(self) -> bool:
+        """Wait for the checkpoint that is being written; whether it is complete, and True if there was none."""
+        if self._writing is None:
+            return True
+        writing, self._writing = self._writing, None
+        try:
+            writing.result()
+        except NotWritten as error:
+            self.failures += 1
+            logger.warning("%s; the checkpoints before it stay, and training goes on", error)
+            return False
+        return True
+
+    def metrics(self) -> dict[str, float]:
+        """What they have cost this attempt so far."""
+        return {"checkpoint/stalled_seconds": self.stalled, "checkpoint/failures": self.failures}
 
     def restore(self, strategy: Strategy) -> tuple[Position, dict[str, torch.Tensor]]:
-        """Take up the newest checkpoint that verifies, from the start if there is none. Every rank must call it.
+        """Take up the newest checkpoint that verifies, from the start if there is none.
 
         Returns where training stands, and the task's state, empty at the start.
 
         Raises:
-            ConfigError: the checkpoint belongs to another config, or needs another number of ranks.
+            ConfigError: the checkpoint belongs to another config.
         """
         newest = self.ranks.from_main(self._newest_verified() if self.ranks.is_main else None)
         if newest is None:
             return Position(), {}
-        manifest = json.loads((newest / MANIFEST).read_text())
-        if manifest["config"] != self.config:
+        manifest = Manifest.read(newest)
+        if manifest.config != self.config:
             raise ConfigError(
-                f"{newest}: belongs to another config ({differing_keys(manifest['config'], self.config)}); "
+                f"{newest}: belongs to another config ({differing_keys(manifest.config, self.config)}); "
                 "use a fresh job folder"
             )
-        if self.config["strategy"]["name"] == "deepspeed" and manifest["world_size"] != self.ranks.world_size:
-            raise ConfigError(
-                f"{newest}: DeepSpeed saved it with {manifest['world_size']} ranks and cannot load it "
-                f"with {self.ranks.world_size}; run with {manifest['world_size']}"
-            )
-        strategy.load(newest / "strategy")
+        strategy.load(newest / "strategy", manifest.world_size)
         random_file = newest / f"random-{self.ranks.rank}.pt"
-        if random_file.exists():
+        if random_file.exists():  # not on a rank more than there were
             set_random_state(torch.load(random_file, weights_only=True))
         task_state = torch.load(newest / TASK_STATE, map_location=self.ranks.device, weights_only=True)
         logger.info("resumed from %s", newest)
-        return Position(**manifest["position"]), task_state
-
-    def _complete(self) -> list[Path]:
-        return sorted(self.folder.glob("step-*"))
+        return manifest.position, task_state
 
     def _newest_verified(self) -> Path | None:
-        for checkpoint in reversed(self._complete()):
+        sweep(self.folder)
+        for checkpoint in reversed(complete(self.folder)):
             fault = find_fault(checkpoint)
             if fault is None:
                 return checkpoint
@@ -107,50 +133,96 @@ class Checkpoints:
             logger.warning("%s: %s; set aside as %s", checkpoint, fault, aside.name)
         return None
 
-
-def write_manifest(folder: Path, position: dict[str, int], world_size: int, config: dict[str, Any]) -> None:
-    """Fsync and digest every file below `folder`, then write its manifest."""
-    files = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            durable.sync_file(path)
-            files[str(path.relative_to(folder))] = durable.sha256(path)
+    def _fulfil(self, writing: Future[None], saved: Saved) -> None:
+        try:
+            self._write(saved)
+        except BaseException as error:
+            writing.set_exception(error)
         else:
-            durable.sync_folder(path)
-    manifest = {"position": position, "world_size": world_size, "config": config, "files": files}
-    durable.write_json(folder / MANIFEST, manifest)
+            writing.set_result(None)
+
+    def _write(self, saved: Saved) -> None:
+        """Write, seal and rename a checkpoint, then delete what is not kept; in the thread, on all ranks together."""
+        final = self.folder / f"step-{saved.position.step:07d}"
+        temporary = final.with_name(f".{final.name}.partial")
+        main = self.ranks.is_main
+        if self._together(final, lambda: main and (final / MANIFEST).exists()):
+            return  # by an earlier attempt, which had come further
+
+        def begin() -> None:
+            if main:
+                sweep(self.folder)
+                temporary.mkdir(parents=True)
+                torch.save(saved.task_state, temporary / TASK_STATE)
+
+        def fill() -> None:
+            torch.save(saved.random, temporary / f"random-{self.ranks.rank}.pt")
+            saved.snapshot(temporary / "strategy", self._group)
+
+        def end() -> None:
+            if main:
+                what = {"metrics": saved.metrics, "world_size": self.ranks.world_size, "config": self.config}
+                seal(temporary, final, saved.position, **what)
+                self._delete_old()
+
+        try:
+            for part in (begin, fill, end):
+                self._together(final, part)
+        finally:
+            if main:
+                sweep(self.folder)  # room for the next one
+
+    def _together(self, final: Path, part: Callable[[], bool | None]) -> bool:
+        """Do a part of the work on all ranks; the main rank's result, or NotWritten on all if one of them failed."""
+        result, fault = None, ""
+        try:
+            result = part()
+        except NOT_WRITTEN as error:
+            fault = f"{final.name} could not be saved ({_cause(error)})"
+        answers: list[Any] = [None] * self.ranks.world_size
+        dist.all_gather_object(answers, (result, fault), group=self._group)
+        for _, told in answers:
+            if told:
+                raise NotWritten(told)
+        return bool(answers[0][0])
+
+    def _delete_old(self) -> None:
+        kept = complete(self.folder)[-self.settings.keep :]
+        best = self._best()
+        for checkpoint in complete(self.folder):
+            if checkpoint not in kept and checkpoint != best:
+                delete(checkpoint)
+
+    def _best(self) -> Path | None:
+        """The complete checkpoint with the best metric, the first of equals; None if none was evaluated."""
+        if self.settings.best is None:
+            return None
+        name, sign = self.settings.best, 1 if self.settings.best_is == "largest" else -1
+        found = {path: Manifest.read(path).metrics.get(name) for path in complete(self.folder)}
+        scores = {path: sign * value for path, value in found.items() if value is not None}
+        return max(scores, key=lambda path: scores[path], default=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:  # else another rank may be dead, and the thread wait for it
+            self.wait()
 
 
-def find_fault(folder: Path) -> str | None:
-    """What is wrong with a checkpoint's files, None if every digest holds."""
-    try:
-        files = json.loads((folder / MANIFEST).read_text())["files"]
-    except (OSError, ValueError, KeyError) as error:
-        return f"its manifest cannot be read ({error})"
-    for name, digest in files.items():
-        path = folder / name
-        if not path.exists():
-            return f"{name} is missing"
-        if durable.sha256(path) != digest:
-            return f"{name} has been altered"
-    return None
+class NotWritten(Exception):
+    """A checkpoint could not be written."""
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong in one line; DCP wraps the errors of all ranks, with their stacks."""
+    if isinstance(error, CheckpointException):
+        error, _ = next(iter(error.failures.values()))
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def differing_keys(one: dict[str, Any], other: dict[str, Any]) -> str:
     """Names of the top-level keys in which two configs differ."""
     return ", ".join(sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key)))
-
-
-def random_state() -> dict[str, torch.Tensor]:
-    """State of torch's generators. Data never draw from them: they are keyed by (seed, epoch, sample)."""
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def set_random_state(state: dict[str, torch.Tensor]) -> None:
-    """The inverse of `random_state`."""
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -33,7 +33,7 @@ class Ranks:
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true on some rank; every rank must call it and gets the same answer."""
-        value = torch.tensor(int(flag), device=self.device)
+        value = torch.tensor(int(flag))  # on the CPU: the GPU need not be waited for
         dist.all_reduce(value, dist.ReduceOp.MAX)
         return bool(value.item())
 
@@ -42,6 +42,12 @@ class Ranks:
         box = [value]
         dist.broadcast_object_list(box)
         return box[0]
+
+    def gather(self, value: T) -> list[T]:
+        """Every rank's `value`, by rank; every rank must call it."""
+        found: list[T | None] = [None] * self.world_size
+        dist.all_gather_object(found, value)
+        return cast(list[T], found)
 
     def barrier(self) -> None:
         """Wait until every rank is here."""

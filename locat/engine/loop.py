@@ -1,101 +1,36 @@
 """The training loop: a task says what a step and an evaluation are, the loop does the rest."""
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
-from torch import nn
 
 from locat.config import TrainingConfig
 from locat.data.loader import Batch
-from locat.engine.checkpoint import Checkpoints, Position
+from locat.engine.checkpoint import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.manifest import Position
 from locat.engine.metric_log import MetricLog
+from locat.engine.nonfinite import NotFiniteError
 from locat.engine.progress import Progress
 from locat.engine.signals import Preempted, StopRequest
 from locat.engine.strategies import make_strategy, micro_batch_size
-from locat.engine.throughput import Throughput
+from locat.engine.task import Models, Task
+from locat.engine.throughput import Throughput, slowest
 from locat.engine.tracking import tracked
+from locat.engine.watchdog import Watchdog
 from locat.job_folder import JobFolder
 
 logger = logging.getLogger(__name__)
 
-
-class Models(NamedTuple):
-    """The wrapped models, called like the plain ones."""
-
-    trained: nn.Module
-    shadow: nn.Module | None = None
-    """The copy that follows `trained`: in eval mode always, never differentiated."""
-
-    @property
-    def exported(self) -> nn.Module:
-        """What is evaluated and left behind: the shadow where there is one."""
-        return self.trained if self.shadow is None else self.shadow
-
-
-class Task(ABC):
-    """What is trained, on what, and how well it does.
-
-    Updates are numbered from 0; `step` is the update's number everywhere.
-    """
-
-    model: nn.Module
-    """What the strategy trains; frozen parts stay outside of it."""
-    shadow: nn.Module | None = None
-    """A copy of `model` that follows it by `shadow_momentum` (averaged weights, DINO's teacher)."""
-    total_steps: int
-    evaluate_every: int
-    """Updates between two evaluations; there is one at the end as well."""
-
-    @abstractmethod
-    def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        """Training batches from `position` to the end, each with the position after it."""
-
-    @abstractmethod
-    def learning_rate(self, step: int) -> float:
-        """Learning rate of an update."""
-
-    def weight_decay(self, step: int) -> float | None:
-        """Weight decay of an update; None for the config's."""
-        return None
-
-    def shadow_momentum(self, step: int) -> float:
-        """m of shadow = m * shadow + (1 - m) * model, which follows an update; of tasks with a shadow."""
-        raise NotImplementedError
-
-    def is_frozen(self, name: str, step: int) -> bool:
-        """Whether an update leaves the parameter of `model` called `name` as it is."""
-        return False
-
-    @abstractmethod
-    def loss(self, models: Models, batch: Batch, position: Position) -> torch.Tensor:
-        """Mean loss of a micro-batch of this rank, under autocast; `position` is that of its batch.
-
-        It calls `models.trained` once.
-        """
-
-    def after_update(self, step: int) -> None:
-        """What follows an update, once models and shadow have moved; every rank calls it."""
-        return
-
-    def state(self) -> Mapping[str, torch.Tensor]:
-        """What a checkpoint must keep beside models and optimizer; the same on all ranks."""
-        return {}
-
-    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take up what `state` returned, on the rank's device."""
-        return
-
-    @abstractmethod
-    def evaluate(self, models: Models) -> dict[str, float]:
-        """Metrics over the whole evaluation set, under autocast; every rank calls it and gets the same."""
-
-    @abstractmethod
-    def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
-        """Write the job's outputs, `metrics.json` last; `weights` are `Models.exported`'s. Main rank only."""
+DROPPED = "dropped_updates"
+"""In a checkpoint, beside the task's own state."""
+SLOW = 1.5
+"""A rank that takes so many times the median is worth a line in the log."""
 
 
 def run_training(make_task: Callable[[Ranks], Task], config: TrainingConfig, job: JobFolder) -> None:
@@ -115,68 +50,186 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
 
     Raises:
         Preempted: the job was asked to stop, and has saved a checkpoint.
+        NotFiniteError: more updates than allowed were not finite; the state before the last of them is saved.
         ConfigError: a rank's share of the batch cannot be cut into micro-batches.
     """
-    stop = StopRequest()
-    micro_batch = micro_batch_size(config, ranks)
-    names = [name for name, _ in task.model.named_parameters()]
-    strategy = make_strategy(config, ranks, task.model, task.shadow)
-    models = Models(strategy.module, strategy.shadow)
-    checkpoints = Checkpoints(job.checkpoints, config.checkpoints.keep, ranks, config.recorded())
-    position, state = checkpoints.restore(strategy)
-    if state:
-        task.load_state(state)
-    log = MetricLog(job.metrics) if ranks.is_main else None
+    with ExitStack() as stack:
+        training = Training(task, config, job, ranks, stack)
+        training.run()
+        metrics = training.evaluate()
+        weights = training.strategy.full_weights()
+        if ranks.is_main:
+            task.export(weights, metrics)
+        ranks.barrier()
 
-    def loss_of(piece: Batch) -> torch.Tensor:
-        return task.loss(models, piece, position)
 
-    def evaluate() -> dict[str, float]:
-        models.trained.eval()
-        with torch.no_grad(), strategy.autocast():
-            found = task.evaluate(models)
-        models.trained.train()
-        if log:
-            log.append(position.step, {f"val/{name}": value for name, value in found.items()})
-            logger.info("step %d: %s", position.step, ", ".join(f"{key} {value:.4f}" for key, value in found.items()))
+@dataclass(frozen=True)
+class Update:
+    """What was asked of the device in one step; nothing in here has been waited for."""
+
+    position: Position
+    """Before it."""
+    samples: torch.Tensor
+    """This rank's, by number."""
+    lr: float
+    loss: torch.Tensor
+    norm: torch.Tensor
+
+
+class Training:
+    """What happens between the first step and the last."""
+
+    def __init__(self, task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks, stack: ExitStack) -> None:
+        self.task, self.config, self.job, self.ranks = task, config, job, ranks
+        self.stop = StopRequest()
+        self.micro_batch = micro_batch_size(config, ranks)
+        self.names = [name for name, _ in task.model.named_parameters()]
+        self.strategy = make_strategy(config, ranks, task.model, task.shadow)
+        self.models = Models(self.strategy.module, self.strategy.shadow)
+        self.checkpoints = stack.enter_context(
+            Checkpoints(job.checkpoints, config.checkpoints, ranks, config.recorded())
+        )
+        self.watchdog = stack.enter_context(Watchdog(config.step_timeout, ranks))
+        self.throughput = Throughput(ranks.device)
+        self.log = MetricLog(job.metrics) if ranks.is_main else None
+        self.position = self._restore()
+        self.unsettled: list[Update] = []
+        """Updates since the host last looked at what the device made of them."""
+        self.suspect: float | None = None
+        """The rank that was slow when last reported."""
+
+    def run(self) -> None:
+        """Every step that is left, with the evaluations, metrics and checkpoints that are due between them."""
+        config, task = self.config, self.task
+        self.models.trained.train()
+        total = task.total_steps
+        with Progress(self.job, "train", total, "step", done=self.position.step, shown=self.ranks.is_main) as progress:
+            for batch, after in self._batches():
+                self.watchdog.enter(self.position.step, "computes")
+                self._update(batch)
+                self.watchdog.enter(self.position.step, "waits for the other ranks")
+                self.position, step = after, after.step
+                progress.advance_to(step)
+                stopping = self.ranks.any(self.stop.received)
+                self.watchdog.rest()
+                is_last, found = step == total, {}
+                if step % config.log_every == 0 or is_last:
+                    self._report()
+                if step % task.evaluate_every == 0 and not is_last and not stopping:
+                    found = self.evaluate()
+                judged = config.checkpoints.best in found
+                if step % config.checkpoints.every_steps == 0 or is_last or stopping or judged:
+                    self._save(found)
+                if stopping:
+                    self._give_way()
+
+    def evaluate(self) -> dict[str, float]:
+        """What the task finds of the models as they are now, logged."""
+        self._settle()
+        self.models.trained.eval()
+        with torch.no_grad(), self.strategy.autocast():
+            found = self.task.evaluate(self.models)
+        self.models.trained.train()
+        if self.log:
+            self.log.append(self.position.step, {f"val/{name}": value for name, value in found.items()})
+            numbers = ", ".join(f"{key} {value:.4f}" for key, value in found.items())
+            logger.info("step %d: %s", self.position.step, numbers)
+        self.throughput.restart()
         return found
 
-    models.trained.train()
-    throughput = Throughput()
-    with Progress(job, "train", task.total_steps, "step", done=position.step, shown=ranks.is_main) as progress:
-        for batch, after in throughput.watch(task.batches(position)):
-            step = position.step
-            strategy.set_rates(lr := task.learning_rate(step), task.weight_decay(step))
-            loss = strategy.accumulate(loss_of, list(batch.split(micro_batch)))
-            norm = strategy.update([name for name in names if task.is_frozen(name, step)])
-            if strategy.shadow is not None:
-                strategy.follow(task.shadow_momentum(step))
-            task.after_update(step)
-            position = after
-            throughput.count(config.batch_size)
-            if position.step % config.log_every == 0 or position.step == task.total_steps:
-                values = {
-                    "train/loss": ranks.mean(loss),
-                    "train/lr": lr,
-                    "train/grad_norm": norm.item(),
-                    "train/epoch": position.epoch,
-                    **throughput.metrics(),
-                }
-                if log:
-                    log.append(position.step, values)
-                throughput.restart()
-            progress.advance_to(position.step)
-            stopping = ranks.any(stop.received)
-            if position.step % task.evaluate_every == 0 and position.step < task.total_steps and not stopping:
-                evaluate()
-                throughput.restart()
-            if position.step % config.checkpoints.every_steps == 0 or position.step == task.total_steps or stopping:
-                checkpoints.save(strategy, position, task.state())
-                throughput.restart()
-            if stopping:
-                raise Preempted(f"asked to stop; checkpoint of step {position.step} saved")
-    metrics = evaluate()
-    weights = strategy.full_weights()
-    if ranks.is_main:
-        task.export(weights, metrics)
-    ranks.barrier()
+    def _batches(self) -> Iterator[tuple[Batch, Position]]:
+        """The task's batches; waiting for each belongs to its step."""
+        batches = self.throughput.watch(self.task.batches(self.position))
+        while self.position.step < self.task.total_steps:
+            self.watchdog.enter(self.position.step, "waits for its data")
+            yield next(batches)
+
+    def _loss(self, piece: Batch) -> torch.Tensor:
+        with self.throughput.forward():
+            return self.task.loss(self.models, piece, self.position)
+
+    def _update(self, batch: Batch) -> None:
+        task, strategy, step = self.task, self.strategy, self.position.step
+        strategy.set_rates(lr := task.learning_rate(step), task.weight_decay(step))
+        loss = strategy.accumulate(self._loss, list(batch.split(self.micro_batch)))
+        norm = strategy.update([name for name in self.names if task.is_frozen(name, step)])
+        if strategy.shadow is not None:
+            strategy.follow(task.shadow_momentum(step))
+        task.after_update(step, strategy.guard.dropping)
+        self.unsettled.append(Update(self.position, batch.index, lr, loss, norm))
+        self.throughput.count(self.config.batch_size)
+
+    def _report(self) -> None:
+        """Log the last update and how fast it goes."""
+        update, own = self.unsettled[-1], self.ranks.gather(self.throughput.own)
+        values = {
+            "train/loss": self.ranks.mean(update.loss),
+            "train/lr": update.lr,
+            "train/grad_norm": update.norm.item(),
+            "train/epoch": self.position.epoch,
+            "train/dropped_updates": self._settle(),
+            **self.throughput.metrics(),
+            **self.checkpoints.metrics(),
+        }
+        if len(own) > 1:
+            values |= (lag := slowest(own))
+            self._name_slow(lag, own)
+        if self.log:
+            self.log.append(self.position.step, values)
+        self.throughput.restart()
+
+    def _name_slow(self, lag: dict[str, float], own: list[float]) -> None:
+        """Warn when a rank is slow twice running; the first steps compile and fill caches."""
+        slow = lag["ranks/slowest"] if lag["ranks/slowest_to_median"] > SLOW else None
+        if slow is not None and slow == self.suspect:
+            times = ", ".join(f"{seconds:.2f}" for seconds in own)
+            logger.warning("rank %d holds the others up: seconds for data and forward passes: %s", slow, times)
+        self.suspect = slow
+
+    def _settle(self) -> int:
+        """Learn what became of the updates so far; how many were dropped since the start.
+
+        Raises:
+            NotFiniteError: more than allowed; the state before the last of them is saved.
+        """
+        findings = self.strategy.guard.findings()
+        if findings.since_last_good is not None:
+            bad = self.unsettled[-findings.since_last_good]
+            self.position = bad.position
+            self._begin_checkpoint({}, findings.dropped - 1)
+            raise NotFiniteError(self._accusation(bad, self.checkpoints.wait()))
+        self.unsettled.clear()
+        return findings.dropped
+
+    def _accusation(self, bad: Update, saved: bool) -> str:
+        told = self.ranks.gather((bad.loss.item(), bad.samples.tolist()))
+        guilty = [samples for loss, samples in told if not math.isfinite(loss)] or [samples for _, samples in told]
+        samples = ", ".join(str(sample) for part in guilty for sample in part)
+        losses = ", ".join(f"{loss:g}" for loss, _ in told)
+        return (
+            f"step {bad.position.step + 1}: loss (of each rank: {losses}) or gradients are not finite, and "
+            f"skip_nonfinite allows {self.config.skip_nonfinite} such steps; samples {samples} of "
+            f"{self.config.data.train}; "
+            + (f"the state before it is saved (step {bad.position.step})" if saved else "its state could not be saved")
+            + "; look at the samples, lower optimizer.lr, or allow some with skip_nonfinite"
+        )
+
+    def _save(self, metrics: dict[str, float]) -> None:
+        self._begin_checkpoint(metrics, self._settle())
+        self.throughput.restart()
+
+    def _begin_checkpoint(self, metrics: dict[str, float], dropped: int) -> None:
+        state = {**self.task.state(), DROPPED: torch.tensor(dropped)}
+        self.checkpoints.save(self.strategy, self.position, state, metrics)
+
+    def _restore(self) -> Position:
+        position, state = self.checkpoints.restore(self.strategy)
+        if state:
+            self.strategy.guard.resume(int(state.pop(DROPPED)))
+            self.task.load_state(state)
+        return position
+
+    def _give_way(self) -> NoReturn:
+        saved = self.checkpoints.wait()
+        step = self.position.step
+        raise Preempted(f"asked to stop; checkpoint of step {step} {'saved' if saved else 'could not be saved'}")

@@ -13,10 +13,11 @@ from locat.config import DinoConfig, Model
 from locat.data.augment import DinoTransform, normalize
 from locat.data.loader import Batch
 from locat.data.views import CentreCrop, RandomResizedCrop
-from locat.engine.checkpoint import Position
 from locat.engine.distributed import Ranks
-from locat.engine.loop import Models, Task, run_training
+from locat.engine.loop import run_training
+from locat.engine.manifest import Position
 from locat.engine.schedules import cosine
+from locat.engine.task import Models, Task
 from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps
 from locat.models.create import create_model, save_model, title
@@ -95,8 +96,8 @@ class Dino(Task):
         self.centre.see(teacher)
         return dino_loss(models.trained(views), teacher, self.centre.value, self.config.temperatures)
 
-    def after_update(self, step: int) -> None:
-        self.centre.update()
+    def after_update(self, step: int, dropped: torch.Tensor) -> None:
+        self.centre.update(dropped)
 
     def state(self) -> Mapping[str, torch.Tensor]:
         return {"centre": self.centre.value}

@@ -42,9 +42,10 @@ class Centre:
         self._sum[:-1] += outputs.sum(0)
         self._sum[-1] += len(outputs)
 
-    def update(self) -> None:
-        """Move towards what was seen since the last update; every rank must call it."""
+    def update(self, dropped: Tensor) -> None:
+        """Move towards what was seen since the last update, or forget it if that was `dropped`; every rank calls it."""
         dist.all_reduce(self._sum)
         mean = self._sum[:-1] / self._sum[-1]
-        self.value = self.value * self.momentum + mean * (1 - self.momentum)
+        moved = self.value * self.momentum + mean * (1 - self.momentum)
+        self.value = torch.where(dropped.bool(), self.value, moved)
         self._sum.zero_()

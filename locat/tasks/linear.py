@@ -10,10 +10,11 @@ from torch.nn import functional as F
 from locat.config import LinearConfig
 from locat.data.loader import Batch
 from locat.data.views import CentreCrop, RandomResizedCrop
-from locat.engine.checkpoint import Position
 from locat.engine.distributed import Ranks
-from locat.engine.loop import Models, Task, run_training
+from locat.engine.loop import run_training
+from locat.engine.manifest import Position
 from locat.engine.schedules import cosine
+from locat.engine.task import Models, Task
 from locat.job_folder import JobFolder
 from locat.tasks.accuracy import Accuracy
 from locat.tasks.frozen import FrozenBackbone

@@ -15,8 +15,8 @@ from locat.data.beton import open_manifest, verify_manifest
 from locat.data.loader import Batch, Loader, Place
 from locat.data.segmentation import TrainPairs
 from locat.data.views import View, Whole
-from locat.engine.checkpoint import Position
 from locat.engine.distributed import Ranks
+from locat.engine.manifest import Position
 from locat.engine.strategies import micro_batch_size
 
 

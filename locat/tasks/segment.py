@@ -12,11 +12,12 @@ from locat.config import SegmentConfig
 from locat.data.augment import normalize
 from locat.data.loader import Batch
 from locat.engine.blocks import compile_blocks
-from locat.engine.checkpoint import Position
 from locat.engine.distributed import Ranks
-from locat.engine.loop import Models, Task, run_training
+from locat.engine.loop import run_training
+from locat.engine.manifest import Position
 from locat.engine.precision import autocast
 from locat.engine.schedules import one_cycle
+from locat.engine.task import Models, Task
 from locat.job_folder import JobFolder
 from locat.models.any_size import pad_to_patches
 from locat.models.create import load_backbone

@@ -13,11 +13,12 @@ from locat.config.augmentation import ImageNetAugmentation
 from locat.data.augment import ImageNetTransform, normalize, random_shift
 from locat.data.loader import Batch
 from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
-from locat.engine.checkpoint import Position
 from locat.engine.distributed import Ranks
-from locat.engine.loop import Models, Task, run_training
+from locat.engine.loop import run_training
+from locat.engine.manifest import Position
 from locat.engine.schedules import triangular
 from locat.engine.strategies import micro_batch_size
+from locat.engine.task import Models, Task
 from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps

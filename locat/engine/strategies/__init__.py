@@ -5,9 +5,9 @@ from torch import nn
 from locat.config import TrainingConfig
 from locat.engine.blocks import compile_blocks, recompute_blocks
 from locat.engine.distributed import Ranks
-from locat.engine.strategies.base import Strategy, micro_batch_size
+from locat.engine.strategies.base import Snapshot, Strategy, micro_batch_size
 
-__all__ = ["Strategy", "make_strategy", "micro_batch_size"]
+__all__ = ["Snapshot", "Strategy", "make_strategy", "micro_batch_size"]
 
 
 def make_strategy(config: TrainingConfig, ranks: Ranks, model: nn.Module, shadow: nn.Module | None = None) -> Strategy:

@@ -6,15 +6,23 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.distributed.tensor import DTensor
 
 from locat.config import TrainingConfig
 from locat.engine.distributed import Ranks
+from locat.engine.nonfinite import Guard
 from locat.engine.precision import autocast
 from locat.errors import ConfigError
 
 Piece = TypeVar("Piece")
+
+Snapshot = Callable[[Path, dist.ProcessGroup], None]
+"""Writes a copy of the training state below a folder, in any thread, with a process group that only it uses."""
+
+SCALE_HALVINGS = 24
+"""Updates in a row that a loss scaler may drop until its scale is small enough; of more it is not the cause."""
 
 
 class Strategy(ABC):
@@ -28,8 +36,10 @@ class Strategy(ABC):
     module: nn.Module
     optimizer: torch.optim.Optimizer
 
-    def __init__(self, config: TrainingConfig, ranks: Ranks, shadow: nn.Module | None) -> None:
+    def __init__(self, config: TrainingConfig, ranks: Ranks, model: nn.Module, shadow: nn.Module | None) -> None:
         self.config, self.ranks = config, ranks
+        tolerated = SCALE_HALVINGS if config.precision == "fp16" else 0
+        self.guard = Guard(model.to(ranks.device), config.skip_nonfinite, tolerated, ranks.device)
         self.shadow = shadow.to(ranks.device).eval().requires_grad_(False) if shadow is not None else None
 
     def autocast(self) -> torch.autocast:
@@ -55,17 +65,19 @@ class Strategy(ABC):
         """Clip, step, clear gradients; the norm of all gradients before clipping.
 
         The parameters named in `frozen` stay as they are, with their optimizer state, and do not count for the norm.
+        All stay as they are where `guard` finds that the gradients are not finite.
         """
 
     @torch.no_grad()
     def follow(self, momentum: float) -> None:
-        """shadow = momentum * shadow + (1 - momentum) * model, on every rank's own shards."""
+        """shadow = momentum * shadow + (1 - momentum) * model, on every rank's own shards; nothing if it was dropped."""
         assert self.shadow is not None
         mine = [*self.shadow.parameters(), *self.shadow.buffers()]
         theirs = [*self.module.parameters(), *self.module.buffers()]
         pairs = [(local(one), local(other)) for one, other in zip(mine, theirs, strict=True)]
         floating = [pair for pair in pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([one for one, _ in floating], [other for _, other in floating], 1 - momentum)
+        weight = (1 - momentum) * (1 - self.guard.dropping)
+        torch._foreach_lerp_([one for one, _ in floating], [other for _, other in floating], [weight] * len(floating))
         for one, other in pairs:
             if not one.is_floating_point():
                 one.copy_(other)
@@ -78,12 +90,15 @@ class Strategy(ABC):
         """
 
     @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write weights and optimizer state below `folder`. Every rank must call it."""
+    def snapshot(self) -> Snapshot:
+        """Copy weights and optimizer state to host memory; every rank must call it, and then what it returns.
+
+        The copy is valid until the next one.
+        """
 
     @abstractmethod
-    def load(self, folder: Path) -> None:
-        """Take up what `save` wrote. Every rank must call it."""
+    def load(self, folder: Path, world_size: int) -> None:
+        """Take up what a snapshot of `world_size` ranks wrote. Every rank must call it."""
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:

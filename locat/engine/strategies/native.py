@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -25,7 +26,8 @@ from torch.nn.parallel import DistributedDataParallel
 from locat.config import TrainingConfig
 from locat.engine.blocks import blocks_of
 from locat.engine.distributed import Ranks
-from locat.engine.strategies.base import Piece, Strategy
+from locat.engine.nonfinite import spoil_if_not_finite
+from locat.engine.strategies.base import Piece, Snapshot, Strategy
 from locat.engine.strategies.clipping import clip_gradients
 from locat.engine.strategies.optimizers import make_optimizer, start_state
 from locat.errors import ConfigError
@@ -38,11 +40,17 @@ class Native(Strategy):
     """Ranks that hold a parameter together."""
 
     def __init__(self, config: TrainingConfig, ranks: Ranks, model: nn.Module, shadow: nn.Module | None) -> None:
-        super().__init__(config, ranks, shadow)
-        self.model = model.to(ranks.device)  # state dicts are of it: DDP's names of shared parameters do not load
+        super().__init__(config, ranks, model, shadow)
+        self.model = model  # state dicts are of it: DDP's names of shared parameters do not load
         self.module = self.wrap(self.model)
         self.optimizer = make_optimizer(config.optimizer, self.model)
         start_state(self.optimizer)
+        cuda = ranks.device.type == "cuda"
+        self.stager = DefaultStager(
+            StagingOptions(
+                use_pinned_memory=cuda, use_shared_memory=False, use_async_staging=False, use_non_blocking_copy=cuda
+            )
+        )
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=config.precision == "fp16")
 
     @abstractmethod
@@ -58,7 +66,7 @@ class Native(Strategy):
         for number, piece in enumerate(pieces, 1):
             with self.synchronised(number == len(pieces)):
                 with self.autocast():
-                    loss = loss_of(piece) / len(pieces)
+                    loss = spoil_if_not_finite(loss_of(piece)) / len(pieces)
                 self.scaler.scale(loss).backward()
             total += loss.detach()
         return total
@@ -70,7 +78,9 @@ class Native(Strategy):
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         optimizer = self.config.optimizer
         norm = clip_gradients(gradients, optimizer.clip_grad, optimizer.clip, self.shards)
-        self.scaler.step(self.optimizer)
+        # Of all ranks together, where a scaler finds out for each rank by itself.
+        self.optimizer.found_inf = self.guard.judge(norm)  # type: ignore[attr-defined]
+        self.optimizer.step()
         self.scaler.update()
         self.optimizer.zero_grad()
         return norm
@@ -80,10 +90,11 @@ class Native(Strategy):
         model = self.model if self.shadow is None else self.shadow
         return cast(dict[str, torch.Tensor], get_model_state_dict(model, options=options))
 
-    def save(self, folder: Path) -> None:
-        dcp.save(self._state(), checkpoint_id=folder)
+    def snapshot(self) -> Snapshot:
+        staged = cast(dict[str, Any], self.stager.stage(self._state()))
+        return lambda folder, group: dcp.save(staged, checkpoint_id=folder, process_group=group)
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path, world_size: int) -> None:
         state = self._state()
         dcp.load(state, checkpoint_id=folder)
         set_state_dict(self.model, self.optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])

@@ -6,16 +6,44 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import SGD, AdamW
+from torch.optim.sgd import sgd
 
 from locat.config import Optimizer
+from locat.engine.strategies.base import local
 
 
 def make_optimizer(config: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer that `config` names, over the trainable parameters of `model`."""
+    """The optimizer that `config` names, over the trainable parameters of `model`.
+
+    Fused: then it leaves everything as it is where its attribute `found_inf` is 1.
+    """
     groups = decayed_groups(model, config.weight_decay)
     if config.name == "adamw":
         return AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
-    return SGD(groups, lr=config.lr, momentum=config.momentum)
+    return ShardedSGD(groups, lr=config.lr, momentum=config.momentum)
+
+
+class ShardedSGD(SGD):
+    """torch's fused SGD, also of sharded parameters, of which torch's own dispatch knows nothing."""
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            moving = [parameter for parameter in group["params"] if parameter.grad is not None]
+            momentum: list[torch.Tensor | None] = [None] * len(moving)
+            if group["momentum"]:
+                states = [self.state[parameter] for parameter in moving]
+                for parameter, state in zip(moving, states, strict=True):
+                    state.setdefault("momentum_buffer", torch.zeros_like(parameter))
+                momentum = [local(state["momentum_buffer"]) for state in states]
+            sgd(
+                [local(parameter) for parameter in moving],
+                [local(parameter.grad) for parameter in moving],
+                momentum,
+                fused=True,
+                found_inf=getattr(self, "found_inf", None),
+                **{key: group[key] for key in ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maximize")},
+            )
 
 
 def decayed_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -15,31 +15,36 @@ from deepspeed.utils import logger as deepspeed_logger
 
 from locat.config import TrainingConfig
 from locat.engine.distributed import Ranks
+from locat.engine.nonfinite import spoil_if_not_finite
 from locat.engine.precision import DTYPES
-from locat.engine.strategies.base import Piece, Strategy, micro_batch_size
+from locat.engine.strategies.base import Piece, Snapshot, Strategy, micro_batch_size
 from locat.engine.strategies.optimizers import make_optimizer
+from locat.engine.strategies.reshard import load_resharded
+from locat.engine.strategies.zero_snapshot import host_copy, snapshot, write
 from locat.errors import ConfigError
 
+TAG, SHADOW = "zero", "shadow.pt"
+"""In a checkpoint: the folder of DeepSpeed's files, and the shadow's weights."""
 MAX_BUCKET = 500_000_000
 """Gradients that travel at once; DeepSpeed's own default."""
 
 
 class Zero(Strategy):
-    """Training by DeepSpeed's engine; its checkpoints load with the same number of ranks only.
+    """Training by DeepSpeed's engine.
 
-    It keeps gradients in flat pieces of its own, so what treats them one by one is refused.
+    It keeps gradients in flat pieces of its own, so what treats them one by one is refused. By itself it leaves out an
+    update whose gradients are not finite, and asks the device about it at every step.
 
     Raises:
         ConfigError: the config asks for what DeepSpeed cannot do soundly.
     """
 
     def __init__(self, config: TrainingConfig, ranks: Ranks, model: nn.Module, shadow: nn.Module | None) -> None:
-        super().__init__(config, ranks, shadow)
+        super().__init__(config, ranks, model, shadow)
         refuse_unsound(config, shadow)
         deepspeed_logger.setLevel("WARNING")
         os.environ.setdefault("LOCAL_RANK", str(ranks.rank))
         os.environ.setdefault("LOCAL_SIZE", str(ranks.world_size))
-        model = model.to(ranks.device)
         self.engine, self.optimizer, *_ = deepspeed.initialize(
             model=model,
             optimizer=make_optimizer(config.optimizer, model),
@@ -54,32 +59,38 @@ class Zero(Strategy):
             if number:
                 self.engine.step()  # between two pieces it only counts
             with self.autocast():
-                loss = loss_of(piece)
+                loss = spoil_if_not_finite(loss_of(piece))
             total += self.engine.backward(loss).detach()  # which divides by the number of pieces
         return total
 
     def update(self, frozen: Collection[str] = ()) -> torch.Tensor:
         if frozen:
             raise ConfigError("strategy: deepspeed cannot freeze a layer for a while, as DINO does; use ddp or fsdp")
+        self.optimizer.optimizer.found_inf = self.guard.closed.float()  # type: ignore[attr-defined]
         self.engine.step()
-        return torch.as_tensor(self.engine.get_global_grad_norm(), device=self.ranks.device)
+        norm = torch.as_tensor(self.engine.get_global_grad_norm(), device=self.ranks.device)
+        self.guard.judge(norm)
+        return norm
 
     def full_weights(self) -> dict[str, torch.Tensor]:
         model = self.engine.module if self.shadow is None else self.shadow
         with deepspeed.zero.GatheredParameters(list(self.engine.module.parameters())):
             return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
-    def save(self, folder: Path) -> None:
-        self.engine.save_checkpoint(str(folder), tag="zero")
+    def snapshot(self) -> Snapshot:
+        held = snapshot(self.engine, TAG)
         if self.shadow is not None and self.ranks.is_main:
-            torch.save(self.shadow.state_dict(), folder / "shadow.pt")
+            held.append((Path(SHADOW), host_copy(self.shadow.state_dict(), {})))
+        return lambda folder, group: write(held, folder)
 
-    def load(self, folder: Path) -> None:
-        self.engine.load_checkpoint(str(folder), tag="zero")
+    def load(self, folder: Path, world_size: int) -> None:
+        if world_size == self.ranks.world_size:
+            self.engine.load_checkpoint(str(folder), tag=TAG)
+        else:
+            load_resharded(self.engine, folder / TAG)
         if self.shadow is not None:
-            self.shadow.load_state_dict(
-                torch.load(folder / "shadow.pt", map_location=self.ranks.device, weights_only=True)
-            )
+            weights = torch.load(folder / SHADOW, map_location=self.ranks.device, weights_only=True)
+            self.shadow.load_state_dict(weights)
 
 
 def refuse_unsound(config: TrainingConfig, shadow: nn.Module | None) -> None:

@@ -1,4 +1,9 @@
 import json
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -6,8 +11,10 @@ import torch
 from torch import nn
 
 from locat.config import TrainingConfig
-from locat.engine.checkpoint import Checkpoints, Position
+from locat.config.training import Checkpoints as Settings
+from locat.engine.checkpoint import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.manifest import Manifest, Position
 from locat.engine.strategies import Strategy as RunningStrategy
 from locat.engine.strategies import make_strategy
 from locat.errors import ConfigError
@@ -34,19 +41,22 @@ def step(strategy: RunningStrategy) -> None:
     strategy.update()
 
 
-def checkpoints(folder: Path, ranks: Ranks, keep: int = 2) -> Checkpoints:
-    return Checkpoints(folder, keep, ranks, CONFIG)
+def checkpoints(folder: Path, ranks: Ranks, **settings: object) -> Checkpoints:
+    return Checkpoints(folder, Settings(**settings), ranks, CONFIG)
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def saved(folder: Path, ranks: Ranks, steps: int) -> RunningStrategy:
+def saved(folder: Path, ranks: Ranks, steps: int, **settings: object) -> RunningStrategy:
+    """One checkpoint after each step; its metric `top1` goes up to step 2 and then down."""
     strategy = fresh(ranks)
-    for number in range(1, steps + 1):
-        step(strategy)
-        checkpoints(folder, ranks).save(strategy, Position(number, 0, number), {"centre": torch.full((2,), number)})
+    with checkpoints(folder, ranks, **settings) as kept:
+        for number in range(1, steps + 1):
+            step(strategy)
+            centre = {"centre": torch.full((2,), number)}
+            kept.save(strategy, Position(number, 0, number), centre, {"top1": -abs(2 - number)})
     return strategy
 
 
@@ -62,9 +72,45 @@ def test_what_is_restored_goes_on_as_if_nothing_had_happened(tmp_path: Path, ran
         assert torch.equal(weight, restored.full_weights()[name])
 
 
+def test_what_is_saved_is_the_state_of_that_moment_though_training_goes_on(tmp_path, ranks, monkeypatch) -> None:
+    """The thread is held until the weights, the optimizer, the task's state and the generator have all moved on."""
+    moved = threading.Event()
+    write = Checkpoints._write
+    monkeypatch.setattr(Checkpoints, "_write", lambda self, saved: (moved.wait(10), write(self, saved))[1])
+    strategy, centre = fresh(ranks), torch.ones(2)
+    step(strategy)
+    with checkpoints(tmp_path, ranks) as kept:
+        torch.manual_seed(5)
+        kept.save(strategy, Position(1), {"centre": centre})
+        drawn = torch.rand(1)
+        centre += 1
+        step(strategy)
+        moved.set()
+    restored = fresh(ranks)
+    _, state = checkpoints(tmp_path, ranks).restore(restored)
+    assert state["centre"].tolist() == [1, 1]
+    assert torch.rand(1) == drawn
+    step(restored)
+    for name, weight in strategy.full_weights().items():
+        assert torch.equal(weight, restored.full_weights()[name])
+
+
 def test_only_the_newest_are_kept(tmp_path: Path, ranks: Ranks) -> None:
     saved(tmp_path, ranks, 4)
     assert names(tmp_path) == ["step-0000003", "step-0000004"]
+
+
+@pytest.mark.parametrize(("best_is", "best"), [("largest", 2), ("smallest", 1)])
+def test_the_best_one_is_kept_as_well(best_is: str, best: int, tmp_path: Path, ranks: Ranks) -> None:
+    saved(tmp_path, ranks, 3, keep=1, best="top1", best_is=best_is)
+    assert names(tmp_path) == [f"step-000000{best}", "step-0000003"]
+    assert Manifest.read(tmp_path / f"step-000000{best}").metrics == {"top1": 2 - 2 - abs(2 - best)}
+
+
+def test_what_is_not_complete_does_not_count_as_one_to_keep(tmp_path: Path, ranks: Ranks) -> None:
+    (tmp_path / "step-0000009").mkdir()
+    saved(tmp_path, ranks, 3)
+    assert names(tmp_path) == ["step-0000002", "step-0000003", "step-0000009"]
 
 
 def test_nothing_to_restore_is_the_beginning(tmp_path: Path, ranks: Ranks) -> None:
@@ -100,24 +146,51 @@ def test_a_damaged_one_is_set_aside_and_the_one_before_is_used(damage, tmp_path,
     assert "step-0000002" in caplog.text
 
 
-def test_one_that_was_being_written_is_not_there(tmp_path: Path, ranks: Ranks) -> None:
+@pytest.mark.parametrize("left", [".step-0000002.partial", ".step-0000002.deleted"])
+def test_what_a_kill_left_in_the_middle_is_swept_away(left: str, tmp_path: Path, ranks: Ranks) -> None:
     saved(tmp_path, ranks, 1)
-    (tmp_path / ".step-0000002.partial" / "strategy").mkdir(parents=True)
+    (tmp_path / left / "strategy").mkdir(parents=True)
     assert checkpoints(tmp_path, ranks).restore(fresh(ranks))[0].step == 1
+    assert names(tmp_path) == ["step-0000001"]
 
 
 def test_another_config_is_refused(tmp_path: Path, ranks: Ranks) -> None:
     strategy = saved(tmp_path, ranks, 1)
-    other = Checkpoints(tmp_path, 2, ranks, {**CONFIG, "seed": 1})
+    other = Checkpoints(tmp_path, Settings(), ranks, {**CONFIG, "seed": 1})
     with pytest.raises(ConfigError, match="another config \\(seed\\)"):
         other.restore(strategy)
 
 
-def test_deepspeed_with_another_number_of_ranks_is_refused(tmp_path: Path, ranks: Ranks) -> None:
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Writes beyond `size` bytes of a file fail, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_a_warning_and_no_more(tmp_path, ranks, caplog) -> None:
     strategy = saved(tmp_path, ranks, 1)
-    config = {**CONFIG, "strategy": {"name": "deepspeed"}}
-    manifest_file = tmp_path / "step-0000001" / "manifest.json"
-    manifest = json.loads(manifest_file.read_text())
-    manifest_file.write_text(json.dumps({**manifest, "config": config, "world_size": 3}))
-    with pytest.raises(ConfigError, match="3 ranks"):
-        Checkpoints(tmp_path, 2, ranks, config).restore(strategy)
+    with checkpoints(tmp_path, ranks) as kept:
+        with largest_file(1000):
+            kept.save(strategy, Position(2), {"centre": torch.zeros(2)})
+            assert not kept.wait()
+        assert kept.metrics()["checkpoint/failures"] == 1
+        assert "step-0000002 could not be saved" in caplog.text
+        assert names(tmp_path) == ["step-0000001"]
+        step(strategy)
+        kept.save(strategy, Position(3), {"centre": torch.zeros(2)})
+    assert names(tmp_path) == ["step-0000001", "step-0000003"]
+    assert checkpoints(tmp_path, ranks).restore(fresh(ranks))[0].step == 3
+
+
+def test_the_manifest_names_every_file(tmp_path: Path, ranks: Ranks) -> None:
+    saved(tmp_path, ranks, 1)
+    checkpoint = tmp_path / "step-0000001"
+    found = {str(path.relative_to(checkpoint)) for path in checkpoint.rglob("*") if path.is_file()}
+    assert set(json.loads((checkpoint / "manifest.json").read_text())["files"]) == found - {"manifest.json"}

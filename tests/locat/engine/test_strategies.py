@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection
@@ -51,6 +52,8 @@ DINO: Case = {
     "schedules_decay": True,
 }
 AVERAGED: Case = {"config": {}, "updates": 20, "follows": True, "schedules_decay": True}
+SPOILED: Case = {"config": {"skip_nonfinite": 2}, "updates": 12, "spoiled": [4, 9]}
+SPOILED_AVERAGED: Case = {**SPOILED, "follows": True}
 SGD: Case = {"config": {"optimizer": clipped(name="sgd")}, "updates": 6}
 COMPILED: Case = {"config": {"compile": True, "activation_checkpointing": True}, "updates": 4}
 RECOMPUTED: Case = {"config": {"activation_checkpointing": True}, "updates": 6}
@@ -71,6 +74,9 @@ OPTIONS = {
     **over_all("recomputed", RECOMPUTED, ALL),
     **over_all("dino", DINO, ["ddp", "fsdp"]),
     **over_all("averaged", AVERAGED, ["zero1", "zero2"]),
+    **over_all("spoiled", SPOILED, ["zero3"]),
+    **over_all("spoiled-averaged", SPOILED_AVERAGED, ["ddp", "fsdp", "zero1", "zero2"]),
+    **over_all("spoiled-sgd", {**SPOILED, "config": {**SPOILED["config"], **SGD["config"]}}, ["ddp", "fsdp", "zero2"]),
     **over_all("sgd", SGD, ["ddp", "fsdp", "zero2"]),
     "zero2-offloaded": with_strategy(SGD, zero(2, offload=True)),
     "zero3-offloaded": with_strategy({**PLAIN, "updates": 6}, zero(3, offload=True)),
@@ -79,6 +85,12 @@ HALF = {
     **over_all("bf16", {**PLAIN, "updates": 6}, ALL, precision="bf16"),
     **over_all("fp16", {**PLAIN, "updates": 6}, ["ddp", "fsdp"], precision="fp16"),
 }
+MOVED = {
+    **over_all("averaged", AVERAGED, ["ddp", "fsdp", "zero1", "zero2"]),
+    **over_all("plain", {**PLAIN, "updates": 20}, ["zero3"]),
+    **over_all("sgd", {**SGD, "updates": 20}, ["fsdp", "zero1", "zero3"]),
+}
+"""Half of their updates by two ranks, and half by another number."""
 HSDP = {"name": "fsdp", "replicas": 2}
 CASES = {
     1: EVERYWHERE
@@ -93,9 +105,9 @@ CASES = {
 """By the number of ranks."""
 
 
-def launch(ranks: int, folder: Path) -> dict[str, Any]:
-    """Results of all cases of this number of ranks, in one launch: starting takes longer than training."""
-    (folder / "cases.json").write_text(json.dumps(CASES[ranks]))
+def launch(ranks: int, folder: Path, cases: dict[str, Case]) -> dict[str, Any]:
+    """Results of all cases by this number of ranks, in one launch: starting takes longer than training."""
+    (folder / "cases.json").write_text(json.dumps(cases))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     subprocess.run(
         [*command, "-m", "strategy_worker", str(folder)],
@@ -111,7 +123,7 @@ def launch(ranks: int, folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def results_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, Any]]:
     """Results of all cases of a number of ranks."""
-    return cache(lambda ranks: launch(ranks, tmp_path_factory.mktemp(f"ranks-{ranks}")))
+    return cache(lambda ranks: launch(ranks, tmp_path_factory.mktemp(f"ranks-{ranks}"), CASES[ranks]))
 
 
 def by_hand(case: Case, skipped: Collection[int] = ()) -> tuple[list[list[float]], nn.Module]:
@@ -133,6 +145,9 @@ def by_hand(case: Case, skipped: Collection[int] = ()) -> tuple[list[list[float]
             group["lr"] = lr_of(step)
         if case.get("schedules_decay"):
             optimizer.param_groups[0]["weight_decay"] = weight_decay_of(step)
+        if step in case.get("spoiled", []):
+            rows.append([math.nan, math.nan])
+            continue
         images, labels = batch_of(step)
         loss = nn.functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()
@@ -167,12 +182,39 @@ def test_losses_and_weights_are_those_by_hand_also_after_a_restart(
     found = results_of(ranks)[name]
     assert len(found["rows"]) == case["updates"]
     for step, (row, other) in enumerate(zip(found["rows"], expected, strict=True)):
-        assert row == pytest.approx(other, rel=TOLERANCE), step
+        if step in case.get("spoiled", []):
+            assert not any(map(math.isfinite, row))
+        else:
+            assert row == pytest.approx(other, rel=TOLERANCE), step
     for key, value in model.state_dict().items():
         torch.testing.assert_close(torch.tensor(found["weights"][key]), value, rtol=1e-3, atol=1e-4)
     if case.get("follows"):
         with torch.no_grad():
             assert found["shadow"] == pytest.approx(model(batch_of(0)[0]).sum().item(), rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of checkpoints that two ranks have saved after half of the updates."""
+    folder = tmp_path_factory.mktemp("halves")
+    launch(2, folder, {name: {**case, "stops": [10]} for name, case in MOVED.items()})
+    return folder
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_another_number_of_ranks_goes_on_with_the_same_batches_losses_and_weights(
+    ranks: int, halves: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "moved"
+    shutil.copytree(halves, folder)
+    found = launch(ranks, folder, {name: {**case, "stops": [20]} for name, case in MOVED.items()})
+    for name, case in MOVED.items():
+        expected, model = by_hand(case)
+        assert len(found[name]["rows"]) == 10
+        for step, (row, other) in enumerate(zip(found[name]["rows"], expected[10:], strict=True), 10):
+            assert row == pytest.approx(other, rel=TOLERANCE), (name, step)
+        for key, value in model.state_dict().items():
+            torch.testing.assert_close(torch.tensor(found[name]["weights"][key]), value, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("strategy", ALL)

@@ -1,8 +1,11 @@
 import time
 
 import pytest
+import torch
 
 from locat.engine.throughput import Throughput
+
+CPU = torch.device("cpu")
 
 
 def slow(seconds: float, count: int):
@@ -12,7 +15,7 @@ def slow(seconds: float, count: int):
 
 
 def test_the_share_of_waiting_and_the_images_are_counted() -> None:
-    throughput = Throughput()
+    throughput = Throughput(CPU)
     for _ in throughput.watch(slow(0.03, 4)):
         time.sleep(0.01)
         throughput.count(8)
@@ -22,7 +25,7 @@ def test_the_share_of_waiting_and_the_images_are_counted() -> None:
 
 
 def test_what_was_before_a_restart_does_not_count() -> None:
-    throughput = Throughput()
+    throughput = Throughput(CPU)
     batches = throughput.watch(slow(0.02, 2))
     next(batches)
     throughput.restart()
@@ -31,3 +34,14 @@ def test_what_was_before_a_restart_does_not_count() -> None:
         "throughput/images_per_second": 0,
         "throughput/data_wait": pytest.approx(0),
     }
+
+
+def test_a_ranks_own_work_is_its_waiting_and_its_forward_passes() -> None:
+    throughput = Throughput(CPU)
+    for _ in throughput.watch(slow(0.02, 2)):
+        with throughput.forward():
+            time.sleep(0.03)
+        time.sleep(0.1)  # backward, and the other ranks
+    assert 0.1 <= throughput.own < 0.2
+    throughput.restart()
+    assert throughput.own == 0

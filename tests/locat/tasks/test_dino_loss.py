@@ -76,6 +76,16 @@ def test_the_centre_is_the_moving_average_of_the_batchs_mean_whatever_the_micro_
         teacher = torch.randn(2, 12, 5)
         for micro_batch in teacher.split(5 + step, dim=1):
             centre.see(micro_batch)
-        centre.update()
+        centre.update(dropped=torch.tensor(0.0))
         expected = 0.9 * expected + 0.1 * teacher.double().mean((0, 1))
         torch.testing.assert_close(centre.value.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_centre_forgets_what_an_update_saw_that_was_dropped() -> None:
+    centre = Centre(2, 0.9, torch.device("cpu"))
+    centre.see(torch.full((2, 3, 2), torch.nan))
+    centre.update(dropped=torch.tensor(1.0))
+    assert centre.value.tolist() == [0, 0]
+    centre.see(torch.ones(2, 3, 2))
+    centre.update(dropped=torch.tensor(0.0))
+    torch.testing.assert_close(centre.value, torch.full((2,), 0.1))

@@ -13,6 +13,8 @@ import training
 from safetensors.torch import load_file
 
 import locat.models  # noqa: F401
+from locat.data.order import epoch_order
+from locat.engine.manifest import complete
 from locat.job_folder import ExitCode, JobFolder
 
 pytestmark = pytest.mark.slow
@@ -107,6 +109,25 @@ def test_a_preempted_job_goes_on_as_if_nothing_had_happened(data: dict[str, str]
     assert (JobFolder(stopped).outputs / "model.safetensors").read_bytes() == (
         JobFolder(alone).outputs / "model.safetensors"
     ).read_bytes()
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "deepspeed"])
+def test_numbers_that_are_not_finite_end_the_job_with_the_last_good_state_and_name_the_samples(
+    strategy: str, data: dict[str, str], tmp_path: Path
+) -> None:
+    """The first update throws the weights far away, so that the second loss is not finite; the host looks at step 5."""
+    wild = {"lr": 1e30, "clip_grad": 0.0}
+    changes = {"optimizer": wild, "schedule": {"warmup_epochs": 0, "min_lr": 1e30}, "log_every": 5}
+    training.write_config(tmp_path, training.supervised(data, strategy=strategy, **changes))
+    training.run(tmp_path, expect=1)
+    reason = json.loads((tmp_path / "attempt" / "outcome.json").read_text())["reason"]
+    second = epoch_order(96, 0, 0)[24:48].tolist()
+    assert reason.startswith("step 2: loss (of each rank: nan)")
+    assert f"samples {', '.join(map(str, second))} of {data['train']}; the state before it is saved (step 1)" in reason
+    assert "Traceback" not in training.log(tmp_path)
+    (checkpoint,) = complete(JobFolder(tmp_path).checkpoints)
+    assert checkpoint.name == "step-0000001"
+    assert not JobFolder(tmp_path).outputs.joinpath("model.safetensors").exists()
 
 
 def test_segmentation_trains_a_head_on_the_frozen_backbone(data: dict[str, str], fsdp: Path, tmp_path: Path) -> None:

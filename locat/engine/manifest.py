@@ -1,0 +1,100 @@
+"""A checkpoint's folder: written under a temporary name, sealed by a manifest of digests, then renamed.
+
+step-<n>            complete: manifest.json names every file with its digest
+.step-<n>.partial   being written, or left by a kill
+.step-<n>.deleted   being deleted, or left by a kill
+damaged-step-<n>    set aside: its digests did not hold
+"""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from locat import durable
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training stands: what was consumed, not what was fetched."""
+
+    step: int = 0
+    """Optimizer steps done."""
+    epoch: int = 0
+    """Epoch of the next batch."""
+    batch: int = 0
+    """The next batch's number within its epoch."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a checkpoint says of itself."""
+
+    position: Position
+    metrics: dict[str, float]
+    """What an evaluation found at this position; empty without one."""
+    world_size: int
+    """Ranks that wrote it."""
+    config: dict[str, Any]
+    files: dict[str, str]
+    """Path below the folder -> sha256."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """The manifest of a checkpoint.
+
+        Raises:
+            OSError, ValueError, TypeError, KeyError: it has none, or one that says something else.
+        """
+        values = json.loads((folder / MANIFEST).read_text())
+        return cls(**{**values, "position": Position(**values["position"])})
+
+
+def complete(folder: Path) -> list[Path]:
+    """The complete checkpoints in a folder, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if (path / MANIFEST).exists())
+
+
+def seal(temporary: Path, final: Path, position: Position, **what: Any) -> None:
+    """Make what was written to `temporary` the complete checkpoint `final`: all of it on the disk, then renamed."""
+    files = {}
+    for path in sorted(temporary.rglob("*")):
+        if path.is_file():
+            durable.sync_file(path)
+            files[str(path.relative_to(temporary))] = durable.sha256(path)
+        else:
+            durable.sync_folder(path)
+    durable.write_json(temporary / MANIFEST, asdict(Manifest(position, files=files, **what)))
+    temporary.rename(final)
+    durable.sync_folder(final.parent)
+
+
+def find_fault(folder: Path) -> str | None:
+    """What is wrong with a checkpoint's files, None if every digest holds."""
+    try:
+        files = Manifest.read(folder).files
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return f"its manifest cannot be read ({error})"
+    for name, digest in files.items():
+        path = folder / name
+        if not path.exists():
+            return f"{name} is missing"
+        if durable.sha256(path) != digest:
+            return f"{name} has been altered"
+    return None
+
+
+def delete(checkpoint: Path) -> None:
+    """Delete a checkpoint; killed in the middle of it, nothing is left that looks like one."""
+    doomed = checkpoint.with_name(f".{checkpoint.name}.deleted")
+    checkpoint.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what kills have left of checkpoints that were being written or deleted."""
+    for left in [*folder.glob(".step-*.partial"), *folder.glob(".step-*.deleted")]:
+        shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,83 @@
+"""Keeps numbers that are not finite away from the weights, without asking the device at every step.
+
+Whether an update is applied is decided on the device, by the norm of all gradients: fused optimizers leave weights
+and moments alone where `found_inf` is 1. The host looks only when it reads other numbers anyway. Until then nothing
+must move on from the state before the update that was one too many, so from that one on every update is left out.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class NotFiniteError(Exception):
+    """Loss or gradients were not finite too often; the last good state is saved."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the host learns from a `Guard`."""
+
+    dropped: int
+    """Updates left out, since the start of training, because their numbers were not finite."""
+    since_last_good: int | None
+    """Updates asked for since the last good state, if there were more bad ones than allowed; else None."""
+
+
+class Guard:
+    """Judges the updates of `model` on its device.
+
+    Args:
+        model: its batch statistics, which a forward pass moves, are taken back with the update.
+        allowed: updates that may be left out before all are.
+        tolerated: bad updates in a row that are left out and not counted, as while a loss scaler finds its scale.
+        device: where the model is.
+    """
+
+    def __init__(self, model: nn.Module, allowed: int, tolerated: int, device: torch.device) -> None:
+        self.allowed, self.tolerated = allowed, tolerated
+        self.dropping = torch.zeros((), device=device)
+        """1.0 if the last update was left out, else 0.0; an optimizer's `found_inf`."""
+        self._dropped, self._in_a_row, self._since_last_good = torch.zeros(3, dtype=torch.int64, device=device)
+        self._statistics = [
+            buffer for module in model.modules() if isinstance(module, _BatchNorm) for buffer in module.buffers()
+        ]
+        self._before = [buffer.clone() for buffer in self._statistics]
+
+    @property
+    def closed(self) -> torch.Tensor:
+        """Whether more updates were bad than allowed, so that none is applied any more."""
+        closed: torch.Tensor = self._since_last_good > 0
+        return closed
+
+    def resume(self, dropped: int) -> None:
+        """Go on counting from what `findings` told."""
+        self._dropped.fill_(dropped)
+
+    @torch.no_grad()
+    def judge(self, norm: torch.Tensor) -> torch.Tensor:
+        """`dropping` of the next update, whose gradients have this `norm` over all ranks."""
+        bad = ~norm.isfinite()
+        self._in_a_row.add_(1).mul_(bad)
+        self._dropped += (self._in_a_row > self.tolerated) & ~self.closed
+        closed = self._dropped > self.allowed
+        self._since_last_good += closed
+        self.dropping = (bad | closed).float()
+        for buffer, before in zip(self._statistics, self._before, strict=True):
+            buffer.copy_(before.copy_(torch.where(bad | closed, before, buffer)))
+        return self.dropping
+
+    def findings(self) -> Findings:
+        """What happened so far; waits for the device."""
+        since = int(self._since_last_good.item())
+        return Findings(int(self._dropped.item()), since or None)
+
+
+def spoil_if_not_finite(loss: torch.Tensor) -> torch.Tensor:
+    """`loss`; where it is not finite, so that all its gradients are not finite either.
+
+    The ranks' average then tells every rank, also of a loss of infinity whose gradients are zero.
+    """
+    return loss * torch.where(loss.detach().isfinite(), 1.0, float("nan"))

@@ -1,0 +1,44 @@
+"""Two ranks of which one hangs in its second step; run under torchrun as `-m hang_worker LIMIT HOW`.
+
+HOW is `sleep` (it could still be asked) or `lock` (it never gives Python's interpreter lock back).
+"""
+
+import ctypes
+import os
+import sys
+import time
+from pathlib import Path
+
+from locat.__main__ import log_to
+from locat.engine import watchdog
+from locat.engine.distributed import join_ranks
+from locat.engine.signals import StopRequest
+from locat.engine.watchdog import Watchdog
+from locat.outcome import attempt_folder
+
+
+def hang(how: str) -> None:
+    if how == "sleep":
+        time.sleep(600)
+    else:
+        ctypes.PyDLL(None).sleep(600)
+
+
+def main() -> None:
+    watchdog.PATIENCE = 1.0
+    attempt = attempt_folder()
+    assert isinstance(attempt, Path)
+    log_to(attempt / f"rank-{os.environ['RANK']}.log")
+    StopRequest()  # torchrun's SIGTERM, when the other rank has ended itself, must not come before the stacks
+    with join_ranks() as ranks, Watchdog(float(sys.argv[1]), ranks) as watched:
+        for step in range(2):
+            watched.enter(step, "computes")
+            if step and ranks.rank == 1:
+                hang(sys.argv[2])
+            watched.enter(step, "waits for the other ranks")
+            ranks.barrier()
+        watched.rest()
+
+
+if __name__ == "__main__":
+    main()
