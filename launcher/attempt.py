@@ -6,6 +6,7 @@ Holds the job's lock, runs the command, and records how it ended. Needs no super
 import argparse
 import contextlib
 import json
+import math
 import os
 import shlex
 import signal
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
-from launcher import locks, machine, processes, slots
+from launcher import locks, machine, processes
 from launcher.plan import PlannedJob
 from launcher.run_folder import RunFolder
 from launcher.state import JobState, Status
@@ -45,8 +46,10 @@ class Host:
     """What the job's command is put after, such as `srun --nodes=2`."""
     python: str = sys.executable
     """What `python` in the job's command stands for."""
-    allocated: bool = False
-    """Whether the scheduler has given the job its GPUs: then there are no slots to take."""
+    limits_time: bool = False
+    """Whether the scheduler asks a job to stop that is about to exceed its time; else the attempt runner does."""
+    slots: tuple[int, ...] = ()
+    """Descriptors that hold the job's cores and GPUs; its command holds them too."""
     stop_with: tuple[str, ...] = ()
     """Command that asks the job to stop; without one its process group gets SIGTERM."""
     rerun_with: tuple[str, ...] = ()
@@ -61,6 +64,7 @@ class Stop:
     grace: float
     stop_with: tuple[str, ...] = ()
     requested: bool = field(default=False, init=False)
+    out_of_time: bool = field(default=False, init=False)
     killed: bool = field(default=False, init=False)
     group: int | None = field(default=None, init=False)
     """The command's process group, once it runs."""
@@ -69,13 +73,19 @@ class Stop:
         """Handle the signals of schedulers; SIGUSR1 is the early warning of some."""
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, self._on_request)
-        signal.signal(signal.SIGALRM, self._on_grace_over)
+        signal.signal(signal.SIGALRM, self._on_alarm)
 
-    def pass_on_to(self, group: int) -> None:
-        """From now on signals go to this process group; one that came already goes there at once."""
+    def pass_on_to(self, group: int, limit: float | None = None) -> None:
+        """From now on signals go to this process group; one that came already goes there at once.
+
+        `limit` seconds from now the job has ended: it is asked to stop as long before as the grace is, but not
+        before half of the time is over.
+        """
         self.group = group
         if self.requested:
             self._ask()
+        elif limit is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(limit - self.grace, limit / 2))
 
     def kill(self) -> None:
         """End every process of the job that is still there."""
@@ -88,9 +98,13 @@ class Stop:
         self.requested = True
         self._ask()
 
-    def _on_grace_over(self, number: int, frame: FrameType | None) -> None:
-        self.killed = True
-        self.kill()
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            self.killed = True
+            self.kill()
+        else:
+            self.out_of_time = True
+            self._on_request(number, frame)
 
     def _ask(self) -> None:
         if self.group is None:
@@ -107,7 +121,7 @@ class Stop:
 def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None = None) -> int:
     """Run one attempt; returns the job's exit code.
 
-    PREEMPTED without a new attempt means: not now (another attempt lives, no GPU is free, or cancelled).
+    PREEMPTED without a new attempt means: not now (another attempt lives, or cancelled).
     """
     host = host or Host()
     job = run.plan().job(name)
@@ -123,20 +137,21 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         return ExitCode.DONE
     if run.is_cancelled(name):
         return ExitCode.PREEMPTED
-    missing = 0 if host.allocated else job.resources.gpus - len(machine.gpus())
-    gpus = [] if host.allocated or missing > 0 else slots.take(job.resources.gpus)
-    if gpus is None:
-        return ExitCode.PREEMPTED
 
     stop.kill()  # what an earlier attempt may have left: two attempts never write to one folder
     number = last_attempt(folder) + 1
     folder.attempt(number).mkdir(parents=True)
-    state = replace(JobState(Status.RUNNING, number, os.getpid(), started=time.time()), failures=state.failures)
+    state = JobState(
+        Status.RUNNING,
+        number,
+        os.getpid(),
+        started=time.time(),
+        failures=state.failures,
+        host=machine.host(),
+        boot=machine.boot(),
+    )
     state.write(folder.state)
-    if missing > 0:
-        ending = Ending(ExitCode.INVALID, f"wants {job.resources.gpus} GPUs, {missing} more than this machine has")
-    else:
-        ending = _execute(job, run, folder.attempt(number), stop, [lock], gpus, host)
+    ending = _execute(job, run, folder.attempt(number), stop, lock, host)
     state = _ended(state, ending, cancelled=run.is_cancelled(name))
     state.write(folder.state)
     return ending.exit_code
@@ -161,19 +176,17 @@ def _execute(
     run: RunFolder,
     folder: Path,
     stop: Stop,
-    locked: list[int],
-    gpus: list[slots.Slot],
+    lock: int,
     host: Host,
 ) -> Ending:
     """Run the job's command to its end, and end what it leaves behind."""
     command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]
-    # A job without GPUs sees none.
-    visible = {} if host.allocated else {"CUDA_VISIBLE_DEVICES": ",".join(gpu.device for gpu in gpus)}
     environment = {
         **os.environ,
         "PYTHONUNBUFFERED": "1",  # logs are read while they are written
+        # torchrun (2.12 and newer) else kills ranks 30 s after it passed the request to stop on to them
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(math.ceil(stop.grace)),
         **job.environment,
-        **visible,
         ATTEMPT_VARIABLE: str(folder),
     }
     try:
@@ -186,17 +199,21 @@ def _execute(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=[*locked, *(gpu.descriptor for gpu in gpus)],
+                pass_fds=[lock, *host.slots],
             )
     except OSError as error:
         return Ending(127, f"cannot run {command[0]}: {error.strerror}")
-    stop.pass_on_to(process.pid)
+    minutes = job.resources.time
+    stop.pass_on_to(process.pid, minutes * 60 if minutes and not host.limits_time else None)
     code = process.wait()
     signal.setitimer(signal.ITIMER_REAL, 0)
     stop.kill()
     if stop.killed:
         return Ending(128 + signal.SIGKILL, f"did not stop within {stop.grace:g} s and was killed")
-    return _explain(folder, code, stop.requested)
+    ending = _explain(folder, code, stop.requested)
+    if stop.out_of_time and ending.exit_code == ExitCode.PREEMPTED:
+        return replace(ending, reason=f"reached its time limit of {minutes} min")
+    return ending
 
 
 def _explain(folder: Path, code: int, stop_requested: bool) -> Ending:
@@ -247,14 +264,22 @@ def main() -> int:
     parser.add_argument("run", type=Path, metavar="RUN_FOLDER")
     parser.add_argument("job", metavar="JOB")
     parser.add_argument("--grace", type=float, default=GRACE, help="seconds to stop in before SIGKILL (default 60)")
-    parser.add_argument("--allocated", action="store_true", help="the scheduler has given the job its GPUs")
+    parser.add_argument("--limits-time", action="store_true", help="the scheduler asks to stop before the time limit")
+    parser.add_argument("--slots", default="", metavar="N,N", help="descriptors that hold its slots")
     parser.add_argument("--python", default=sys.executable, help="what `python` in the job's command stands for")
     parser.add_argument("--stop-with", default="", metavar="COMMAND", help="asks the job to stop (default SIGTERM)")
     parser.add_argument("--rerun-with", default="", metavar="COMMAND", help="asks the scheduler for another attempt")
     parser.add_argument("launch", nargs="*", metavar="-- LAUNCH", help="what the job's command is put after")
     arguments = parser.parse_args()
     stop_with, rerun_with = (tuple(shlex.split(text)) for text in (arguments.stop_with, arguments.rerun_with))
-    host = Host(tuple(arguments.launch), arguments.python, arguments.allocated, stop_with, rerun_with)
+    host = Host(
+        launch=tuple(arguments.launch),
+        python=arguments.python,
+        limits_time=arguments.limits_time,
+        slots=tuple(int(number) for number in arguments.slots.split(",") if number),
+        stop_with=stop_with,
+        rerun_with=rerun_with,
+    )
     run = RunFolder(arguments.run.resolve())
     code = attempt(run, arguments.job, arguments.grace, host)
     if rerun_with and runs_again(run, arguments.job, code):

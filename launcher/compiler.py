@@ -9,6 +9,7 @@ from launcher.pipeline import Pipeline
 from launcher.plan import Plan, PlannedJob
 from launcher.resources import command, settle
 from launcher.scope import Run, Scope
+from launcher.storage import volumes
 from locat.config import TASKS
 
 
@@ -64,7 +65,13 @@ def _planned(run: Run, name: str) -> Iterator[PlannedJob]:
     defaults = run.pipeline.defaults
     distributed = TASKS[job.task].distributed
     resources = settle(job.resources, defaults.resources, distributed, ("jobs", name, "resources"), run.report)
-    options = job.options.over(defaults.options).model_dump(mode="json", exclude_defaults=True)
+    options = job.options.over(defaults.options)
+    image = job.image or defaults.image or ""
+    if options.slurm.container and not (options.slurm.container.image or image):
+        where = ("jobs", name) if job.options.slurm.container else ("defaults",)
+        run.report(
+            (*where, "options", "slurm", "container"), "a container without an image; set `image` beside `options`"
+        )
     for instance in run.instances.of[name]:
         scope = Scope(run, instance)
         if not all(scope.upstream.values()):
@@ -81,5 +88,7 @@ def _planned(run: Run, name: str) -> Iterator[PlannedJob]:
             resources=resources,
             retries=defaults.retries if job.retries is None else job.retries,
             config=config,
-            options=options,
+            options=options.model_dump(mode="json", exclude_defaults=True),
+            image=image,
+            storage=volumes({**defaults.storage, **job.storage}),
         )

@@ -2,7 +2,26 @@
 
 import math
 import os
+import socket
 from pathlib import Path
+
+
+def host() -> str:
+    """This machine's name: what another one recorded about its processes is not looked for here."""
+    return socket.gethostname()
+
+
+def is_other(name: str) -> bool:
+    """Whether this is the name of another machine, and not of this one or unknown."""
+    return name not in ("", host())
+
+
+def boot() -> str:
+    """Which start of the machine this is; empty where that is not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def cores() -> int:

@@ -56,10 +56,10 @@ class Container(Schema):
 
     engine: Literal["apptainer", "pyxis"]
     """`apptainer exec`, or `srun --container-image` of the Pyxis plugin."""
-    image: Word
-    """As the engine names it: a .sif file, `docker://...`, `/path/image.sqsh`."""
+    image: Word | None = None
+    """As the engine names it: a .sif file, `docker://...`, `/path/image.sqsh`; by default the job's `image`."""
     mounts: list[MountPath] = []
-    """Folders it sees besides the runs folder, such as those of datasets."""
+    """Folders it sees besides the runs folder and `storage`."""
 
 
 class SlurmOptions(Schema):

@@ -25,8 +25,9 @@ from pydantic_core import PydanticCustomError
 from launcher import includes
 from launcher import overrides as command_line
 from launcher.errors import KeyPath, PipelineError, known_words
-from launcher.options import Options, Schema, named
+from launcher.options import MountPath, Options, Schema, named
 from launcher.schema_errors import explain
+from launcher.storage import Image, Storage
 from launcher.yaml_source import Source
 from locat.config import TASKS, PositiveInt
 
@@ -89,8 +90,7 @@ class ResourceRequest(Schema):
     memory: Memory | None = None
     """Per node, such as `64G`; by default what the scheduler gives. Locally not limited."""
     time: Time | None = None
-    """The longest an attempt may take, such as `12h`; then it checkpoints and goes on in another.
-    Locally not limited."""
+    """The longest an attempt may take, such as `12h`; then it checkpoints and goes on in another."""
 
 
 class Defaults(Schema):
@@ -106,6 +106,10 @@ class Defaults(Schema):
     """Environment variables."""
     resources: ResourceRequest = ResourceRequest()
     """`nodes`, `processes`, `gpus` and `gpu_type` hold for tasks that run on several ranks."""
+    image: Image | None = None
+    """Container image that jobs run in."""
+    storage: dict[MountPath, Storage] = Field(default={})
+    """Path at which jobs see a folder -> where it comes from."""
     options: Options = Options()
     """What only one backend understands."""
 
@@ -122,6 +126,11 @@ class Job(Schema):
     (mappings of some axes to their values), and with those of `include` (of every axis to a value)."""
     resources: ResourceRequest = ResourceRequest()
     """What it occupies."""
+    image: Image | None = None
+    """Container image it runs in, as registries name it, or the path of an image file. Slurm needs to be told how, by
+    `options.slurm.container`. The local backend runs jobs as they are, without."""
+    storage: dict[MountPath, Storage] = Field(default={})
+    """Path at which it sees a folder -> where that comes from, beside those of `defaults`."""
     retries: NonNegativeInt | None = None
     """Counted failures after which it is run again."""
     env: Environment = Field(default={})

@@ -28,6 +28,19 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """A folder that a job sees, and where it comes from."""
+
+    mount: str
+    """Absolute path at which the job sees it."""
+    path: str
+    """Folder of the machine."""
+    claim: str = ""
+    """PersistentVolumeClaim, on Kubernetes."""
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
 class PlannedJob:
     """One job of a plan: a pipeline job, or one instance of its matrix."""
 
@@ -49,6 +62,9 @@ class PlannedJob:
     """Content of the job's config.yaml: a complete and valid `locat.config.JobConfig`."""
     options: dict[str, Any] = field(default_factory=dict)
     """Backend -> its own options: `launcher.options.Options`."""
+    image: str = ""
+    """Container image it runs in, where the backend has containers; empty: none is named."""
+    storage: tuple[Volume, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,7 @@ class Plan:
                     "needs": tuple(job["needs"]),
                     "command": tuple(job["command"]),
                     "resources": Resources(**job["resources"]),
+                    "storage": tuple(Volume(**volume) for volume in job.get("storage", ())),  # older plans have none
                 }
             )
             for job in values.pop("jobs")

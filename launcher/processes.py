@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from launcher import machine
+from launcher.state import JobState
 from locat.job_folder import ATTEMPT_VARIABLE, JobFolder
 
 
@@ -25,12 +27,13 @@ def of_job(job: JobFolder) -> list[psutil.Process]:
     return found
 
 
-def runner(job: JobFolder, pid: int | None) -> psutil.Process | None:
-    """The attempt runner of a job if `pid` is still that process, and not one that got its number later."""
-    if pid is None:
+def runner(job: JobFolder, state: JobState) -> psutil.Process | None:
+    """The attempt runner that a job's state names, if it is of this machine and that process still: numbers are given
+    again, after a restart of the machine at the latest."""
+    if state.pid is None or machine.is_other(state.host):
         return None
     with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
+        process = psutil.Process(state.pid)
         if {"launcher.attempt", str(job.path.parents[1]), job.name} <= set(process.cmdline()):
             return process
     return None

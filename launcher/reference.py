@@ -17,6 +17,7 @@ SECTIONS = {
     "Defaults": "defaults",
     "Job": "jobs.NAME",
     "ResourceRequest": "resources",
+    "Storage": "storage.PATH",
     "Options": "options",
     "SlurmOptions": "options.slurm",
     "Container": "options.slurm.container",

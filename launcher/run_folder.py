@@ -9,9 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from launcher import locks
+from launcher import locks, machine
 from launcher.errors import did_you_mean
 from launcher.plan import Plan
 from launcher.state import JobState, Observation, Status
@@ -79,6 +77,14 @@ class RunFolder:
         """Whether a supervisor is alive."""
         return locks.is_held(self.supervisor_lock)
 
+    def supervised_elsewhere(self) -> str:
+        """The other machine whose supervisor was last heard of and did not end by itself; empty if there is none."""
+        try:
+            host = self.supervisor_lock.read_text()
+        except FileNotFoundError:
+            return ""
+        return host if machine.is_other(host) else ""
+
     def observe(self, name: str) -> Observation:
         """State, lock and marker of a job, consistent with each other.
 
@@ -90,8 +96,19 @@ class RunFolder:
             alive = locks.is_held(self.job_lock(name))
             again = self.state(name)
             if alive or state.status is not Status.RUNNING or again == state:
-                return Observation(again, alive, self.is_cancelled(name))
+                note = _whereabouts(again, alive) if again.status is Status.RUNNING else ""
+                return Observation(again, alive, self.is_cancelled(name), note=note)
             state = again
+
+
+def _whereabouts(state: JobState, alive: bool) -> str:
+    """What is to be said of an attempt that has written no end, but for one that is alive on this machine."""
+    if machine.is_other(state.host):
+        return f"on {state.host}" if alive else f"it ran on {state.host}, whose processes are not seen from here"
+    if alive:
+        return ""
+    restarted = state.boot and state.boot != machine.boot()
+    return f"{state.host} was restarted meanwhile" if restarted else "no process of it is alive and none wrote an end"
 
 
 def new_run_id(name: str) -> str:
@@ -119,6 +136,8 @@ def create(plan: Plan, pipeline_text: str) -> RunFolder:
 
 
 def _write(folder: Path, plan: Plan, pipeline_text: str) -> None:
+    import yaml  # a third of the time that an attempt runner takes to start, which needs it not
+
     durable.write_text(folder / "pipeline.yaml", redact(pipeline_text))
     durable.write_text(folder / "plan.json", plan.to_json())
     for job in plan.jobs:

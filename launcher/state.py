@@ -31,7 +31,7 @@ class JobState:
     attempt: int = 0
     """Number of the latest attempt; 0 before the first."""
     pid: int | None = None
-    """The attempt runner's process."""
+    """The attempt runner's process, on `host`."""
     exit_code: int | None = None
     reason: str = ""
     started: float | None = None
@@ -39,6 +39,10 @@ class JobState:
     ended: float | None = None
     failures: int = 0
     """Counted failures since the job was submitted or last retried by hand."""
+    host: str = ""
+    """The machine of the latest attempt; empty before the first."""
+    boot: str = ""
+    """Which start of that machine it was: after another one none of its processes lives."""
 
     @classmethod
     def read(cls, path: Path) -> "JobState":
@@ -66,4 +70,4 @@ class Observation:
     scheduled: bool = True
     """Whether a scheduler has it, or will take it when its turn comes."""
     note: str = ""
-    """What the scheduler says of a job that waits or runs."""
+    """What there is to say of it besides: by its scheduler, or of where it ran."""

@@ -100,7 +100,7 @@ def _judge(job: PlannedJob, seen: Observation, needs: list[JobView]) -> tuple[St
     if seen.cancelled:
         return Status.CANCELLED, ""
     if state.status is Status.RUNNING:
-        return Status.LOST, "no process of it is alive and none wrote an end"
+        return Status.LOST, seen.note
     blocker = next((need for need in needs if need.status in STOPPED), None)
     if blocker is not None:
         return Status.BLOCKED, f"needs {blocker.name}, which is {blocker.status}"

@@ -1,27 +1,35 @@
 """The local scheduler of one run: `python -m launcher.supervisor RUN_FOLDER`.
 
-Keeps nothing to itself: each round derives the run's view from the run folder, then starts what is ready.
+Keeps nothing to itself: it derives the run's view from the run folder, then starts what is ready.
 Attempts are sessions of their own, so it may be killed and started again at any moment.
+
+The end of a child wakes it. For what others may change it looks at the times of a few folders, once a second.
 """
 
 import argparse
+import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from launcher import locks, machine, processes, slots
+from launcher import locks, machine, processes
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
+from launcher.slots import Counter, Slots
 from launcher.state import JobState, Status
 from launcher.status import READY, JobView, RunView, look
 from locat.job_folder import ExitCode
 
-POLL = 0.25
-"""Seconds between two looks at the run folder."""
+POLL = 1.0
+"""Seconds between two looks for what others did: a user, another run, an attempt that is no child."""
+LOOK_ANYWAY = 60.0
+"""Seconds after which the whole run folder is read, whether or not something seems to have changed."""
 LONGEST_BACKOFF = 60.0
 """Seconds; the wait before a failed job is run again doubles from 1 s up to this."""
 
@@ -40,77 +48,136 @@ class Supervisor:
 
     run: RunFolder
     plan: Plan
-    cores: int = field(default_factory=machine.cores)
     started: dict[str, Started] = field(default_factory=dict)
+    slots: Counter = field(default_factory=Counter)
+    view: RunView | None = field(default=None, init=False)
+    looked: float = field(default=0.0, init=False)
+    changed: dict[str, int] = field(default_factory=dict, init=False)
+    """When the folder of each job (and of the run, called "") had last changed before the view was taken."""
 
     def watch(self) -> None:
         """Work until nothing runs and nothing more can run."""
-        while self.round():
-            time.sleep(POLL)
+        with _ends_of_children() as ended:
+            while self.round():
+                select.select([ended], [], [], self._pause())
+                with contextlib.suppress(BlockingIOError):
+                    os.read(ended, 4096)
 
     def round(self) -> bool:
         """Start what can run now; False when nothing more can."""
-        self._reap()
-        view = look(self.run, self.plan)
-        for job in view.having([Status.LOST]):
-            if job.name not in self.started:
-                self._bury(job.name, job.state, "attempt runner died")
+        reaped = self._reap()
+        view = self.view
+        if view is None or reaped or self._is_stale(view):
+            view = self.view = self._look()
         self._start_ready(view)
         return bool(self.started) or not view.ended
 
-    def _reap(self) -> None:
-        for name, started in list(self.started.items()):
-            code = started.process.poll()
-            if code is None:
+    def _look(self) -> RunView:
+        self.looked = time.monotonic()
+        self.changed = {name: self._changed(name) for name in ("", *(job.name for job in self.plan.jobs))}
+        view = look(self.run, self.plan)
+        lost = [job for job in view.having([Status.LOST]) if job.name not in self.started]
+        for job in lost:
+            self._end(job.name, job.state, Status.FAILED, f"attempt runner died: {job.reason}")
+        return look(self.run, self.plan) if lost else view
+
+    def _is_stale(self, view: RunView) -> bool:
+        """Whether something may have changed that no child's end tells."""
+        if time.monotonic() > self.looked + LOOK_ANYWAY or self._changed("") != self.changed[""]:
+            return True
+        for job in view.jobs:
+            if job.status is Status.DONE or job.name in self.started:
                 continue
+            if job.status is Status.RUNNING:  # it was started by an earlier supervisor
+                if not locks.is_held(self.run.job_lock(job.name)):
+                    return True
+            elif self._changed(job.name) != self.changed[job.name]:
+                return True
+        return False
+
+    def _changed(self, job: str) -> int:
+        """When a state, marker or lock was last made, replaced or removed: time of the folder."""
+        return os.stat(f"{self.run.path}/jobs/{job}" if job else self.run.path).st_mtime_ns
+
+    def _pause(self) -> float:
+        """Seconds to sleep if no child ends."""
+        states = [job.state for job in self.view.having(READY)] if self.view else []
+        waits = [_backoff(state) for state in states if state.status is Status.FAILED]
+        return min([POLL, *(wait for wait in waits if wait > 0)])
+
+    def _reap(self) -> bool:
+        """Whether children have ended; what they could not record themselves is recorded."""
+        ended = {name: started for name, started in self.started.items() if started.process.poll() is not None}
+        for name, started in ended.items():
             del self.started[name]
             state = self.run.state(name)
+            code = started.process.returncode
             if state != started.before:
                 log(f"{name}: attempt {state.attempt} ended: {state.status} {state.reason}".rstrip())
             elif code not in (ExitCode.DONE, ExitCode.PREEMPTED):
-                self._bury(name, state, f"attempt runner ended with exit code {code} before the job began")
+                reason = f"attempt runner ended with exit code {code} before the job began"
+                self._end(name, state, Status.FAILED, reason)
+        return bool(ended)
 
-    def _bury(self, name: str, seen: JobState, reason: str) -> None:
+    def _end(self, name: str, seen: JobState, status: Status, reason: str) -> None:
         """Record the end that an attempt could not write itself."""
         lock = locks.acquire(self.run.job_lock(name), patience=0)
         if lock is None:
             return
         if self.run.state(name) == seen:
             processes.send(processes.of_job(self.run.job(name)), signal.SIGKILL)
-            dead = replace(seen, status=Status.FAILED, reason=reason, ended=time.time(), failures=seen.failures + 1)
+            failures = seen.failures + (status is Status.FAILED)
+            dead = replace(seen, status=status, reason=reason, ended=time.time(), failures=failures)
             dead.write(self.run.job(name).state)
             log(f"{name}: {reason}")
         os.close(lock)
 
     def _start_ready(self, view: RunView) -> None:
-        busy = {job.name for job in view.running} | set(self.started)
-        used = sum(self.plan.job(name).resources.cpus for name in busy)
-        for job in view.having(READY):
-            resources = job.job.resources
-            if job.name in busy or not _backoff_is_over(job.state):
-                continue
-            if used and used + resources.cpus > self.cores:
-                continue
-            # More than the machine has is not waited for: the attempt then says that the job is invalid.
-            if slots.free() < resources.gpus <= len(machine.gpus()):
-                continue
-            self._start(job)
-            used += resources.cpus
+        ready = [job for job in view.having(READY) if job.name not in self.started and _backoff(job.state) <= 0]
+        self.slots.forget_all_but({job.name for job in ready})
+        for job in ready:
+            gpus = job.job.resources.gpus
+            if gpus and gpus > len(machine.gpus()):
+                reason = f"wants {gpus} GPUs, {gpus - len(machine.gpus())} more than this machine has"
+                self._end(job.name, job.state, Status.INVALID, reason)
+            elif slots := self.slots.take(job.name, job.job.resources):
+                self._start(job, slots)
 
-    def _start(self, job: JobView) -> None:
+    def _start(self, job: JobView, slots: Slots) -> None:
+        """Start an attempt, which takes the slots over: they stay its own if this supervisor dies."""
         log(f"{job.name}: starting" + (f" ({job.reason})" if job.reason else ""))
+        held = ",".join(map(str, slots.descriptors))
         process = subprocess.Popen(
-            [sys.executable, "-m", "launcher.attempt", str(self.run.path), job.name],
+            [sys.executable, "-m", "launcher.attempt", "--slots", held, str(self.run.path), job.name],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(slots.gpus)},  # a job without GPUs sees none
+            pass_fds=slots.descriptors,
         )
+        slots.close()
         self.started[job.name] = Started(process, job.state)
 
 
-def _backoff_is_over(state: JobState) -> bool:
+@contextlib.contextmanager
+def _ends_of_children() -> Iterator[int]:
+    """A descriptor that can be read from when a child has ended."""
+    readable, writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    earlier = signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    try:
+        yield readable
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, earlier)
+        os.close(readable)
+        os.close(writable)
+
+
+def _backoff(state: JobState) -> float:
+    """Seconds until a job that failed may run again."""
     if state.status is not Status.FAILED or state.ended is None:
-        return True
-    return time.time() >= state.ended + min(2.0 ** (state.failures - 1), LONGEST_BACKOFF)
+        return 0.0
+    return state.ended + min(2.0 ** (state.failures - 1), LONGEST_BACKOFF) - time.time()
 
 
 def supervise(run: RunFolder) -> int:
@@ -122,11 +189,14 @@ def supervise(run: RunFolder) -> int:
         if lock is None:
             log("another supervisor watches this run")
             return 1
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, machine.host().encode(), 0)  # for those who do not see the lock
         log(f"supervisor {os.getpid()} watches {run.path}")
         Supervisor(run, plan).watch()
         status = look(run, plan).status
         log(f"nothing more to run: {status}")
         _end_parent_run(run, status)
+        os.ftruncate(lock, 0)
         os.close(lock)
         # `retry` may have queued jobs after the last look and still seen the lock held: look once more.
         first = False

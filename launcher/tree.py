@@ -43,8 +43,9 @@ def _job(job: PlannedJob, estimate: Estimate, group_of: dict[str, str]) -> Itera
     names = [one_of[group] if count == 1 else f"{count} of {group}" for group, count in needs.items()]
     after = f"  after {', '.join(names)}" if names else ""
     retried = f", {job.retries} {'retry' if job.retries == 1 else 'retries'}" if job.retries else ""
+    image = f", in {job.image}" if job.image else ""
     yield f"├── {job.name}{after}"
-    yield f"│     {job.config['task']} on {_resources(job.resources)}{retried}{_needed(job, estimate)}"
+    yield f"│     {job.config['task']} on {_resources(job.resources)}{image}{retried}{_needed(job, estimate)}"
     variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in job.environment.items())
     yield f"│     {variables} {shlex.join(job.command)}"
 

@@ -110,3 +110,14 @@ def wait_for(path: Path) -> str:
 def count(path: Path) -> str:
     """Code that appends a line to a file: how often a job ran."""
     return f"open({str(path)!r}, 'a').write('ran\\n')\n"
+
+
+def spans(run: RunFolder) -> list[tuple[float, float]]:
+    """When the latest attempt of each job began and ended."""
+    states = [run.state(job.name) for job in run.plan().jobs]
+    return sorted((state.started or 0, state.ended or 0) for state in states)
+
+
+def most_at_once(spans: list[tuple[float, float]]) -> int:
+    """How many of these spans overlap at most."""
+    return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)

@@ -1,7 +1,7 @@
 """What a backend does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
@@ -22,6 +22,10 @@ class Backend(ABC):
     def check(self, plan: Plan) -> None:
         """Raise UserError if the plan can never run here; called before anything is created."""
 
+    def notes(self, plan: Plan) -> list[str]:
+        """What of the plan has no meaning here, so that a user is not left to find out."""
+        return []
+
     @abstractmethod
     def start(self, run: RunFolder) -> str:
         """Make the scheduler run what can run; nothing happens if it does already. Returns what was done."""
@@ -29,6 +33,10 @@ class Backend(ABC):
     @abstractmethod
     def look(self, run: RunFolder, plan: Plan) -> RunView:
         """The run as it is now, from its folder and at most one question to the scheduler."""
+
+    def look_all(self, runs: Sequence[tuple[RunFolder, Plan]]) -> list[RunView]:
+        """Several runs as they are now, from at most one question to the scheduler."""
+        return [self.look(run, plan) for run, plan in runs]
 
     @abstractmethod
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:

@@ -5,13 +5,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 import psutil
 
-from launcher import locks, machine, processes, status
+from launcher import locks, machine, processes, status, storage
 from launcher.backends.base import Backend
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder
+from launcher.state import Status
 from launcher.status import RunView
 
 START_TIMEOUT = 15.0
@@ -37,8 +39,23 @@ class LocalBackend(Backend):
                     f"job {job.name} wants {job.resources.gpus} GPUs; this machine has {len(machine.gpus())}"
                     " (set resources.gpus, or CUDA_VISIBLE_DEVICES if they are hidden)"
                 )
+            if trouble := storage.moved(job):
+                raise RunError(f"job {job.name}: {trouble}; the local backend mounts nothing: leave `path` out")
+            for volume in job.storage:
+                if not Path(volume.mount).is_dir():
+                    raise RunError(f"job {job.name}: storage {volume.mount} is not a folder of this machine")
+
+    def notes(self, plan: Plan) -> list[str]:
+        images = sorted({job.image for job in plan.jobs if job.image})
+        return [f"jobs run without the image {image}: the local backend has no containers" for image in images]
 
     def start(self, run: RunFolder) -> str:
+        self.check(run.plan())
+        if elsewhere := run.supervised_elsewhere():
+            raise RunError(
+                f"{run.name} was last supervised on {elsewhere}, whose processes are not seen from here;"
+                " go on there, or with `retry --force` if that machine is gone"
+            )
         supervised = run.is_supervised()
         with run.supervisor_log.open("ab") as log:
             supervisor = subprocess.Popen(
@@ -61,6 +78,12 @@ class LocalBackend(Backend):
         return status.look(run, plan)
 
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
+        elsewhere = {name: run.state(name).host for name in jobs if _runs_elsewhere(run, name)}
+        if elsewhere:
+            raise RunError(
+                f"nothing new begins, but {', '.join(elsewhere)} can be stopped only where it runs:"
+                f" cancel {run.name} on {', '.join(sorted(set(elsewhere.values())))} too"
+            )
         asked: set[str] = set()
         started = time.monotonic()
         while alive := {name for name in jobs if locks.is_held(run.job_lock(name))}:
@@ -85,5 +108,11 @@ def _ask(run: RunFolder, name: str) -> bool:
 
 
 def _runner(run: RunFolder, name: str) -> list[psutil.Process]:
-    runner = processes.runner(run.job(name), run.state(name).pid)
+    runner = processes.runner(run.job(name), run.state(name))
     return [runner] if runner else []
+
+
+def _runs_elsewhere(run: RunFolder, name: str) -> bool:
+    """Whether another machine runs a job: a shared file system may show its lock."""
+    state = run.state(name)
+    return state.status is Status.RUNNING and machine.is_other(state.host) and locks.is_held(run.job_lock(name))

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from launcher import tables
-from launcher.backends import look
+from launcher.backends import look_all
 from launcher.run_folder import list_runs
 from launcher.verbs.arguments import runs_option
 
@@ -18,4 +18,4 @@ def command(runs: Path) -> None:
     if not known:
         click.echo(f"no runs in {runs}")
         return
-    tables.console().print(tables.runs_table(look(run, run.plan()) for run in known))
+    tables.console().print(tables.runs_table(look_all(known)))

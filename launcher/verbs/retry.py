@@ -4,19 +4,21 @@ from pathlib import Path
 
 import click
 
-from launcher import secrets
+from launcher import machine, secrets
 from launcher.backends import BACKENDS, look
 from launcher.plan import Plan
 from launcher.retry import release
-from launcher.run_folder import find, find_job
+from launcher.run_folder import RunError, RunFolder, find, find_job
+from launcher.state import Status
 from launcher.verbs.arguments import run_argument, runs_option
 
 
 @click.command("retry")
 @run_argument
 @click.argument("job", required=False)
+@click.option("--force", is_flag=True, help="Also what another machine ran when last heard of; it must be dead.")
 @runs_option
-def command(reference: str | None, job: str | None, runs: Path) -> None:
+def command(reference: str | None, job: str | None, force: bool, runs: Path) -> None:
     """Go on with RUN from what is done; with JOB, only with that job and what it needs.
 
     Jobs that failed, were cancelled or were lost get their full number of retries again; their logs stay.
@@ -24,6 +26,7 @@ def command(reference: str | None, job: str | None, runs: Path) -> None:
     run = find(runs, reference)
     plan = run.plan()
     secrets.check(plan)
+    _check_elsewhere(run, plan, force)
     names = _with_needs(plan, find_job(plan, job)) if job else {each.name for each in plan.jobs}
     released = release(run, look(run, plan), names)
     if released:
@@ -33,6 +36,16 @@ def command(reference: str | None, job: str | None, runs: Path) -> None:
         click.echo(f"nothing to retry: {run.name} is {view.status}")
         return
     click.echo(f"{BACKENDS[plan.backend].start(run)} ({run.name})")
+
+
+def _check_elsewhere(run: RunFolder, plan: Plan, force: bool) -> None:
+    """Two machines must not run one job: where locks are not seen, only the user can know that the other is dead."""
+    running = [job for job in look(run, plan).having([Status.LOST]) if job.state.status is Status.RUNNING]
+    lost = [job for job in running if machine.is_other(job.state.host)]
+    if force:
+        run.supervisor_lock.unlink(missing_ok=True)
+    elif lost:
+        raise RunError(f"{lost[0].name}: {lost[0].reason}; retry there, or with --force if that machine is gone")
 
 
 def _with_needs(plan: Plan, job: str) -> set[str]:

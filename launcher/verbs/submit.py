@@ -47,6 +47,8 @@ def command(
     2 if a job's configuration is invalid, else 1.
     """
     made = compiled(files, overrides, runs, backend, name)
+    for note in dict.fromkeys(note for _, plan in made for note in BACKENDS[backend].notes(plan)):
+        click.echo(f"note: {note}", err=True)
     if dry_run:
         for _, plan in made:
             click.echo(tree(plan))

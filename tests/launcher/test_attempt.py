@@ -12,7 +12,8 @@ import psutil
 import pytest
 import runs
 
-from launcher import locks, processes, slots
+from launcher import locks, machine, processes
+from launcher.plan import Resources
 from launcher.state import JobState, Status
 from locat.job_folder import ATTEMPT_VARIABLE
 
@@ -36,6 +37,7 @@ def test_the_end_is_recorded(
     state = run.state("a")
     assert (state.status, state.exit_code, state.reason, state.failures) == (status, exit_code, reason, failures)
     assert state.attempt == 1
+    assert (state.host, state.boot) == (machine.host(), machine.boot())
     assert state.started is not None and state.ended is not None and state.started <= state.ended
 
 
@@ -51,11 +53,11 @@ def test_a_done_job_is_not_run_again(tmp_path: Path) -> None:
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
-def test_the_job_sees_its_folder_its_environment_and_no_gpu(tmp_path: Path) -> None:
-    code = f"import os; print(os.getcwd(), os.environ['{ATTEMPT_VARIABLE}'], repr(os.environ['CUDA_VISIBLE_DEVICES']))"
-    run = runs.make(tmp_path, runs.job("a", code))
+def test_the_job_sees_its_folder_and_its_environment(tmp_path: Path) -> None:
+    code = f"import os; print(os.getcwd(), os.environ['{ATTEMPT_VARIABLE}'], os.environ['OWN'])"
+    run = runs.make(tmp_path, replace(runs.job("a", code), environment={"OWN": "yes"}))
     runs.attempt(run, "a").wait()
-    assert runs.log_of(run, "a").read_text().split() == [str(run.path), str(run.job("a").attempt(1)), "''"]
+    assert runs.log_of(run, "a").read_text().split() == [str(run.path), str(run.job("a").attempt(1)), "yes"]
 
 
 def with_outcome(exit_code: int, reason: str, then: str) -> str:
@@ -108,6 +110,38 @@ def test_who_ignores_the_request_is_killed_after_the_grace(tmp_path: Path) -> No
     assert not locks.is_held(run.job_lock("a"))
 
 
+@pytest.mark.slow
+def test_torchrun_gives_its_ranks_the_whole_grace(tmp_path: Path) -> None:
+    """By itself it kills them 30 s after it passed the request on, whatever the grace."""
+    code = "from torch.distributed.launcher.api import LaunchConfig; print(LaunchConfig(1, 1, 1).shutdown_timeout)"
+    run = runs.make(tmp_path, runs.job("a", code))
+    assert runs.attempt(run, "a", "--grace", "59.5").wait() == 0
+    assert runs.log_of(run, "a").read_text() == "60\n"
+
+
+@pytest.mark.parametrize(("code", "ending"), [(runs.CHECKPOINT, 75), (runs.STUBBORN, 137)])
+def test_who_is_about_to_exceed_its_time_is_asked_to_stop(tmp_path: Path, code: str, ending: int) -> None:
+    seconds = 2.4
+    run = runs.make(tmp_path, replace(runs.job("a", code), resources=Resources(time=seconds / 60)))  # type: ignore
+    runner = runs.attempt(run, "a", "--grace", "0.8")
+    assert runner.wait(runs.TIMEOUT) == ending
+    state = run.state("a")
+    took = (state.ended or 0) - (state.started or 0)
+    if ending == 75:
+        assert (state.status, state.failures) == (Status.PREEMPTED, 0)
+        assert state.reason.startswith("reached its time limit of 0.04 min")
+        assert seconds - 0.8 <= took
+    else:
+        assert (state.status, state.reason) == (Status.FAILED, "did not stop within 0.8 s and was killed")
+        assert seconds <= took
+
+
+def test_a_scheduler_that_limits_the_time_asks_by_itself(tmp_path: Path) -> None:
+    job = replace(runs.job("a", "import time; time.sleep(0.5)"), resources=Resources(time=0.1 / 60))  # type: ignore
+    run = runs.make(tmp_path, job)
+    assert runs.attempt(run, "a", "--limits-time", "--grace", "0.1").wait(runs.TIMEOUT) == 0
+
+
 def test_what_the_command_leaves_behind_is_killed_also_in_other_sessions(tmp_path: Path) -> None:
     child = f"subprocess.Popen([sys.executable, '-c', {runs.SLEEP!r}], start_new_session=True)"
     code = f"import subprocess, sys; print({child}.pid)"
@@ -147,46 +181,18 @@ def test_a_cancelled_job_does_not_begin(tmp_path: Path) -> None:
     assert run.state("a") == JobState()
 
 
-def test_gpus_are_slots_shared_by_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAT_SLOTS_DIR", str(tmp_path / "slots"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); "
-    first = runs.make(tmp_path, runs.job("a", show + runs.SLEEP, gpus=1), name="first")
-    second = runs.make(tmp_path, runs.job("a", show, gpus=2), runs.job("b", show, gpus=1), name="second")
-    holder = runs.attempt(first, "a")
-    runs.until_up(first, "a")
-    assert slots.free() == 1
-    assert runs.attempt(second, "a").wait() == 75, "two are not free"
-    assert second.state("a") == JobState()
-    assert runs.attempt(second, "b").wait() == 0
-    assert runs.log_of(first, "a").read_text().split()[0] == "0"
-    assert runs.log_of(second, "b").read_text().split()[0] == "1"
-    holder.terminate()
-    holder.wait()
-    assert slots.free() == 2
-    assert runs.attempt(second, "a").wait() == 0
-    assert runs.log_of(second, "a").read_text().split()[0] == "0,1"
-
-
-def test_more_gpus_than_the_machine_has_are_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    run = runs.make(tmp_path, runs.job("a", gpus=3))
-    assert runs.attempt(run, "a").wait() == 2
-    assert run.state("a").reason == "wants 3 GPUs, 2 more than this machine has"
-
-
 def test_a_scheduler_says_how_the_command_is_launched_and_has_given_the_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     run = runs.make(tmp_path, runs.job("a", "print()", gpus=8))
     launch = ["echo", "launched", "--on=2"]
-    command = [sys.executable, "-m", "launcher.attempt", "--allocated", "--python", "python3", str(run.path), "a"]
+    command = [sys.executable, "-m", "launcher.attempt", "--python", "python3", str(run.path), "a"]
     assert subprocess.run([*command, "--", *launch]).returncode == 0
     assert runs.log_of(run, "a").read_text() == "launched --on=2 python3 -c print()\n"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
     other = runs.make(tmp_path, runs.job("b", show, gpus=8), name="other")
-    assert runs.attempt(other, "b", "--allocated").wait() == 0
+    assert runs.attempt(other, "b").wait() == 0
     assert runs.log_of(other, "b").read_text() == "3\n", "as the scheduler set it"
 
 

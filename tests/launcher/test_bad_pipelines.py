@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from launcher.cli import cli
 from launcher.compiler import compile_pipeline
 from launcher.errors import PipelineError
 from launcher.pipeline import load
@@ -21,6 +23,18 @@ def test_bad_file_is_refused_with_place_key_and_remedy(path: Path) -> None:
         compile_pipeline(load(path), "run", Path("/runs"))
 
     assert str(error.value).splitlines() == expected
+
+
+@pytest.mark.parametrize("backend", ["local", "slurm"])
+def test_bad_files_are_not_submitted_and_nothing_is_created(tmp_path: Path, backend: str) -> None:
+    folder = tmp_path / "runs"
+    for path in BAD:
+        refused = CliRunner().invoke(cli, ["submit", str(path), "--backend", backend, "--runs-dir", str(folder)])
+        assert refused.exit_code == 2, path
+        assert not folder.exists(), path
+    good = Path(__file__).parents[2] / "pipelines/digits.yaml"
+    refused = CliRunner().invoke(cli, ["submit", str(good), str(BAD[0]), "--runs-dir", str(folder)])
+    assert refused.exit_code == 2 and not folder.exists(), "all are valid, or none is submitted"
 
 
 def test_secrets_are_not_repeated() -> None:

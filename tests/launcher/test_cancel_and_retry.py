@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import runs
 
-from launcher import locks, processes
+from launcher import locks, machine, processes
 from launcher.state import JobState, Status
 
 
@@ -72,8 +72,8 @@ def test_cancel_does_not_trust_a_pid_that_is_somebody_elses(tmp_path: Path) -> N
     run = runs.make(tmp_path, runs.job("a", runs.SLEEP))
     lock = locks.acquire(run.job_lock("a"))
     assert lock is not None
-    JobState(Status.RUNNING, 1, pid=os.getpid()).write(run.job("a").state)
-    assert processes.runner(run.job("a"), os.getpid()) is None
+    JobState(Status.RUNNING, 1, pid=os.getpid(), host=machine.host()).write(run.job("a").state)
+    assert processes.runner(run.job("a"), run.state("a")) is None
     os.close(lock)
 
 

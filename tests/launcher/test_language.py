@@ -2,17 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import runs
 from click.testing import CliRunner
 
 from launcher import run_folder
+from launcher.backends import BACKENDS
 from launcher.cli import cli
 from launcher.compiler import compile_pipeline
 from launcher.errors import PipelineError
 from launcher.pipeline import load, validate
-from launcher.plan import Plan, Resources
+from launcher.plan import Plan, Resources, Volume
+from launcher.run_folder import RunError
+from launcher.storage import engine_image
 from launcher.yaml_source import parse
 
 CONVERT = "name: small\njobs:\n  convert:\n    task: convert\n"
@@ -121,3 +125,68 @@ def test_secrets_are_in_the_shell_and_nowhere_else(tmp_path: Path, monkeypatch: 
     runs.cli(run, "cancel", run.name)
     texts = [path.read_text(errors="replace") for path in run.path.rglob("*") if path.is_file()]
     assert not any("hf_12345" in text for text in texts)
+
+
+IMAGE = "ghcr.io/lab/locat:1.0"
+STORED = f"""
+name: small
+defaults:
+  image: {IMAGE}
+  storage: {{/datasets: {{path: /nfs/datasets, claim: datasets, read_only: true}}}}
+jobs:
+  a: {{task: convert}}
+  b: {{task: convert, image: /images/b.sif, storage: {{/scratch: {{}}}}}}
+"""
+
+
+def test_image_and_storage_of_a_job_are_put_over_the_defaults() -> None:
+    datasets = Volume("/datasets", "/nfs/datasets", "datasets", read_only=True)
+    first, second = compiled(STORED).jobs
+    assert (first.image, first.storage) == (IMAGE, (datasets,))
+    assert (second.image, second.storage) == ("/images/b.sif", (datasets, Volume("/scratch", "/scratch")))
+    assert Plan.from_json(compiled(STORED).to_json()) == compiled(STORED)
+
+
+def slurm_script(container: str, image: str = IMAGE) -> str:
+    options = f"options: {{slurm: {{container: {container}}}}}"
+    return BACKENDS["slurm"].render(compiled(STORED.replace("defaults:", f"defaults:\n  {options}", 1)))
+
+
+def test_slurm_names_the_image_as_its_engine_does_and_mounts_the_storage() -> None:
+    apptainer, pyxis = slurm_script("{engine: apptainer}"), slurm_script("{engine: pyxis}")
+    mounts = "/runs:/runs,/nfs/datasets:/datasets:ro"
+    assert f"apptainer exec --bind {mounts} docker://{IMAGE}\n" in apptainer
+    assert f"apptainer exec --bind {mounts},/scratch:/scratch /images/b.sif\n" in apptainer
+    assert f"--container-image=ghcr.io#lab/locat:1.0 --container-mounts={mounts}\n" in pyxis.replace("'", "")
+    assert " docker://other\n" in slurm_script("{engine: apptainer, image: docker://other}")
+
+
+@pytest.mark.parametrize(
+    ("engine", "image", "expected"),
+    [
+        ("pyxis", "library/locat", "library/locat"),
+        ("pyxis", "localhost/x", "localhost#x"),
+        ("pyxis", "locat:1", "locat:1"),
+    ],
+)
+def test_what_an_engine_calls_an_image(engine: Literal["pyxis"], image: str, expected: str) -> None:
+    assert engine_image(engine, image) == expected
+
+
+@pytest.mark.parametrize("backend", ["local", "slurm"])
+def test_what_a_backend_cannot_honour_is_refused_or_noted(backend: str, tmp_path: Path) -> None:
+    plan = compiled(STORED)
+    assert [IMAGE in note for note in BACKENDS[backend].notes(plan)] == [False, True]
+    with pytest.raises(RunError, match=r"job a: storage /datasets is the folder /nfs/datasets; .* mount"):
+        BACKENDS[backend].check(plan)
+
+
+def test_the_local_backend_takes_storage_that_is_there(tmp_path: Path) -> None:
+    BACKENDS["local"].check(compiled(f"{CONVERT}    storage: {{{tmp_path}: {{claim: data}}}}\n"))
+    with pytest.raises(RunError, match=f"storage {tmp_path}/missing is not a folder of this machine"):
+        BACKENDS["local"].check(compiled(f"{CONVERT}    storage: {{{tmp_path}/missing: {{}}}}\n"))
+
+
+def test_a_container_needs_an_image() -> None:
+    with pytest.raises(PipelineError, match="a container without an image"):
+        compiled(f"{CONVERT}    options: {{slurm: {{container: {{engine: pyxis}}}}}}\n")

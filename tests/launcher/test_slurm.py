@@ -162,6 +162,17 @@ def test_a_refresh_is_one_question_for_a_thousand_jobs(commands: Path, tmp_path:
     assert view.jobs[1].reason == "Slurm job 7_1, waits for Priority"
 
 
+def test_a_list_of_runs_is_one_question_too(commands: Path, tmp_path: Path) -> None:
+    made = [runs.make(tmp_path / "runs", runs.job("a"), name=f"r{index}", backend="slurm") for index in range(20)]
+    (commands / "squeue.out").write_text("7|RUNNING|None|n1|r3/a\n")
+    listed = runs.cli(made[0], "list").stdout
+    assert len(calls(commands)) == 1
+    assert [line.split()[0] for line in listed.splitlines() if " running " in line] == ["r3"]
+    stand_in(commands, "squeue", "exit 1")
+    assert runs.cli(made[0], "list").exit_code == 0
+    assert len(calls(commands)) == 2, "nor is a Slurm that does not answer asked again"
+
+
 def test_a_run_that_is_done_asks_nobody(commands: Path, tmp_path: Path) -> None:
     run = runs.make(tmp_path / "runs", runs.job("a"), backend="slurm")
     JobState(Status.DONE, 1).write(run.job("a").state)

@@ -1,6 +1,9 @@
 """Runs on a real Slurm cluster of two nodes, started for these tests on this machine."""
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,12 +18,22 @@ from slurm_cluster import Cluster
 from launcher.backends import BACKENDS, look
 from launcher.plan import PlannedJob
 from launcher.resources import command
-from launcher.run_folder import RunFolder
+from launcher.run_folder import RunFolder, list_runs
 from launcher.state import Status
 from launcher.status import RunView
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+ROOT = Path(__file__).parents[2]
 LOSS = "train/loss"
+SMALL_DIGITS = (
+    "defaults.resources.processes=1",
+    "jobs.convert.config.dataset.train_scenes=64",
+    "jobs.convert.config.dataset.val_scenes=16",
+    "jobs.pretrain.config.epochs=1",
+    "jobs.segment.config.iterations=3",
+    "jobs.pretrain.matrix.model=[locatvit_tiny]",
+    "jobs.segment.matrix.model=[locatvit_tiny]",
+)
 SLOW = 200.0
 """Seconds; torch is imported by several processes at once."""
 FAIL_ONCE = "import os, sys; sys.exit('boom' if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"
@@ -122,6 +135,27 @@ def test_a_chain_a_matrix_and_a_branch_that_fails(cluster: Cluster, tmp_path: Pa
     assert runs.log_of(run, "first").read_text().strip().isdigit()
     assert run.state("wrong").attempt == 1
     until(lambda: not slurm_ids(cluster, run), cluster)  # nothing is pending for ever
+
+
+def test_the_digits_chain(cluster: Cluster, tmp_path: Path) -> None:
+    """The pipeline of `make demo`, small, as a user submits it from a login node."""
+    settings = [word for setting in SMALL_DIGITS for word in ("--set", setting)]
+    shell = [sys.executable, "-m", "launcher", "submit", "pipelines/digits.yaml", "--backend", "slurm", *settings]
+    submitted = subprocess.run([*shell, "--runs-dir", tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert submitted.returncode == 0, submitted.stderr
+    (run,) = list_runs(tmp_path)
+    waits = cluster.ask("squeue", "--noheader", "--format=%j %E").splitlines()
+    (compare,) = [line for line in waits if line.startswith(f"{run.name}/compare ")]
+    assert compare.count("afterok:") == 2
+    view = until_ended(run, cluster, 480)
+    assert view.status == "done", [(job.name, job.reason) for job in view.jobs]
+    assert {run.state(job.name).attempt for job in view.jobs} == {1}
+    ended = {job.name: job.state.ended or 0 for job in view.jobs}
+    for job in view.jobs:
+        assert all(ended[need] <= (job.state.started or 0) for need in job.job.needs)
+    comparison = json.loads((run.job("compare").outputs / "comparison.json").read_text())
+    assert [row["model"] for row in comparison["rows"]] == ["locatvit_tiny"]
+    assert all({"top1", "miou"} <= row.keys() for row in comparison["rows"])
 
 
 def test_retry_goes_on_from_what_is_done(cluster: Cluster, tmp_path: Path) -> None:

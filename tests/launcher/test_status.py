@@ -33,7 +33,7 @@ def failed(failures: int) -> Observation:
         (Observation(JobState(Status.RUNNING, 1), alive=True), Status.RUNNING, ""),
         (Observation(JobState(Status.FAILED, 1), alive=True), Status.RUNNING, ""),
         (Observation(JobState(Status.DONE, 1), alive=True), Status.DONE, ""),
-        (Observation(JobState(Status.RUNNING, 1)), Status.LOST, "no process of it is alive and none wrote an end"),
+        (Observation(JobState(Status.RUNNING, 1), note="nobody"), Status.LOST, "nobody"),
         (Observation(JobState(Status.INVALID, 1, reason="bad")), Status.INVALID, "bad"),
         (Observation(JobState(Status.PREEMPTED, 1)), Status.PREEMPTED, ""),
         (failed(1), Status.QUEUED, "retry 1 of 1 after: boom"),

@@ -5,13 +5,9 @@ import signal
 from pathlib import Path
 
 import psutil
-import pytest
 import runs
 
-from launcher import machine
-from launcher.run_folder import RunFolder
 from launcher.state import JobState, Status
-from launcher.supervisor import Supervisor
 
 FAIL_ONCE = "import os, sys; sys.exit('boom' if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"
 
@@ -121,41 +117,6 @@ def test_a_runner_that_cannot_begin_is_a_failure_not_a_loop(tmp_path: Path) -> N
     runs.supervise(run)
     assert run.state("a").reason == "attempt runner ended with exit code 1 before the job began"
     assert run.state("a").status is Status.FAILED
-
-
-def spans(run: RunFolder) -> list[tuple[float, float]]:
-    states = [run.state(job.name) for job in run.plan().jobs]
-    return sorted((state.started or 0, state.ended or 0) for state in states)
-
-
-def most_at_once(spans: list[tuple[float, float]]) -> int:
-    return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
-
-
-@pytest.mark.parametrize(("cores", "cpus", "expected"), [(2, 1, 2), (2, 8, 1)])
-def test_no_more_jobs_at_once_than_cores(tmp_path: Path, cores: int, cpus: int, expected: int) -> None:
-    run = runs.make(tmp_path, *(runs.job(name, sleep(0.5), cpus=cpus) for name in "abc"))
-    Supervisor(run, run.plan(), cores=cores).watch()
-    assert most_at_once(spans(run)) == expected
-    assert set(runs.statuses(run).values()) == {Status.DONE}
-
-
-def test_no_more_jobs_at_once_than_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAT_SLOTS_DIR", str(tmp_path / "slots"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    run = runs.make(tmp_path, *(runs.job(name, sleep(0.5), gpus=1) for name in "abc"), runs.job("both", gpus=2))
-    Supervisor(run, run.plan(), cores=8).watch()
-    assert most_at_once(spans(run)) == 2
-    assert {run.state(name).failures for name in "abc"} == {0}
-    assert set(runs.statuses(run).values()) == {Status.DONE}
-
-
-def test_cores_follow_affinity_and_quota(tmp_path: Path) -> None:
-    assert 1 <= machine.cores() <= len(os.sched_getaffinity(0))
-    (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert machine._quota(tmp_path) == 1.5
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert machine._quota(tmp_path) is None
 
 
 def test_the_default_state_is_a_job_never_attempted(tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from launcher import storage
 from launcher.backends.base import Backend
 from launcher.backends.slurm import queue
 from launcher.backends.slurm.batches import Batch, batches
 from launcher.backends.slurm.queue import Entry, SlurmError
-from launcher.backends.slurm.script import program, script
+from launcher.backends.slurm.script import options_of, program, script
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder
 from launcher.state import Observation, Status
@@ -33,6 +34,9 @@ class SlurmBackend(Backend):
     def check(self, plan: Plan) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.,:/@%+= -]+", str(plan.folder)):
             raise RunError(f"{plan.folder}: Slurm needs a path of plain characters; give another with --runs-dir")
+        for job in plan.jobs:
+            if not options_of(job).container and (trouble := storage.moved(job)):
+                raise RunError(f"job {job.name}: {trouble}; without options.slurm.container nothing is mounted")
         tried = []
         for job in plan.jobs:
             if (job.resources, job.options) in tried:
@@ -43,9 +47,13 @@ class SlurmBackend(Backend):
             except SlurmError as error:
                 raise RunError(f"job {job.name} cannot run on this cluster: {error}") from None
 
+    def notes(self, plan: Plan) -> list[str]:
+        without = sorted({job.image for job in plan.jobs if job.image and not options_of(job).container})
+        return [f"jobs run without the image {image}: options.slurm.container says how to use one" for image in without]
+
     def start(self, run: RunFolder) -> str:
         plan = run.plan()
-        entries = queue.read(plan, _owner(run))
+        entries = queue.entries(plan, queue.lines(_owner(run)))
         view = _view(run, plan, entries)
         names = {job.name for job in view.waiting if not _is_active(entries.get(job.name))}
         for job in plan.jobs:
@@ -69,12 +77,24 @@ class SlurmBackend(Backend):
         return f"submitted to Slurm: {', '.join(job.name for job in plan.jobs if job.name in names)}"
 
     def look(self, run: RunFolder, plan: Plan) -> RunView:
-        if all(run.state(job.name).status is Status.DONE for job in plan.jobs):
-            return _view(run, plan, {})  # nothing to ask about
-        try:
-            return _view(run, plan, queue.read(plan, _owner(run)))
-        except SlurmError as error:
-            return _unanswered(run, plan, str(error))
+        return self.look_all([(run, plan)])[0]
+
+    def look_all(self, runs: Sequence[tuple[RunFolder, Plan]]) -> list[RunView]:
+        answers: dict[int, list[str] | SlurmError] = {}
+        views = []
+        for run, plan in runs:
+            if all(run.state(job.name).status is Status.DONE for job in plan.jobs):
+                views.append(_view(run, plan, {}))  # nothing to ask about
+                continue
+            user = _owner(run)
+            if user not in answers:
+                answers[user] = _ask(user)
+            answer = answers[user]
+            if isinstance(answer, SlurmError):
+                views.append(_unanswered(run, plan, str(answer)))
+            else:
+                views.append(_view(run, plan, queue.entries(plan, answer)))
+        return views
 
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
         plan = run.plan()
@@ -97,8 +117,16 @@ class SlurmBackend(Backend):
             time.sleep(STOP_POLL)
 
     def _active(self, run: RunFolder, plan: Plan, jobs: Collection[str]) -> list[Entry]:
-        entries = queue.read(plan, _owner(run))
+        entries = queue.entries(plan, queue.lines(_owner(run)))
         return [entry for name, entry in entries.items() if name in jobs and entry.is_active]
+
+
+def _ask(user: int) -> list[str] | SlurmError:
+    """What the queue says of a user's jobs, or why it says nothing."""
+    try:
+        return queue.lines(user)
+    except SlurmError as error:
+        return error
 
 
 def _is_active(entry: Entry | None) -> bool:

@@ -1,4 +1,4 @@
-"""What Slurm knows of a run's jobs: one call of squeue, however many there are."""
+"""What Slurm knows of runs' jobs: one call of squeue, however many there are."""
 
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -48,19 +48,21 @@ class Entry:
         return f"Slurm job {self.id}{waits}" if self.is_waiting else f"Slurm job {self.id} is {self.state}"
 
 
-def read(plan: Plan, user: int) -> dict[str, Entry]:
-    """Job name -> its newest entry, active ones first. Slurm forgets what has ended after a while.
-
-    Args:
-        user: numeric id of who submitted the run.
+def lines(user: int) -> list[str]:
+    """What the queue says of all jobs of a user (numeric id), for `entries`.
 
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
     """
     options = ["--array", "--noheader", "--states=all", f"--user={user}", "--format=%i|%T|%r|%N|%j"]
+    return ask(["squeue", *options]).splitlines()
+
+
+def entries(plan: Plan, lines: Iterable[str]) -> dict[str, Entry]:
+    """Job name -> its newest entry, active ones first. Slurm forgets what has ended after a while."""
     names = _names(plan)
     found: dict[str, Entry] = {}
-    for line in ask(["squeue", *options]).splitlines():
+    for line in lines:
         slurm_id, state, reason, nodes, called = line.split("|", 4)
         run, _, name = called.partition("/")
         if run != plan.run_id:

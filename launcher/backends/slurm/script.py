@@ -8,6 +8,7 @@ from pathlib import Path
 from launcher.backends.slurm.batches import Batch
 from launcher.options import Container, SlurmOptions
 from launcher.plan import Plan, PlannedJob
+from launcher.storage import engine_image
 
 WARNING = 60
 """Seconds before its time limit that Slurm warns a job."""
@@ -126,7 +127,7 @@ def _body(plan: Plan, batch: Batch) -> str:
     runs_in_steps = job.resources.nodes > 1 or (container is not None and container.engine == "pyxis")
     python = shlex.quote(sys.executable)
     options = [
-        "--allocated",
+        "--limits-time",
         f"--grace {GRACE}",
         f'--rerun-with "{python} -m launcher.backends.slurm.requeue {slurm_id}"',
     ]
@@ -155,9 +156,10 @@ def _srun(job: PlannedJob) -> list[str]:
 
 
 def _container(container: Container, plan: Plan, job: PlannedJob) -> list[str]:
-    mounts = [str(plan.folder.parent), *container.mounts]
+    image = container.image or engine_image(container.engine, job.image)
+    mounts = [f"{folder}:{folder}" for folder in (plan.folder.parent, *container.mounts)]
+    mounts += [f"{each.path}:{each.mount}{':ro' if each.read_only else ''}" for each in job.storage]
     if container.engine == "pyxis":
-        pairs = ",".join(f"{mount}:{mount}" for mount in mounts)
-        return [f"--container-image={container.image}", f"--container-mounts={pairs}"]
+        return [f"--container-image={image}", f"--container-mounts={','.join(mounts)}"]
     gpus = ["--nv"] if job.resources.gpus else []
-    return ["apptainer", "exec", *gpus, "--bind", ",".join(mounts), container.image]
+    return ["apptainer", "exec", *gpus, "--bind", ",".join(mounts), image]
