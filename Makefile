@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 UV := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 
-.PHONY: help demo test test-fast lint format bench lock system slurm install clean
+.PHONY: help demo test test-fast lint format bench chaos lock system slurm install clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ lint: install  ## Check style and types
 format: install  ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+chaos: install  ## Kill processes of real jobs at random, 100 trials, and compare what they end with
+	PYTHONPATH=tests $(BIN)/python -m chaos --trials 100
 
 bench: install  ## Measure speeds, as ratios within one run
 	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark; done

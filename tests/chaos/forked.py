@@ -1,0 +1,115 @@
+"""Jobs of one rank, killed at a file-system operation or at an instant, in a fork of a process that has imported all.
+
+A job takes many seconds to import what it needs and a few to train: forked, each trial costs only the latter.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import training
+
+from chaos.ends import differences, end_of
+from locat.__main__ import log_to, run
+from locat.job_folder import JobFolder
+
+PRELOADED = ("supervised", "dino", "segment")
+OPERATIONS = ("open", "os.rename", "os.mkdir", "os.link", "os.truncate")
+"""Audited with the path they are about."""
+DELETIONS = ("os.remove", "os.rmdir")
+"""Audited with a name only."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A job that was left alone."""
+
+    config: dict[str, Any]
+    end: dict[str, Any]
+    operations: int
+    seconds: float
+
+
+def preload() -> None:
+    """Import what jobs need. No thread may run in this process: it is to be forked."""
+    for name in PRELOADED:
+        importlib.import_module(f"locat.tasks.{name}")
+    importlib.import_module("locat.engine.strategies.zero")
+
+
+def start(folder: Path, kill_at: int | None = None, count: Path | None = None) -> int:
+    """Run the job in `folder` in a fork, whose process id is returned.
+
+    It kills itself before its `kill_at`-th operation on files below `folder`; `count` gets how many there were.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    os.setsid()
+    log_to(folder / "log")
+    done = 0
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal done
+        if event in DELETIONS or (event in OPERATIONS and str(arguments[0]).startswith(str(folder))):
+            done += 1
+            if done == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(audit)
+    code = 1
+    try:
+        code, _ = run(folder / "config.yaml")
+        if count is not None:
+            count.write_text(str(done))
+    finally:
+        os._exit(code)
+
+
+def wait(pid: int) -> int:
+    """Exit code of a fork, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def left_alone(folder: Path, config: dict[str, Any]) -> Reference:
+    """Run a job to its end."""
+    training.write_config(folder, config)
+    count, began = folder / "operations", time.monotonic()
+    assert wait(start(folder, count=count)) == 0, (folder / "log").read_text()
+    return Reference(config, end_of(JobFolder(folder)), int(count.read_text()), time.monotonic() - began)
+
+
+def trial(folder: Path, reference: Reference, seed: int) -> tuple[str, list[str]]:
+    """Kill a job once to three times, then let it end: what was done, and what is not as it should be."""
+    random = Random(seed)
+    training.write_config(folder, reference.config)
+    story = []
+    for _ in range(random.randint(1, 3)):
+        if random.random() < 0.7:
+            at = random.randint(1, reference.operations)
+            code = wait(start(folder, kill_at=at))
+            story.append(f"operation {at}")
+        else:
+            seconds = random.uniform(0, reference.seconds)
+            pid = start(folder)
+            time.sleep(seconds)
+            os.kill(pid, signal.SIGKILL)
+            code = wait(pid)
+            story.append(f"after {seconds:.2f} s")
+        if code == 0:
+            story[-1] += " (had ended)"
+        elif code != -signal.SIGKILL:
+            return ", ".join(story), [f"exit code {code}: {(folder / 'log').read_text()[-2000:]}"]
+    code = wait(start(folder))
+    if code:
+        return ", ".join(story), [f"exit code {code}: {(folder / 'log').read_text()[-2000:]}"]
+    try:
+        return ", ".join(story), differences(reference.end, end_of(JobFolder(folder)))
+    except AssertionError as error:
+        return ", ".join(story), [str(error)]
