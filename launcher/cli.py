@@ -16,6 +16,7 @@ VERBS = {
     "logs": "Print what a job wrote.",
     "cancel": "Stop a run, or one of its jobs.",
     "retry": "Go on with a run from what is done.",
+    "sync": "Send to MLflow what the jobs of a run could not.",
     "ui": "Open the MLflow UI on a run.",
     "doctor": "Check that this machine can run pipelines.",
 }

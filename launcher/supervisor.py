@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from launcher import locks, machine, processes
+from launcher import locks, machine, processes, tracking
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
 from launcher.slots import Counter, Slots
@@ -193,21 +193,15 @@ def supervise(run: RunFolder) -> int:
         os.pwrite(lock, machine.host().encode(), 0)  # for those who do not see the lock
         log(f"supervisor {os.getpid()} watches {run.path}")
         Supervisor(run, plan).watch()
-        status = look(run, plan).status
-        log(f"nothing more to run: {status}")
-        _end_parent_run(run, status)
+        view = look(run, plan)
+        log(f"nothing more to run: {view.status}")
+        if run.tracking.exists():
+            tracking.sync(run, view)  # how the run ended, and what killed jobs could not send
         os.ftruncate(lock, 0)
         os.close(lock)
         # `retry` may have queued jobs after the last look and still seen the lock held: look once more.
         first = False
     return 0
-
-
-def _end_parent_run(run: RunFolder, status: str) -> None:
-    """Tell MLflow how the run ended; in a process of its own, since the launcher never imports MLflow."""
-    if run.tracking.exists():
-        outcome = {"done": "FINISHED", "failed": "FAILED"}.get(status, "KILLED")
-        subprocess.run([sys.executable, "-m", "locat.engine.parent_run", str(run.path), outcome], check=False)
 
 
 def log(line: str) -> None:

@@ -6,7 +6,9 @@ attempts/<n>/rank-<r>.log   every attempt's logs stay
 attempts/<n>/outcome.json   the first rank's exit code and reason, when it was not 0
 checkpoints/step-<n>/       complete and digested, or not there
 metrics.jsonl               durable first, then replayed to MLflow
-tracking.json               the job's MLflow run, and how much of metrics.jsonl it has
+lifetime.json               when the job began, and its own word on how it ended
+tracking.json               the job's MLflow run, and what it has of metrics.jsonl and the outputs
+tracking.lock               held by who sends; its text is the key by which MLflow's run is found again
 progress.json               how far the running task is (not durable)
 outputs/                    what downstream jobs read by path
 """

@@ -105,7 +105,7 @@ class Checkpoints:
         Raises:
             ConfigError: the checkpoint belongs to another config.
         """
-        newest = self.ranks.from_main(self._newest_verified() if self.ranks.is_main else None)
+        newest = self.ranks.from_main(self._take_stock() if self.ranks.is_main else None)
         if newest is None:
             return Position(), {}
         manifest = Manifest.read(newest)
@@ -122,11 +122,13 @@ class Checkpoints:
         logger.info("resumed from %s", newest)
         return manifest.position, task_state
 
-    def _newest_verified(self) -> Path | None:
+    def _take_stock(self) -> Path | None:
+        """The newest checkpoint that verifies; what a kill has left is deleted, and what is damaged set aside."""
         sweep(self.folder)
         for checkpoint in reversed(complete(self.folder)):
             fault = find_fault(checkpoint)
             if fault is None:
+                self._delete_old()
                 return checkpoint
             aside = checkpoint.with_name(f"damaged-{checkpoint.name}")
             checkpoint.rename(aside)

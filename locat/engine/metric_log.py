@@ -1,11 +1,17 @@
 """metrics.jsonl: every metric of a job, on the disk before anybody else hears of it."""
 
 import json
+import logging
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -16,6 +22,23 @@ class Record:
     time: float
     """Unix time in seconds."""
     metrics: dict[str, float]
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Record":
+        """The inverse of `to_line`; ValueError, TypeError, KeyError or AttributeError for anything else."""
+        values = json.loads(line)
+        metrics = {key: float(value) for key, value in values["metrics"].items()}
+        return cls(int(values["step"]), float(values["time"]), metrics)
+
+    def to_line(self) -> bytes:
+        """One line of JSON, which has no NaN and no infinities: these are written as strings."""
+        metrics = {key: value if math.isfinite(value) else str(value) for key, value in self.metrics.items()}
+        values = {"step": self.step, "time": self.time, "metrics": metrics}
+        return json.dumps(values, allow_nan=False).encode() + b"\n"
+
+
+NOTHING = Record(-1, 0.0, {})
+"""What a damaged line says."""
 
 
 class MetricLog:
@@ -42,21 +65,45 @@ class MetricLog:
         if not fresh:
             return
         self._last_step.update(dict.fromkeys(fresh, step))
-        line = json.dumps({"step": step, "time": time.time(), "metrics": fresh}) + "\n"
         with self.path.open("ab") as file:
-            file.write(line.encode())
+            file.write(Record(step, time.time(), fresh).to_line())
             file.flush()
             os.fsync(file.fileno())
 
 
 def read_records(path: Path, offset: int) -> Iterator[tuple[Record, int]]:
-    """Complete records from byte `offset` on, each with the offset of the next one."""
+    """Complete records from byte `offset` on, each with the offset of the next one.
+
+    A damaged line is named in the log and comes as `NOTHING`: one point is lost, not those after it. An
+    offset at which no line begins belongs to a file that is no more; all of this one is read then.
+    """
     if not path.exists():
         return
     with path.open("rb") as file:
+        if not _begins_line(file, offset):
+            _warn(path, f"replaced or cut: no line begins at byte {offset}; it is read from its start")
+            offset = 0
         file.seek(offset)
         for line in file:
             if not line.endswith(b"\n"):
                 return
+            try:
+                record = Record.from_line(line)
+            except (ValueError, TypeError, KeyError, AttributeError):
+                _warn(path, f"the line at byte {offset} is damaged; its metrics are lost")
+                record = NOTHING
             offset += len(line)
-            yield Record(**json.loads(line)), offset
+            yield record, offset
+
+
+@cache
+def _warn(path: Path, what: str) -> None:
+    """Once, however often the file is read."""
+    logger.warning("%s: %s", path, what)
+
+
+def _begins_line(file: BinaryIO, offset: int) -> bool:
+    if offset == 0:
+        return True
+    file.seek(offset - 1)
+    return file.read(1) == b"\n"

@@ -1,137 +1,122 @@
-"""MLflow: one parent run per pipeline run, one child run per job.
+"""One job's MLflow run: what of it is sent, in which order, and how far that has come.
 
-Metrics go to metrics.jsonl first (locat/engine/metric_log.py); a thread replays that file to
-the server from a durable cursor. A server that is away delays the replay and never the
-training; what is still unsent at the end is sent by the job's next attempt, and losing the
-answer to a request is harmless, since replaying identical points changes nothing.
+Everything may be sent again: points, parameters and files that MLflow has already change nothing, and a run
+is found by its key. So a request whose answer was lost is simply repeated, by this attempt or a later sender.
 """
 
-import json
-import logging
-import threading
-import time
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import mlflow
 from mlflow.entities import Metric, Param
-from mlflow.exceptions import MlflowException
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from locat import durable
 from locat.config import JobConfig, Tracking
-from locat.engine.metric_log import read_records
-from locat.engine.parent_run import commit_tag, open_parent_run
+from locat.engine.metric_log import Record, read_records
+from locat.engine.mlflow_client import MlflowClient, create_run, delete_doubles
+from locat.engine.parent_run import open_parent_run
+from locat.engine.tracking_files import Lifetime, Sent
 from locat.job_folder import JobFolder
 
-logger = logging.getLogger(__name__)
-
-REPLAY_INTERVAL = 2.0  # seconds
-FLUSH_LIMIT = 60.0  # seconds that a finished job waits for the server
-RECORDS_A_REQUEST = 100  # of about five metrics each; a request may carry 1,000 metrics
+POINTS_A_REQUEST = 1000  # MLflow's limit
+PARAMS_A_REQUEST = 100  # the same
+NOT_IN_NAMES = re.compile(r"[^\w.\- :/]")
+"""Characters that MLflow refuses in a metric's name, and with it the whole request; `_` is sent for them."""
 PARAM_LENGTH = 6000  # characters MLflow takes for a parameter's value
-PARAMS_A_REQUEST = 100
-
-SERVER_TROUBLE = (MlflowException, OSError)
 
 
-class Tracker:
-    """Keeps one job's MLflow run, from a thread of its own."""
+class JobRun:
+    """The run of a job, made by whoever is its only sender; created on the server if there is none.
 
-    def __init__(self, job: JobFolder, config: JobConfig, tracking: Tracking) -> None:
-        self.job, self.config, self.tracking = job, config, tracking
-        self._client: MlflowClient | None = None
-        self._run_id = ""
-        self._monitor: SystemMetricsMonitor | None = None
-        self._warned = False
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._replay_until_ending, name="mlflow-replay", daemon=True)
-        self._thread.start()
+    Every method raises what MLflow or the network raises, and may then be called again.
+    """
 
-    def finish(self, status: str) -> None:
-        """Send what is left, the outputs included, and end the run as `status` (an MLflow RunStatus name)."""
-        self._ending.set()
-        self._thread.join()
-        deadline = time.monotonic() + FLUSH_LIMIT
-        while True:
-            try:
-                client = self._connect()
-                self._send_records(client)
-                if self._monitor is not None:
-                    self._monitor.finish()
-                    self._monitor = None
-                if status == "FINISHED":
-                    self._send_outputs(client)
-                client.set_terminated(self._run_id, status)
-                return
-            except SERVER_TROUBLE as error:
-                self._warn(error)
-                if time.monotonic() > deadline:
-                    logger.warning("MLflow has not everything; %s keeps it all", self.job.metrics)
-                    return
-                time.sleep(REPLAY_INTERVAL)
+    def __init__(
+        self,
+        job: JobFolder,
+        config: JobConfig,
+        tracking: Tracking,
+        key: str,
+        started: float,
+        running: bool,
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open it, marked as RUNNING or as it is; `answered` is called whenever the server has answered."""
+        self.job, self.config, self.key, self._answered = job, config, key, answered
+        self.points = self.files = 0
+        mlflow.set_tracking_uri(tracking.uri)
+        self._client = MlflowClient(tracking.uri)
+        self._parent = open_parent_run(self._client, tracking, started, running)
+        answered()
+        self.sent = Sent.read(job)
+        if not self.sent.run_id:
+            self._note(run_id=self._create(tracking, started))
+        if running:
+            self._client.update_run(self.sent.run_id, "RUNNING")
+            self._note(status="RUNNING", ended=None, outputs=())
 
-    def _replay_until_ending(self) -> None:
-        while not self._ending.is_set():
-            try:
-                self._send_records(self._connect())
-            except SERVER_TROUBLE as error:
-                self._warn(error)
-            self._ending.wait(REPLAY_INTERVAL)
+    def send_records(self) -> None:
+        """Send what metrics.jsonl has beyond the cursor."""
+        for points, offset in _batches(read_records(self.job.metrics, self.sent.offset)):
+            while points:
+                self._client.log_batch(self.sent.run_id, metrics=points[:POINTS_A_REQUEST])
+                self.points += len(points[:POINTS_A_REQUEST])
+                points = points[POINTS_A_REQUEST:]
+                self._answered()
+            self._note(offset=offset)
 
-    def _warn(self, error: Exception) -> None:
-        if not self._warned:
-            self._warned = True
-            logger.warning("MLflow does not answer (%s); the job goes on and sends later", error)
+    def end(self, lifetime: Lifetime) -> None:
+        """Send what is left, the outputs of a finished job included, and then how it ended."""
+        assert lifetime.ended is not None, "a job that runs has no end to tell"
+        self.send_records()
+        if lifetime.status == "FINISHED":
+            self._send_outputs()
+        delete_doubles(self._client, self._parent.experiment_id, self.key, self.sent.run_id)
+        self._client.set_terminated(self.sent.run_id, lifetime.status, int(lifetime.ended * 1000))
+        self._note(status=lifetime.status, ended=lifetime.ended)
 
-    def _connect(self) -> MlflowClient:
-        """The client, with this job's run created or taken up again on the first call that succeeds."""
-        if self._client is not None:
-            return self._client
-        mlflow.set_tracking_uri(self.tracking.uri)
-        client = MlflowClient(self.tracking.uri)
-        parent = open_parent_run(client, self.tracking)
-        if self.job.tracking.exists():
-            self._run_id = json.loads(self.job.tracking.read_text())["run_id"]
-            client.update_run(self._run_id, "RUNNING")
-        else:
-            tags = {**self.tracking.run_tags, **self.tracking.tags, **commit_tag()}
-            tags |= {MLFLOW_PARENT_RUN_ID: parent["run_id"], "job_folder": str(self.job.path)}
-            run = client.create_run(parent["experiment_id"], run_name=self.job.name, tags=tags)
-            self._run_id = run.info.run_id
-            params = iter(flatten(self.config.recorded()))
-            while batch := [Param(key, str(value)[:PARAM_LENGTH]) for key, value in islice(params, PARAMS_A_REQUEST)]:
-                client.log_batch(self._run_id, params=batch)
-            self._write_cursor(0)
-        self._monitor = SystemMetricsMonitor(self._run_id, sampling_interval=5, resume_logging=True)
-        self._monitor.start()
-        self._client = client
-        return client
+    def _create(self, tracking: Tracking, started: float) -> str:
+        tags = {**tracking.run_tags, **tracking.tags}
+        tags |= {MLFLOW_PARENT_RUN_ID: self._parent.run_id, "job_folder": str(self.job.path)}
+        run_id = create_run(self._client, self._parent.experiment_id, self.key, self.job.name, started, tags)
+        self._answered()
+        params = iter(flatten(self.config.recorded()))
+        while batch := [Param(key, str(value)[:PARAM_LENGTH]) for key, value in islice(params, PARAMS_A_REQUEST)]:
+            self._client.log_batch(run_id, params=batch)
+            self._answered()
+        return run_id
 
-    def _send_records(self, client: MlflowClient) -> None:
-        cursor = json.loads(self.job.tracking.read_text())["offset"]
-        records = read_records(self.job.metrics, cursor)
-        while batch := list(islice(records, RECORDS_A_REQUEST)):
-            metrics = [
-                Metric(key, value, int(record.time * 1000), record.step)
-                for record, _ in batch
-                for key, value in record.metrics.items()
-            ]
-            client.log_batch(self._run_id, metrics=metrics)
-            self._write_cursor(batch[-1][1])
+    def _send_outputs(self) -> None:
+        for path in sorted(self.job.outputs.glob(self.config.artifacts)):
+            name = str(path.relative_to(self.job.outputs))
+            if path.is_file() and name not in self.sent.outputs:
+                folder = None if path.parent == self.job.outputs else name.rpartition("/")[0]
+                self._client.log_artifact(self.sent.run_id, str(path), folder)
+                self.files += 1
+                self._note(outputs=(*self.sent.outputs, name))
 
-    def _send_outputs(self, client: MlflowClient) -> None:
-        outputs = self.job.outputs
-        for path in sorted(outputs.glob(self.config.artifacts)):
-            if path.is_file():
-                folder = path.parent.relative_to(outputs)
-                client.log_artifact(self._run_id, str(path), None if path.parent == outputs else str(folder))
+    def _note(self, **changes: Any) -> None:
+        """Record what the server has just confirmed."""
+        self.sent = replace(self.sent, **changes)
+        self.sent.write(self.job)
+        self._answered()
 
-    def _write_cursor(self, offset: int) -> None:
-        durable.write_json(self.job.tracking, {"run_id": self._run_id, "offset": offset})
+
+def _batches(records: Iterable[tuple[Record, int]]) -> Iterator[tuple[list[Metric], int]]:
+    """Points of whole records, about one request's worth, each with the offset after them."""
+    points: list[Metric] = []
+    offset = 0
+    for record, offset in records:
+        for key, value in record.metrics.items():
+            points.append(Metric(NOT_IN_NAMES.sub("_", key), value, int(record.time * 1000), record.step))
+        if len(points) >= POINTS_A_REQUEST // 2:
+            yield points, offset
+            points = []
+    if offset:
+        yield points, offset
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

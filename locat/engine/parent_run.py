@@ -1,73 +1,45 @@
-"""The MLflow run of a whole pipeline run: created by whichever job comes first, ended by the supervisor.
+"""The MLflow run of a whole pipeline run: created by whichever job comes first, ended when the run has ended."""
 
-`python -m locat.engine.parent_run RUN_FOLDER FINISHED` gives it its final status.
-"""
-
-import fcntl
-import json
-import os
-import sys
+from dataclasses import replace
 from pathlib import Path
 
-# Bounds on one request; MLflow's own defaults block for minutes on a dead server.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from mlflow.tracking import MlflowClient
-from mlflow.utils.git_utils import get_git_commit
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NOTE
-
-from locat import durable
 from locat.config import Tracking
+from locat.engine.mlflow_client import MlflowClient, create_run, delete_doubles, find_experiment
+from locat.engine.tracking_files import Parent, only_sender
 
-RECORD = "tracking.json"
-"""In the run's folder: {"uri", "experiment_id", "run_id"}."""
 
-
-def open_parent_run(client: MlflowClient, tracking: Tracking) -> dict[str, str]:
-    """The pipeline run's {"uri", "experiment_id", "run_id"}, created by whichever job comes first."""
-    tracking.parent.mkdir(parents=True, exist_ok=True)
-    record = tracking.parent / RECORD
-    with (tracking.parent / "tracking.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if record.exists():
-            parent: dict[str, str] = json.loads(record.read_text())
-            client.update_run(parent["run_id"], "RUNNING")
-            return parent
-        experiment = client.get_experiment_by_name(tracking.experiment)
-        if experiment is None:
-            experiment_id = client.create_experiment(tracking.experiment, artifact_folder(tracking.uri))
-        else:
-            experiment_id = experiment.experiment_id
-        tags = {**tracking.run_tags, **commit_tag(), "run_folder": str(tracking.parent)}
-        run = client.create_run(experiment_id, run_name=tracking.parent.name, tags=tags)
-        pipeline = tracking.parent / "pipeline.yaml"
-        if pipeline.exists():
-            client.log_artifact(run.info.run_id, str(pipeline))
-            client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, f"```yaml\n{pipeline.read_text()}\n```")
-        parent = {"uri": tracking.uri, "experiment_id": experiment_id, "run_id": run.info.run_id}
-        durable.write_json(record, parent)
+def open_parent_run(client: MlflowClient, tracking: Tracking, started: float, running: bool) -> Parent:
+    """The pipeline run's MLflow run, created if there is none; marked as RUNNING where a job begins."""
+    folder = tracking.parent
+    with only_sender(folder) as key:
+        parent = Parent.read(folder)
+        if not parent.run_id:
+            parent = _create(client, tracking, key, started).write(folder)
+        if running:
+            client.update_run(parent.run_id, "RUNNING")
+            parent = replace(parent, status="RUNNING", ended=None).write(folder)
         return parent
 
 
-def artifact_folder(uri: str) -> str | None:
-    """Where a new experiment's artifacts go: beside a SQLite store, and where a server decides, None."""
-    store = uri.removeprefix("sqlite:///")
-    return None if store == uri else str(Path(store).absolute().parent / "mlartifacts")
+def end_parent_run(folder: Path, status: str, ended: float) -> None:
+    """Tell MLflow how the pipeline run of `folder` ended, where it does not know."""
+    with only_sender(folder) as key:
+        parent = Parent.read(folder)
+        if not parent.knows(status, ended):
+            client = MlflowClient(parent.uri)
+            delete_doubles(client, parent.experiment_id, key, parent.run_id)
+            client.set_terminated(parent.run_id, status, int(ended * 1000))
+            replace(parent, status=status, ended=ended).write(folder)
 
 
-def commit_tag() -> dict[str, str]:
-    """The commit of this code, where it runs from a checkout."""
-    commit = get_git_commit(str(Path(__file__).parent))
-    return {MLFLOW_GIT_COMMIT: commit} if commit else {}
-
-
-def main() -> None:
-    """Give the parent run of a run folder its final status."""
-    folder, status = Path(sys.argv[1]), sys.argv[2]
-    parent = json.loads((folder / RECORD).read_text())
-    MlflowClient(parent["uri"]).set_terminated(parent["run_id"], status)
-
-
-if __name__ == "__main__":
-    main()
+def _create(client: MlflowClient, tracking: Tracking, key: str, started: float) -> Parent:
+    experiment_id = find_experiment(client, tracking.experiment, tracking.uri)
+    tags = {**tracking.run_tags, "run_folder": str(tracking.parent)}
+    run_id = create_run(client, experiment_id, key, tracking.parent.name, started, tags)
+    pipeline = tracking.parent / "pipeline.yaml"
+    if pipeline.exists():
+        client.log_artifact(run_id, str(pipeline))
+        client.set_tag(run_id, MLFLOW_RUN_NOTE, f"```yaml\n{pipeline.read_text()}\n```")
+    return Parent(tracking.uri, experiment_id, run_id)

@@ -13,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the first trial; each has the next one")
-    parser.add_argument("--launched", type=int, default=5, help="every so manieth trial kills a whole run's processes")
+    parser.add_argument("--launched", type=int, default=10, help="every so manieth trial kills a whole run's processes")
     arguments = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import torch
 import training
 
 from chaos.ends import differences, end_of
@@ -52,6 +53,7 @@ def start(folder: Path, kill_at: int | None = None, count: Path | None = None) -
     if pid:
         return pid
     os.setsid()
+    torch.set_num_threads(1)  # makes torch's pool anew, which otherwise the first two threads do at once
     log_to(folder / "log")
     done = 0
 

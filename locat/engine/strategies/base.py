@@ -70,7 +70,7 @@ class Strategy(ABC):
 
     @torch.no_grad()
     def follow(self, momentum: float) -> None:
-        """shadow = momentum * shadow + (1 - momentum) * model, on every rank's own shards; nothing if it was dropped."""
+        """shadow = momentum * shadow + (1 - momentum) * model, on every rank's own shards; not of a dropped update."""
         assert self.shadow is not None
         mine = [*self.shadow.parameters(), *self.shadow.buffers()]
         theirs = [*self.module.parameters(), *self.module.buffers()]

@@ -154,6 +154,12 @@ def test_what_a_kill_left_in_the_middle_is_swept_away(left: str, tmp_path: Path,
     assert names(tmp_path) == ["step-0000001"]
 
 
+def test_a_kill_before_the_old_ones_were_deleted_leaves_none_too_many(tmp_path: Path, ranks: Ranks) -> None:
+    saved(tmp_path, ranks, 3, keep=3)
+    checkpoints(tmp_path, ranks, keep=1).restore(fresh(ranks))
+    assert names(tmp_path) == ["step-0000003"]
+
+
 def test_another_config_is_refused(tmp_path: Path, ranks: Ranks) -> None:
     strategy = saved(tmp_path, ranks, 1)
     other = Checkpoints(tmp_path, Settings(), ranks, {**CONFIG, "seed": 1})

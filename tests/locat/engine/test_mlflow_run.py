@@ -1,82 +1,25 @@
-"""Tracking against a real MLflow server, also one that is away."""
+"""What is sent to MLflow, by itself; test_tracking_outages.py sends it to a server."""
 
-import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-import pytest
-from mlflow.tracking import MlflowClient
+from locat.engine.metric_log import Record
+from locat.engine.mlflow_run import POINTS_A_REQUEST, _batches, flatten
 
-from locat.config import CompareConfig, Tracking
-from locat.engine import mlflow_run
-from locat.engine.metric_log import MetricLog
-from locat.engine.tracking import tracked
-from locat.job_folder import JobFolder
-
-pytestmark = pytest.mark.slow
+METRICS = st.dictionaries(st.text(max_size=3), st.floats(allow_nan=False), max_size=4)
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+@given(st.lists(METRICS, max_size=6), st.integers(1, 150))
+@settings(max_examples=30)
+def test_every_point_is_in_one_batch_and_no_record_in_two(metrics: list[dict[str, float]], copies: int) -> None:
+    records = [(Record(step, 1.5, each), 10 * (step + 1)) for step, each in enumerate(metrics * copies)]
+    batches = list(_batches(records))
+    points = [(point.step, point.value) for batch, _ in batches for point in batch]
+    assert points == [(record.step, value) for record, _ in records for value in record.metrics.values()]
+    assert [batch[-1].step * 10 + 10 for batch, offset in batches[:-1]] == [offset for _, offset in batches[:-1]]
+    assert not records or batches[-1][1] == records[-1][1]
+    assert all(len(batch) <= POINTS_A_REQUEST for batch, _ in batches)
 
 
-@contextmanager
-def server(folder: Path, port: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
-    process = subprocess.Popen([*command, *store], start_new_session=True)
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def test_what_a_dead_server_missed_is_sent_by_the_next_attempt(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(mlflow_run, "FLUSH_LIMIT", 1.0)
-    port = free_port()
-    job = JobFolder(tmp_path / "run" / "jobs" / "compare")
-    job.outputs.mkdir(parents=True)
-    (job.outputs / "comparison.json").write_text("{}")
-    tracking = Tracking(
-        uri=f"http://127.0.0.1:{port}",
-        experiment="outage",
-        parent=tmp_path / "run",
-        run_tags={"pipeline": "p"},
-        tags={"job": "compare"},
-    )
-    config = CompareConfig(task="compare", results=[], tracking=tracking)
-    with tracked(job, config, is_main=True):
-        MetricLog(job.metrics).append(1, {"loss": 1.0})
-    assert "does not answer" in caplog.text
-    assert "keeps it all" in caplog.text
-    with server(tmp_path, port):
-        with tracked(job, config, is_main=True):
-            MetricLog(job.metrics).append(2, {"loss": 0.5})
-        client = MlflowClient(tracking.uri)
-        record = json.loads((tmp_path / "run" / "tracking.json").read_text())
-        parent, child = sorted(
-            client.search_runs([record["experiment_id"]]), key=lambda run: run.info.run_id != record["run_id"]
-        )
-        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert (parent.data.tags["pipeline"], child.data.tags["job"]) == ("p", "compare")
-        assert child.info.status == "FINISHED"
-        history = client.get_metric_history(child.info.run_id, "loss")
-        assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.5)]
-        assert [entry.path for entry in client.list_artifacts(child.info.run_id)] == ["comparison.json"]
+def test_parameters_are_called_by_dotted_keys() -> None:
+    assert dict(flatten({"a": 1, "b": {"c": {"d": 2}, "e": [3]}})) == {"a": 1, "b.c.d": 2, "b.e": [3]}

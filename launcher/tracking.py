@@ -1,0 +1,33 @@
+"""Telling MLflow what the jobs of a run could not, in a process of its own: the launcher never imports MLflow."""
+
+import subprocess
+import sys
+
+from launcher.run_folder import RunFolder
+from launcher.state import Status
+from launcher.status import RunView
+
+KILLED = frozenset({Status.CANCELLED, Status.PREEMPTED})
+"""Statuses of jobs that were stopped on purpose; what else died without a word has failed."""
+
+
+def sync(run: RunFolder, view: RunView) -> int:
+    """Send what is left of the jobs that do not run, and the run's own end if it has one; the exit code."""
+    ended = [job for job in view.jobs if job.status is not Status.RUNNING]
+    if not ended:
+        return 0
+    jobs = [f"{run.job(job.name).path}={_outcome(job.status)}" for job in ended]
+    return subprocess.call([sys.executable, "-m", "locat.engine.sync", *_end(view), *jobs], stdin=subprocess.DEVNULL)
+
+
+def _outcome(status: Status) -> str:
+    """How a job ended that could not say so itself, as an MLflow RunStatus."""
+    if status is Status.DONE:
+        return "FINISHED"
+    return "KILLED" if status in KILLED else "FAILED"
+
+
+def _end(view: RunView) -> list[str]:
+    if view.running or view.status == "running":
+        return []
+    return ["--run", {"done": "FINISHED", "failed": "FAILED"}.get(view.status, "KILLED")]

@@ -1,0 +1,72 @@
+"""Requests to MLflow that are bounded in time and create nothing twice."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+# Whoever sends repeats what failed. MLflow's own repetitions block for minutes on a dead server, and a request to
+# create that is repeated blindly, since its answer was lost, creates twice.
+os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # seconds
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # reports of its own, to another server
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from mlflow.utils.git_utils import get_git_commit
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
+
+KEY = "locat.key"
+"""Tag by which a run is found whose creation was not answered."""
+
+
+def find_experiment(client: MlflowClient, name: str, uri: str) -> str:
+    """Id of the experiment called `name`, created by whichever job comes first."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, artifact_folder(uri)))
+        except MlflowException:
+            experiment = client.get_experiment_by_name(name)  # another job was quicker, or the answer was lost
+            if experiment is None:
+                raise
+    return str(experiment.experiment_id)
+
+
+def artifact_folder(uri: str) -> str | None:
+    """Where a new experiment's artifacts go: beside a SQLite store, and where a server decides, None."""
+    store = uri.removeprefix("sqlite:///")
+    return None if store == uri else str(Path(store).absolute().parent / "mlartifacts")
+
+
+def create_run(
+    client: MlflowClient, experiment_id: str, key: str, name: str, started: float, tags: Mapping[str, str]
+) -> str:
+    """Id of the run with this key: created now, or by an earlier request whose answer was lost."""
+    existing = _runs_of(client, experiment_id, key)
+    if existing:
+        return existing[0]
+    run = client.create_run(experiment_id, int(started * 1000), {**tags, **_commit_tag(), KEY: key}, run_name=name)
+    return str(run.info.run_id)
+
+
+def delete_doubles(client: MlflowClient, experiment_id: str, key: str, run_id: str) -> None:
+    """Delete runs that a slow server created after all, when it had been asked again already."""
+    for other in _runs_of(client, experiment_id, key):
+        if other != run_id:
+            client.delete_run(other)
+
+
+def one_line(error: Exception) -> str:
+    """An error's first line; servers in trouble answer with whole pages."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+def _runs_of(client: MlflowClient, experiment_id: str, key: str) -> list[str]:
+    return [run.info.run_id for run in client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'")]
+
+
+def _commit_tag() -> dict[str, str]:
+    """The commit of this code, where it runs from a checkout."""
+    commit = get_git_commit(str(Path(__file__).parent))
+    return {MLFLOW_GIT_COMMIT: commit} if commit else {}

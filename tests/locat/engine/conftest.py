@@ -1,0 +1,27 @@
+"""A real MLflow server for all tests of tracking: it takes seconds to start."""
+
+from collections.abc import Iterator
+
+import pytest
+from mlflow_server import Proxy, Server, mlflow_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with mlflow_server(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    started = Proxy(server)
+    yield started
+    started.down()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    from locat.engine import tracker
+
+    for name, seconds in {"INTERVAL": 0.05, "LONGEST_INTERVAL": 0.2, "PAUSE_AT_END": 0.1}.items():
+        monkeypatch.setattr(tracker, name, seconds)
