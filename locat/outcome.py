@@ -15,12 +15,11 @@ def attempt_folder() -> Path | None:
 
 
 def write_outcome(code: int, reason: str) -> None:
-    """Leave exit code and reason; the first rank to fail is the one that knows why."""
+    """Leave exit code and reason; the first rank to fail is the one that knows why. A full disk takes no note."""
     attempt = attempt_folder()
     if attempt is None:
         return
-    with tempfile.NamedTemporaryFile("w", dir=attempt, prefix=".outcome.") as file:
+    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile("w", dir=attempt, prefix=".outcome.") as file:
         json.dump({"exit_code": code, "reason": reason}, file)
         file.flush()
-        with contextlib.suppress(FileExistsError):
-            os.link(file.name, attempt / "outcome.json")
+        os.link(file.name, attempt / "outcome.json")

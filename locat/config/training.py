@@ -101,6 +101,10 @@ class Checkpoints(Schema):
     """Which value of `best` is the best."""
 
 
+INDECISIVE = frozenset({"loader_threads", "log_every", "checkpoints", "skip_nonfinite", "step_timeout"})
+"""Keys that may change from one attempt to the next."""
+
+
 class TrainingConfig(JobConfig):
     """What every task that trains has."""
 
@@ -132,6 +136,10 @@ class TrainingConfig(JobConfig):
     """Seconds that one step may take, compilation included, before all stacks are logged and the job starts again."""
     checkpoints: Checkpoints = Checkpoints()
     optimizer: Optimizer = Optimizer()
+
+    def decisive(self) -> dict[str, Any]:
+        """What a checkpoint must have been made with to be gone on from: all that decides what is computed."""
+        return {key: value for key, value in self.recorded().items() if key not in INDECISIVE}
 
     @model_validator(mode="after")
     def _best_is_evaluated(self) -> "TrainingConfig":

@@ -6,6 +6,7 @@ costs a warning: the checkpoints before it stay, and training goes on. Nothing i
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 import torch.distributed as dist
@@ -21,7 +22,19 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from locat.config.training import Checkpoints as Settings
 from locat.engine.distributed import Ranks
-from locat.engine.manifest import MANIFEST, Manifest, Position, complete, delete, find_fault, seal, sweep
+from locat.engine.manifest import (
+    MANIFEST,
+    Manifest,
+    Position,
+    checkpoints_in,
+    complete,
+    delete,
+    find_fault,
+    read_metrics,
+    seal,
+    set_aside,
+    sweep,
+)
 from locat.engine.random_state import random_state, set_random_state
 from locat.engine.strategies import Snapshot, Strategy
 from locat.errors import ConfigError
@@ -44,6 +57,16 @@ class Saved:
     snapshot: Snapshot
 
 
+class Restored(NamedTuple):
+    """Where training goes on."""
+
+    position: Position
+    task_state: dict[str, torch.Tensor]
+    """Empty at the start."""
+    metrics: dict[str, float]
+    """What an evaluation of this very state found; empty without one."""
+
+
 class Checkpoints:
     """The checkpoints of one job. Every rank must make every call, and close it at the end."""
 
@@ -54,7 +77,7 @@ class Checkpoints:
         self.failures = 0
         """Checkpoints that could not be written."""
         # The thread's own, so that nobody else's messages come between.
-        self._group = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
+        self._group = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=ranks.timeout))
         self._writing: Future[None] | None = None
 
     def save(
@@ -97,17 +120,15 @@ class Checkpoints:
         """What they have cost this attempt so far."""
         return {"checkpoint/stalled_seconds": self.stalled, "checkpoint/failures": self.failures}
 
-    def restore(self, strategy: Strategy) -> tuple[Position, dict[str, torch.Tensor]]:
+    def restore(self, strategy: Strategy) -> Restored:
         """Take up the newest checkpoint that verifies, from the start if there is none.
-
-        Returns where training stands, and the task's state, empty at the start.
 
         Raises:
             ConfigError: the checkpoint belongs to another config.
         """
         newest = self.ranks.from_main(self._take_stock() if self.ranks.is_main else None)
         if newest is None:
-            return Position(), {}
+            return Restored(Position(), {}, {})
         manifest = Manifest.read(newest)
         if manifest.config != self.config:
             raise ConfigError(
@@ -120,22 +141,23 @@ class Checkpoints:
             set_random_state(torch.load(random_file, weights_only=True))
         task_state = torch.load(newest / TASK_STATE, map_location=self.ranks.device, weights_only=True)
         logger.info("resumed from %s", newest)
-        return manifest.position, task_state
+        return Restored(manifest.position, task_state, manifest.metrics)
 
     def _take_stock(self) -> Path | None:
         """The newest checkpoint that verifies; what a kill has left is deleted, and what is damaged set aside."""
         sweep(self.folder)
-        for checkpoint in reversed(complete(self.folder)):
+        for checkpoint in reversed(checkpoints_in(self.folder)):
             fault = find_fault(checkpoint)
             if fault is None:
                 self._delete_old()
                 return checkpoint
-            aside = checkpoint.with_name(f"damaged-{checkpoint.name}")
-            checkpoint.rename(aside)
+            aside = set_aside(checkpoint)
             logger.warning("%s: %s; set aside as %s", checkpoint, fault, aside.name)
         return None
 
     def _fulfil(self, writing: Future[None], saved: Saved) -> None:
+        if self.ranks.device.type == "cuda":
+            torch.cuda.set_device(self.ranks.device)  # each thread has its own
         try:
             self._write(saved)
         except BaseException as error:
@@ -157,8 +179,10 @@ class Checkpoints:
                 temporary.mkdir(parents=True)
                 torch.save(saved.task_state, temporary / TASK_STATE)
 
-        def fill() -> None:
+        def own() -> None:  # by itself: who fails here must not leave the others in the next part's collectives
             torch.save(saved.random, temporary / f"random-{self.ranks.rank}.pt")
+
+        def shared() -> None:
             saved.snapshot(temporary / "strategy", self._group)
 
         def end() -> None:
@@ -168,7 +192,7 @@ class Checkpoints:
                 self._delete_old()
 
         try:
-            for part in (begin, fill, end):
+            for part in (begin, own, shared, end):
                 self._together(final, part)
         finally:
             if main:
@@ -193,15 +217,18 @@ class Checkpoints:
         best = self._best()
         for checkpoint in complete(self.folder):
             if checkpoint not in kept and checkpoint != best:
-                delete(checkpoint)
+                try:
+                    delete(checkpoint)
+                except OSError as error:
+                    logger.warning("%s could not be deleted (%s)", checkpoint, error)
 
     def _best(self) -> Path | None:
         """The complete checkpoint with the best metric, the first of equals; None if none was evaluated."""
         if self.settings.best is None:
             return None
         name, sign = self.settings.best, 1 if self.settings.best_is == "largest" else -1
-        found = {path: Manifest.read(path).metrics.get(name) for path in complete(self.folder)}
-        scores = {path: sign * value for path, value in found.items() if value is not None}
+        found = {path: read_metrics(path).get(name, math.nan) for path in complete(self.folder)}
+        scores = {path: sign * value for path, value in found.items() if math.isfinite(value)}
         return max(scores, key=lambda path: scores[path], default=None)
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar, cast
 
 import torch
@@ -19,6 +20,8 @@ class Ranks:
     rank: int
     world_size: int
     device: torch.device
+    timeout: timedelta = timedelta(minutes=30)
+    """How long they wait for each other."""
 
     @property
     def is_main(self) -> bool:
@@ -55,8 +58,12 @@ class Ranks:
 
 
 @contextmanager
-def join_ranks() -> Iterator[Ranks]:
-    """Join the process group that the environment describes; without one, a group of one."""
+def join_ranks(patience: float = 1800.0) -> Iterator[Ranks]:
+    """Join the process group that the environment describes; without one, a group of one.
+
+    The ranks wait for each other for `patience` seconds.
+    """
+    timeout = timedelta(seconds=patience)
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank)
@@ -65,10 +72,10 @@ def join_ranks() -> Iterator[Ranks]:
         device = torch.device("cpu")
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     if "RANK" in os.environ:
-        dist.init_process_group(backend)
+        dist.init_process_group(backend, timeout=timeout)
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size(), device)
+        yield Ranks(dist.get_rank(), dist.get_world_size(), device, timeout)
     finally:
         dist.destroy_process_group()

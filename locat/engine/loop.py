@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 
 DROPPED = "dropped_updates"
 """In a checkpoint, beside the task's own state."""
+PATIENCE = 1800.0
+"""Seconds at least that ranks wait for each other."""
+NAMED = 64
+"""Samples in an error's one line."""
 SLOW = 1.5
 """A rank that takes so many times the median is worth a line in the log."""
 
@@ -38,7 +42,8 @@ def run_training(make_task: Callable[[Ranks], Task], config: TrainingConfig, job
     if job.results.exists():
         logger.info("%s exists: this job is done already", job.results)
         return
-    with join_ranks() as ranks, tracked(job, config, ranks.is_main):
+    patience = max(PATIENCE, 2 * config.step_timeout)  # a rank that hangs is the watchdog's to find
+    with join_ranks(patience) as ranks, tracked(job, config, ranks.is_main):
         torch.manual_seed(config.seed)
         task = make_task(ranks)
         torch.manual_seed(config.seed + ranks.rank)  # dropped paths must not be the same on all ranks
@@ -58,6 +63,7 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
         training.run()
         metrics = training.evaluate()
         weights = training.strategy.full_weights()
+        training.checkpoints.wait()  # who has results is done for good
         if ranks.is_main:
             task.export(weights, metrics)
         ranks.barrier()
@@ -87,7 +93,7 @@ class Training:
         self.strategy = make_strategy(config, ranks, task.model, task.shadow)
         self.models = Models(self.strategy.module, self.strategy.shadow)
         self.checkpoints = stack.enter_context(
-            Checkpoints(job.checkpoints, config.checkpoints, ranks, config.recorded())
+            Checkpoints(job.checkpoints, config.checkpoints, ranks, config.decisive())
         )
         self.watchdog = stack.enter_context(Watchdog(config.step_timeout, ranks))
         self.throughput = Throughput(ranks.device)
@@ -103,6 +109,8 @@ class Training:
         config, task = self.config, self.task
         self.models.trained.train()
         total = task.total_steps
+        if self.owes_evaluation:
+            self.evaluate()
         with Progress(self.job, "train", total, "step", done=self.position.step, shown=self.ranks.is_main) as progress:
             for batch, after in self._batches():
                 self.watchdog.enter(self.position.step, "computes")
@@ -111,10 +119,10 @@ class Training:
                 self.position, step = after, after.step
                 progress.advance_to(step)
                 stopping = self.ranks.any(self.stop.received)
-                self.watchdog.rest()
                 is_last, found = step == total, {}
                 if step % config.log_every == 0 or is_last:
                     self._report()
+                self.watchdog.rest()
                 if step % task.evaluate_every == 0 and not is_last and not stopping:
                     found = self.evaluate()
                 judged = config.checkpoints.best in found
@@ -204,7 +212,9 @@ class Training:
     def _accusation(self, bad: Update, saved: bool) -> str:
         told = self.ranks.gather((bad.loss.item(), bad.samples.tolist()))
         guilty = [samples for loss, samples in told if not math.isfinite(loss)] or [samples for _, samples in told]
-        samples = ", ".join(str(sample) for part in guilty for sample in part)
+        names = [str(sample) for part in guilty for sample in part]
+        logger.error("samples of the batch that is not finite: %s", ", ".join(names))
+        samples = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more (see the log)" if names[NAMED:] else "")
         losses = ", ".join(f"{loss:g}" for loss, _ in told)
         return (
             f"step {bad.position.step + 1}: loss (of each rank: {losses}) or gradients are not finite, and "
@@ -223,10 +233,12 @@ class Training:
         self.checkpoints.save(self.strategy, self.position, state, metrics)
 
     def _restore(self) -> Position:
-        position, state = self.checkpoints.restore(self.strategy)
+        position, state, evaluated = self.checkpoints.restore(self.strategy)
         if state:
             self.strategy.guard.resume(int(state.pop(DROPPED)))
             self.task.load_state(state)
+        # Who is asked to stop saves first.
+        self.owes_evaluation = bool(position.step) and position.step % self.task.evaluate_every == 0 and not evaluated
         return position
 
     def _give_way(self) -> NoReturn:

@@ -9,12 +9,15 @@ damaged-step-<n>    set aside: its digests did not hold
 import json
 import shutil
 from dataclasses import asdict, dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from locat import durable
 
 MANIFEST = "manifest.json"
+UNREADABLE = (OSError, ValueError, TypeError, KeyError)
+"""What a damaged manifest raises."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,28 @@ class Manifest:
         """The manifest of a checkpoint.
 
         Raises:
-            OSError, ValueError, TypeError, KeyError: it has none, or one that says something else.
+            one of UNREADABLE: it has none, or one that says something else.
         """
         values = json.loads((folder / MANIFEST).read_text())
         return cls(**{**values, "position": Position(**values["position"])})
 
 
+def checkpoints_in(folder: Path) -> list[Path]:
+    """What is called a checkpoint in a folder, oldest first."""
+    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+
+
 def complete(folder: Path) -> list[Path]:
     """The complete checkpoints in a folder, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if (path / MANIFEST).exists())
+    return [path for path in checkpoints_in(folder) if (path / MANIFEST).exists()]
+
+
+def read_metrics(checkpoint: Path) -> dict[str, float]:
+    """What an evaluation found of a checkpoint; nothing where its manifest cannot be read."""
+    try:
+        return Manifest.read(checkpoint).metrics
+    except UNREADABLE:
+        return {}
 
 
 def seal(temporary: Path, final: Path, position: Position, **what: Any) -> None:
@@ -76,7 +92,7 @@ def find_fault(folder: Path) -> str | None:
     """What is wrong with a checkpoint's files, None if every digest holds."""
     try:
         files = Manifest.read(folder).files
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except UNREADABLE as error:
         return f"its manifest cannot be read ({error})"
     for name, digest in files.items():
         path = folder / name
@@ -85,6 +101,15 @@ def find_fault(folder: Path) -> str | None:
         if durable.sha256(path) != digest:
             return f"{name} has been altered"
     return None
+
+
+def set_aside(checkpoint: Path) -> Path:
+    """Give a damaged checkpoint a name that says so, and that no other has."""
+    name = f"damaged-{checkpoint.name}"
+    names = chain([name], (f"{name}.{number}" for number in count(2)))
+    aside = next(path for path in map(checkpoint.with_name, names) if not path.exists())
+    checkpoint.rename(aside)
+    return aside
 
 
 def delete(checkpoint: Path) -> None:

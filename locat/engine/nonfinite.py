@@ -8,6 +8,7 @@ must move on from the state before the update that was one too many, so from tha
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -53,19 +54,26 @@ class Guard:
         return closed
 
     def resume(self, dropped: int) -> None:
-        """Go on counting from what `findings` told."""
+        """Go on with a model whose weights were loaded, counting from what `findings` told."""
         self._dropped.fill_(dropped)
+        for buffer, before in zip(self._statistics, self._before, strict=True):
+            before.copy_(buffer)
 
     @torch.no_grad()
-    def judge(self, norm: torch.Tensor) -> torch.Tensor:
-        """`dropping` of the next update, whose gradients have this `norm` over all ranks."""
+    def judge(self, norm: torch.Tensor, loss_is_finite: torch.Tensor) -> torch.Tensor:
+        """`dropping` of the next update; every rank must call it, and with the same values.
+
+        `norm` is that of all gradients. Nothing is tolerated where the loss was not finite on some rank.
+        """
         bad = ~norm.isfinite()
         self._in_a_row.add_(1).mul_(bad)
-        self._dropped += (self._in_a_row > self.tolerated) & ~self.closed
-        closed = self._dropped > self.allowed
+        counted = bad & ((self._in_a_row > self.tolerated) | ~loss_is_finite)
+        self._dropped += counted & ~self.closed
+        closed = self.closed | (counted & (self._dropped > self.allowed))
         self._since_last_good += closed
         self.dropping = (bad | closed).float()
         for buffer, before in zip(self._statistics, self._before, strict=True):
+            dist.broadcast(buffer, 0)  # each rank has seen other images: the main rank's count, as with DDP
             buffer.copy_(before.copy_(torch.where(bad | closed, before, buffer)))
         return self.dropping
 

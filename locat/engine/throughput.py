@@ -59,6 +59,8 @@ class Throughput:
 
         Under fsdp a forward pass waits for the other ranks as well; there it is mostly the data that tell them apart.
         """
+        if self._events:
+            self._events[-1][1].synchronize()
         on_gpu: float = sum(begin.elapsed_time(end) for begin, end in self._events)  # milliseconds
         return self._waited + self._forward + on_gpu / 1000
 

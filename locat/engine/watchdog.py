@@ -6,6 +6,7 @@ The thread needs Python's interpreter lock; where the step holds that for good, 
 process without it.
 """
 
+import contextlib
 import faulthandler
 import json
 import logging
@@ -69,12 +70,14 @@ class Watchdog:
     def _strike(self, at: Whereabouts) -> None:
         logger.error("step %d took more than %g s; this rank %s:", at.step, self.limit, STAGES[at.stage])
         faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-        attempt, told = attempt_folder(), {self.ranks.rank: at}
+        attempt, asked, told = attempt_folder(), [self.ranks.rank], {self.ranks.rank: at}
         if attempt is not None:
-            durable.write_json(attempt / f"hang-{self.ranks.rank}.json", asdict(at))
+            with contextlib.suppress(OSError):  # a full disk
+                durable.write_json(attempt / f"hang-{self.ranks.rank}.json", asdict(at))
             time.sleep(PATIENCE)
-            told |= read_whereabouts(attempt, self.ranks.world_size)
-        reason = f"step {at.step} took more than {self.limit:g} s: {describe(told, self.ranks.world_size)}"
+            asked = list(range(self.ranks.world_size))
+            told |= read_whereabouts(attempt, asked)
+        reason = f"step {at.step} took more than {self.limit:g} s: {describe(told, asked)}"
         logger.error("%s", reason)
         write_outcome(1, reason)
         os._exit(1)
@@ -90,17 +93,17 @@ class Watchdog:
         self._thread.join()
 
 
-def read_whereabouts(attempt: Path, world_size: int) -> dict[int, Whereabouts]:
+def read_whereabouts(attempt: Path, ranks: list[int]) -> dict[int, Whereabouts]:
     """What the ranks have left in the attempt's folder."""
-    files = {rank: attempt / f"hang-{rank}.json" for rank in range(world_size)}
+    files = {rank: attempt / f"hang-{rank}.json" for rank in ranks}
     return {rank: Whereabouts(**json.loads(file.read_text())) for rank, file in files.items() if file.exists()}
 
 
-def describe(told: dict[int, Whereabouts], world_size: int) -> str:
-    """Which ranks hold the others up, in words: those that say nothing, or those furthest behind."""
-    silent = [rank for rank in range(world_size) if rank not in told]
+def describe(told: dict[int, Whereabouts], asked: list[int]) -> str:
+    """Which of the ranks `asked` hold the others up, in words: those that say nothing, or those furthest behind."""
+    silent = [rank for rank in asked if rank not in told]
     if silent:
-        return f"{_ranks(silent)} cannot even say where (stopped, held up in C code, or its machine is gone)"
+        return f"{_ranks(silent)} cannot say where (stopped, held up in C code, between steps, or its machine is gone)"
     last = min((at.step, at.stage) for at in told.values())
     behind = [rank for rank, at in sorted(told.items()) if (at.step, at.stage) == last]
     return f"{_ranks(behind)} {STAGES[last[1]]} (every rank's log has its stacks)"

@@ -27,6 +27,7 @@ def end_of(job: JobFolder) -> dict[str, Any]:
             assert key not in metrics, f"{key} was logged twice"
             metrics[key] = value
     kept = complete(job.checkpoints)
+    assert kept, "no checkpoint is left"
     left = {path.name for path in job.checkpoints.iterdir()} - {path.name for path in kept}
     assert not left, f"left behind: {left}"
     return {

@@ -1,4 +1,4 @@
-"""Jobs of one rank, killed at a file-system operation or at an instant, in a fork of a process that has imported all.
+"""Jobs of one rank, killed or asked to stop, in forks of a process that has imported everything.
 
 A job takes many seconds to import what it needs and a few to train: forked, each trial costs only the latter.
 """
@@ -18,13 +18,15 @@ import training
 
 from chaos.ends import differences, end_of
 from locat.__main__ import log_to, run
-from locat.job_folder import JobFolder
+from locat.job_folder import ExitCode, JobFolder
 
 PRELOADED = ("supervised", "dino", "segment")
 OPERATIONS = ("open", "os.rename", "os.mkdir", "os.link", "os.truncate")
 """Audited with the path they are about."""
 DELETIONS = ("os.remove", "os.rmdir")
 """Audited with a name only."""
+PATIENCE = 300.0
+"""Seconds that a job may take."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,16 @@ def start(folder: Path, kill_at: int | None = None, count: Path | None = None) -
 
 
 def wait(pid: int) -> int:
-    """Exit code of a fork, negative for a signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    """Exit code of a fork, negative for a signal; one that hangs is killed with all it has started."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.killpg(pid, signal.SIGABRT)
+            deadline += PATIENCE
+        time.sleep(0.01)
 
 
 def left_alone(folder: Path, config: dict[str, Any]) -> Reference:
@@ -88,25 +98,14 @@ def left_alone(folder: Path, config: dict[str, Any]) -> Reference:
 
 
 def trial(folder: Path, reference: Reference, seed: int) -> tuple[str, list[str]]:
-    """Kill a job once to three times, then let it end: what was done, and what is not as it should be."""
+    """Kill or stop a job once to three times, then let it end: what was done, and what is not as it should be."""
     random = Random(seed)
     training.write_config(folder, reference.config)
     story = []
     for _ in range(random.randint(1, 3)):
-        if random.random() < 0.7:
-            at = random.randint(1, reference.operations)
-            code = wait(start(folder, kill_at=at))
-            story.append(f"operation {at}")
-        else:
-            seconds = random.uniform(0, reference.seconds)
-            pid = start(folder)
-            time.sleep(seconds)
-            os.kill(pid, signal.SIGKILL)
-            code = wait(pid)
-            story.append(f"after {seconds:.2f} s")
-        if code == 0:
-            story[-1] += " (had ended)"
-        elif code != -signal.SIGKILL:
+        done, code, expected = disturb(folder, reference, random)
+        story.append(done if code else f"{done} (had ended)")
+        if code not in (0, *expected):
             return ", ".join(story), [f"exit code {code}: {(folder / 'log').read_text()[-2000:]}"]
     code = wait(start(folder))
     if code:
@@ -115,3 +114,18 @@ def trial(folder: Path, reference: Reference, seed: int) -> tuple[str, list[str]
         return ", ".join(story), differences(reference.end, end_of(JobFolder(folder)))
     except AssertionError as error:
         return ", ".join(story), [str(error)]
+
+
+def disturb(folder: Path, reference: Reference, random: Random) -> tuple[str, int, tuple[int, ...]]:
+    """Run the job and disturb it once: how, its exit code, and which ones are right where it did not end before."""
+    if random.random() < 0.6:
+        at = random.randint(1, reference.operations)
+        return f"killed at operation {at}", wait(start(folder, kill_at=at)), (-signal.SIGKILL,)
+    seconds = random.uniform(0, reference.seconds)
+    pid = start(folder)
+    time.sleep(seconds)
+    if random.random() < 0.5:
+        os.kill(pid, signal.SIGKILL)
+        return f"killed after {seconds:.2f} s", wait(pid), (-signal.SIGKILL,)
+    os.kill(pid, signal.SIGTERM)
+    return f"asked to stop after {seconds:.2f} s", wait(pid), (ExitCode.PREEMPTED, -signal.SIGTERM)

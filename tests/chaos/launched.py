@@ -97,7 +97,9 @@ def _run(folder: Path, ranks: int, random: Random, kills: list[float]) -> tuple[
         elif not run.is_supervised():
             _launcher(folder, "retry", run.name)
         time.sleep(0.1)
-    return ", ".join(story), [f"has not ended within {PATIENCE:g} s; it is {look(run, plan)}"], {}
+    problems = [f"has not ended within {PATIENCE:g} s; it is {look(run, plan)}"]
+    _kill(run, "everything", random)
+    return ", ".join(story), problems, {}
 
 
 def _kill(run: RunFolder, victim: str, random: Random) -> list[str]:

@@ -51,6 +51,7 @@ class Native(Strategy):
                 use_pinned_memory=cuda, use_shared_memory=False, use_async_staging=False, use_non_blocking_copy=cuda
             )
         )
+        self._finite = torch.ones((), device=ranks.device)  # whether the last loss was, on all ranks
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=config.precision == "fp16")
 
     @abstractmethod
@@ -69,6 +70,9 @@ class Native(Strategy):
                     loss = spoil_if_not_finite(loss_of(piece)) / len(pieces)
                 self.scaler.scale(loss).backward()
             total += loss.detach()
+        self._finite = total.isfinite().float()
+        if self.scaler.is_enabled():  # else nothing is tolerated, whatever the loss
+            dist.all_reduce(self._finite, dist.ReduceOp.MIN)
         return total
 
     def update(self, frozen: Collection[str] = ()) -> torch.Tensor:
@@ -79,7 +83,7 @@ class Native(Strategy):
         optimizer = self.config.optimizer
         norm = clip_gradients(gradients, optimizer.clip_grad, optimizer.clip, self.shards)
         # Of all ranks together, where a scaler finds out for each rank by itself.
-        self.optimizer.found_inf = self.guard.judge(norm)  # type: ignore[attr-defined]
+        self.optimizer.found_inf = self.guard.judge(norm, self._finite.bool())  # type: ignore[attr-defined]
         self.optimizer.step()
         self.scaler.update()
         self.optimizer.zero_grad()

@@ -34,7 +34,8 @@ class ShardedSGD(SGD):
             if group["momentum"]:
                 states = [self.state[parameter] for parameter in moving]
                 for parameter, state in zip(moving, states, strict=True):
-                    state.setdefault("momentum_buffer", torch.zeros_like(parameter))
+                    if "momentum_buffer" not in state:
+                        state["momentum_buffer"] = torch.zeros_like(parameter)
                 momentum = [local(state["momentum_buffer"]) for state in states]
             sgd(
                 [local(parameter) for parameter in moving],

@@ -69,13 +69,13 @@ class Zero(Strategy):
         self.optimizer.optimizer.found_inf = self.guard.closed.float()  # type: ignore[attr-defined]
         self.engine.step()
         norm = torch.as_tensor(self.engine.get_global_grad_norm(), device=self.ranks.device)
-        self.guard.judge(norm)
+        self.guard.judge(norm, norm.isfinite())
         return norm
 
     def full_weights(self) -> dict[str, torch.Tensor]:
         model = self.engine.module if self.shadow is None else self.shadow
         with deepspeed.zero.GatheredParameters(list(self.engine.module.parameters())):
-            return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+            return {name: host_copy(tensor, {}) for name, tensor in model.state_dict().items()}
 
     def snapshot(self) -> Snapshot:
         held = snapshot(self.engine, TAG)
@@ -85,7 +85,8 @@ class Zero(Strategy):
 
     def load(self, folder: Path, world_size: int) -> None:
         if world_size == self.ranks.world_size:
-            self.engine.load_checkpoint(str(folder), tag=TAG)
+            loaded, _ = self.engine.load_checkpoint(str(folder), tag=TAG)
+            assert loaded is not None, f"DeepSpeed finds nothing in {folder}"
         else:
             load_resharded(self.engine, folder / TAG)
         if self.shadow is not None:

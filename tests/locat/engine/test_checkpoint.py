@@ -63,7 +63,8 @@ def saved(folder: Path, ranks: Ranks, steps: int, **settings: object) -> Running
 def test_what_is_restored_goes_on_as_if_nothing_had_happened(tmp_path: Path, ranks: Ranks) -> None:
     original = saved(tmp_path, ranks, 3)
     restored = fresh(ranks)
-    position, task_state = checkpoints(tmp_path, ranks).restore(restored)
+    position, task_state, metrics = checkpoints(tmp_path, ranks).restore(restored)
+    assert metrics == {"top1": -1}
     assert position == Position(3, 0, 3)
     assert task_state["centre"].tolist() == [3, 3]
     for strategy in (original, restored):
@@ -87,7 +88,7 @@ def test_what_is_saved_is_the_state_of_that_moment_though_training_goes_on(tmp_p
         step(strategy)
         moved.set()
     restored = fresh(ranks)
-    _, state = checkpoints(tmp_path, ranks).restore(restored)
+    _, state, _ = checkpoints(tmp_path, ranks).restore(restored)
     assert state["centre"].tolist() == [1, 1]
     assert torch.rand(1) == drawn
     step(restored)
@@ -114,7 +115,7 @@ def test_what_is_not_complete_does_not_count_as_one_to_keep(tmp_path: Path, rank
 
 
 def test_nothing_to_restore_is_the_beginning(tmp_path: Path, ranks: Ranks) -> None:
-    assert checkpoints(tmp_path, ranks).restore(fresh(ranks)) == (Position(), {})
+    assert checkpoints(tmp_path, ranks).restore(fresh(ranks)) == (Position(), {}, {})
 
 
 def flip_a_bit(checkpoint: Path) -> None:
@@ -137,13 +138,38 @@ def spoil_the_manifest(checkpoint: Path) -> None:
     (checkpoint / "manifest.json").write_text("{")
 
 
-@pytest.mark.parametrize("damage", [flip_a_bit, truncate, remove_a_file, spoil_the_manifest])
+def remove_the_manifest(checkpoint: Path) -> None:
+    (checkpoint / "manifest.json").unlink()
+
+
+DAMAGES = [flip_a_bit, truncate, remove_a_file, spoil_the_manifest, remove_the_manifest]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_one_is_set_aside_and_the_one_before_is_used(damage, tmp_path, ranks, caplog) -> None:
     saved(tmp_path, ranks, 2)
     damage(tmp_path / "step-0000002")
     assert checkpoints(tmp_path, ranks).restore(fresh(ranks))[0].step == 1
     assert names(tmp_path) == ["damaged-step-0000002", "step-0000001"]
     assert "step-0000002" in caplog.text
+
+
+def test_the_same_step_may_be_damaged_again(tmp_path: Path, ranks: Ranks) -> None:
+    for _ in range(2):
+        saved(tmp_path, ranks, 2)
+        flip_a_bit(tmp_path / "step-0000002")
+        checkpoints(tmp_path, ranks).restore(fresh(ranks))
+    assert names(tmp_path) == ["damaged-step-0000002", "damaged-step-0000002.2", "step-0000001"]
+
+
+def test_neither_a_spoilt_manifest_nor_nan_keeps_the_best_from_being_found(tmp_path: Path, ranks: Ranks) -> None:
+    with checkpoints(tmp_path, ranks, keep=2, best="top1") as kept:
+        for number, score in enumerate([float("nan"), 9.0, 5.0, 7.0, 1.0], 1):
+            kept.save(fresh(ranks), Position(number), {}, {"top1": score})
+            kept.wait()
+            if number == 3:
+                spoil_the_manifest(tmp_path / "step-0000002")
+    assert names(tmp_path) == ["step-0000004", "step-0000005"]
 
 
 @pytest.mark.parametrize("left", [".step-0000002.partial", ".step-0000002.deleted"])

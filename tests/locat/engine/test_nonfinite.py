@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from locat.engine.distributed import join_ranks
 from locat.engine.nonfinite import Guard, spoil_if_not_finite
 
 CPU = torch.device("cpu")
+FINITE = torch.tensor(True)
 GOOD, BAD = torch.tensor(1.0), torch.tensor(math.nan)
 
 
@@ -16,7 +18,7 @@ def guard(allowed: int = 0, tolerated: int = 0) -> Guard:
 
 def judged(guard: Guard, *norms: torch.Tensor) -> list[bool]:
     """Which updates are dropped."""
-    return [bool(guard.judge(norm)) for norm in norms]
+    return [bool(guard.judge(norm, FINITE)) for norm in norms]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -49,18 +51,47 @@ def test_a_loss_scaler_may_look_for_its_scale() -> None:
     assert watched.findings().since_last_good == 2
 
 
+def test_a_loss_scaler_is_no_excuse_for_a_loss_that_is_not_finite() -> None:
+    watched = guard(tolerated=2)
+    assert watched.judge(BAD, ~FINITE)
+    assert watched.findings().since_last_good == 1
+
+
+def test_fewer_allowed_than_were_dropped_before_accuses_no_good_update() -> None:
+    watched = guard(allowed=0)
+    watched.resume(dropped=2)
+    assert judged(watched, GOOD, BAD, GOOD) == [False, True, True]
+    assert watched.findings().since_last_good == 2
+
+
+def test_batch_statistics_that_were_loaded_are_what_a_dropped_update_goes_back_to() -> None:
+    with join_ranks():
+        model = nn.Sequential(nn.BatchNorm1d(2))
+        watched = Guard(model, 5, 0, CPU)
+        model[0].running_mean.fill_(7)
+        watched.resume(dropped=0)
+        model(torch.full((8, 2), math.nan))
+        watched.judge(BAD, ~FINITE)
+        assert model[0].running_mean.tolist() == [7, 7]
+
+
 def test_batch_statistics_of_a_dropped_update_are_taken_back() -> None:
+    with join_ranks():
+        take_back()
+
+
+def take_back() -> None:
     model = nn.Sequential(nn.BatchNorm1d(2))
     watched = Guard(model, 5, 0, CPU)
     model(torch.randn(8, 2))
-    watched.judge(GOOD)
+    watched.judge(GOOD, FINITE)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model(torch.full((8, 2), math.nan))
-    watched.judge(BAD)
+    watched.judge(BAD, ~FINITE)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
     model(torch.randn(8, 2))
-    watched.judge(GOOD)
+    watched.judge(GOOD, FINITE)
     assert not torch.equal(model.state_dict()["0.running_mean"], before["0.running_mean"])
 
 
