@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 UV := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 
-.PHONY: help demo test test-fast lint format bench chaos lock system slurm install clean
+.PHONY: help demo test test-fast lint format bench bench-gpu chaos lock system slurm install clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,7 +33,15 @@ chaos: install  ## Kill processes of real jobs at random, 100 trials, and compar
 	PYTHONPATH=tests $(BIN)/python -m chaos
 
 bench: install  ## Measure speeds, as ratios within one run
-	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark; done
+	for name in attention attention_step checkpoint loader pipeline segment; do $(BIN)/python benchmarks/$$name.py; done
+	$(BIN)/python benchmarks/attention_plot.py
+
+bench-gpu: install  ## Measure attention and training steps on a GPU
+	$(BIN)/python benchmarks/attention.py --device cuda --batch 256 --heads 12 --compile
+	$(BIN)/python benchmarks/attention.py --device cuda --batch 32 --heads 12 --grid 32 --compile
+	$(BIN)/python benchmarks/attention_step.py --device cuda --sizes tiny small base --batch 256 --compile
+	$(BIN)/python benchmarks/attention_step.py --device cuda --sizes tiny small base --image 512 --batch 32 --compile
+	$(BIN)/python benchmarks/attention_plot.py
 
 lock: install  ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \

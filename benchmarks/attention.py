@@ -1,27 +1,27 @@
-"""Separable GAug against the same bias from materialised distances and against plain attention, in one run.
+"""GAug attention alone, forward and backward: ours beside plain attention, the materialised formula and others.
 
-    python benchmarks/attention.py [--device cuda] [--batch 16] [--heads 3] [--grid 14] [--head-dim 64]
+    python benchmarks/attention.py [--device cuda] [--batch 16] [--heads 3] [--grid 14] [--head-dim 64] [--compile]
 
-Times forward and backward of one layer's attention (float32 on CPU, bfloat16 on GPU), one [CLS] token, as
-ratios to plain scaled_dot_product_attention. "Materialised" builds the (N, N, 2) exponents of every query, as
-the formula is written. Each figure is the median of the rounds, in which the three take turns.
+One layer's attention with one [CLS] token, float32 on a CPU and bfloat16 on a GPU, from q, k and v to their gradients
+and those of GAug's maps, which the plain form does not have. The forms take turns in every round; results go to
+benchmarks/results/. On a GPU FlexAttention takes part. With TRITON_INTERPRET=1, and a tiny problem, the
+Triton kernels run on a CPU: that they run is all it shows.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
+from attention_forms import FORMS, plain
+from attention_measuring import compare, kept_bytes, peak_bytes, peaks, write
 from torch import Tensor
-from torch.nn import functional as F
 
-from locat.models.attention import gaussian_attention
-from locat.models.gaug import GAug, bounded_variance, epsilon
+from locat.models.gaug import GAug
 
-ROUNDS = 15
 PREFIX = 1
+PRODUCTS = 7
+"""Matrix products of N x N x head_dim: 2 in the forward pass, 5 in the backward pass."""
 
 
 def main() -> None:
@@ -31,64 +31,71 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=3)
     parser.add_argument("--grid", type=int, default=14, help="patches along each side")
     parser.add_argument("--head-dim", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--compile", action="store_true", help="torch.compile every form")
+    parser.add_argument("--name", help="of the result; made of the problem by default")
     options = parser.parse_args()
     torch.manual_seed(0)
     dtype = torch.float32 if options.device == "cpu" else torch.bfloat16
-    gaug = GAug(options.head_dim, options.heads, device=options.device, dtype=dtype)
-    shape = (3, options.batch, options.heads, PREFIX + options.grid**2, options.head_dim)
+    gaug = GAug(options.head_dim, options.heads, device=options.device)
+    tokens = PREFIX + options.grid**2
+    shape = (options.batch, tokens, 3, options.heads, options.head_dim)
     qkv = torch.randn(shape, device=options.device, dtype=dtype, requires_grad=True)
+    weights = torch.randn(shape[:2] + shape[3:], device=options.device, dtype=dtype).transpose(1, 2)
 
-    forms: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-        "plain": F.scaled_dot_product_attention,
-        "separable": partial(separable, gaug, options.grid),
-        "materialised": partial(materialised, gaug, options.grid),
-    }
-    difference = (forms["separable"](*qkv) - forms["materialised"](*qkv)).abs().max().item()
-    times: dict[str, list[float]] = {name: [] for name in forms}
-    for _ in range(ROUNDS):
-        for name, form in forms.items():
-            times[name].append(seconds(partial(step, form, qkv)))
-    median = {name: statistics.median(rounds) for name, rounds in times.items()}
-    size = f"B{options.batch} H{options.heads} N{shape[3]} d{options.head_dim}"
-    print(f"{options.device}, {str(dtype).removeprefix('torch.')}, {size}; largest difference {difference:.1e}")
-    for name, value in median.items():
-        print(f"{name:<13}{1000 * value:8.2f} ms  {value / median['plain']:5.2f} x plain")
+    names = [name for name in FORMS if name != "flex" or options.device == "cuda"]
+    passes = {name: partial(forward, FORMS[name], gaug, options.grid, qkv) for name in names}
+    differences = {name: largest_difference(passes[name](), passes["materialised"]()) for name in names[1:]}
+    if options.compile or options.device == "cuda":  # FlexAttention is meant to be compiled
+        compiled = {name for name in names if options.compile or name == "flex"}
+        passes = {name: torch.compile(run, dynamic=False) if name in compiled else run for name, run in passes.items()}
+    steps = {name: partial(step, run, [qkv, *gaug.parameters()], weights) for name, run in passes.items()}
+    found = compare(steps, options.rounds, "plain")
+    for name in names:
+        found[name]["kept_mb"] = kept_bytes(passes[name]) / 1e6
+        if options.device == "cuda":
+            found[name]["peak_mb"] = peak_bytes(steps[name]) / 1e6
+        if name in differences:
+            found[name]["difference"] = differences[name]
 
-
-def separable(gaug: GAug, side: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """What the models run."""
-    patches = q[:, :, PREFIX:]
-    return gaussian_attention(q, k, v, gaug(patches, k, q, (side, side), (side, side)), PREFIX)
-
-
-def materialised(gaug: GAug, side: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The formula as it is written: distances (P, P, 2), exponents of every query."""
-    patches = q[:, :, PREFIX:]
-    axis = torch.arange(side, device=q.device)
-    positions = torch.cartesian_prod(axis, axis).float()
-    distances = (positions[:, None] - positions) ** 2
-    variance = bounded_variance(gaug.log_var(patches).float(), (side, side)) + epsilon((side, side))
-    alpha = F.softplus(gaug.log_alpha(patches).float())
-    bias = alpha * torch.exp(-0.5 * (distances / variance.unsqueeze(-2)).sum(-1))
-    return F.scaled_dot_product_attention(q, k, v, F.pad(bias, (PREFIX, 0, PREFIX, 0)).to(q.dtype))
-
-
-def step(form: Callable[[Tensor, Tensor, Tensor], Tensor], qkv: Tensor) -> None:
-    torch.autograd.backward(form(*qkv).sum())
-
-
-def seconds(step: Callable[[], None]) -> float:
-    """Wall time of one step, the device's work included."""
-    synchronize()
-    start = time.perf_counter()
-    step()
-    synchronize()
-    return time.perf_counter() - start
+    flops = PRODUCTS * 2 * options.batch * options.heads * tokens**2 * options.head_dim
+    moved = 13 * qkv.numel() // 3 * qkv.element_size()  # q k v out; these, their gradients once more
+    reached = peaks(options.device, dtype)
+    floor = 1000 * max(flops / reached["flops_per_s"], moved / reached["bytes_per_s"])
+    size = f"B{options.batch} H{options.heads} N{tokens} d{options.head_dim}"
+    print(f"{options.device}, {str(dtype).removeprefix('torch.')}, {size}; no faster than {floor:.2f} ms")
+    for name, values in found.items():
+        print(
+            f"{name:<13}{values['median_ms']:8.2f} ms {values['ratio']:6.2f} x plain {values['kept_mb']:8.1f} MB kept"
+        )
+    write(
+        options.name or f"attention-{options.device}-{size.replace(' ', '-').lower()}",
+        options.device,
+        {
+            "what": "attention",
+            "settings": vars(options) | {"dtype": str(dtype), "tokens": tokens},
+            "forms": found,
+            "roofline": {"flops": flops, "bytes": moved, **reached, "floor_ms": floor},
+        },
+    )
 
 
-def synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def forward(attend: Callable[..., Tensor], gaug: GAug, side: int, qkv: Tensor) -> Tensor:
+    """Attention from the product that a layer makes q, k and v with."""
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)
+    grid = (side, side)
+    with torch.autocast(q.device.type, q.dtype, enabled=q.dtype != torch.float32):
+        if attend is plain:
+            return plain(q, k, v)
+        return attend(q, k, v, gaug(q[:, :, PREFIX:], k[:, :, PREFIX:], q, grid, grid), PREFIX)
+
+
+def step(run: Callable[[], Tensor], inputs: list[Tensor], weights: Tensor) -> None:
+    torch.autograd.grad(run(), inputs, weights, allow_unused=True)
+
+
+def largest_difference(one: Tensor, other: Tensor) -> float:
+    return (one - other).abs().max().item()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@
 from typing import Any
 
 import torch
-from timm.layers import Attention, AttentionRope, apply_rot_embed_cat, resolve_self_attn_mask
+from timm.layers import Attention, AttentionRope, apply_rot_embed_cat
 from timm.models.eva import EvaAttention
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from locat.models.gaug import GAug, Gaussians, Grid
-from locat.models.rotated import RotatedGaussians
+from locat.models.gaug import GAug, Grid
+from locat.models.gaussian_attention import gaussian_attention
 
 
 class PatchGrid:
@@ -112,22 +111,3 @@ def rotate(heads: Tensor, rope: Tensor, prefix_tokens: int, rotate_half: bool) -
     """Rotate the patches of q or k (B, H, N, head_dim); prefix tokens have no position."""
     patches = apply_rot_embed_cat(heads[:, :, prefix_tokens:], rope, half=rotate_half)
     return torch.cat([heads[:, :, :prefix_tokens], patches], dim=2)
-
-
-def gaussian_attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    gaussians: Gaussians | RotatedGaussians,
-    prefix_tokens: int,
-    mask: Tensor | None = None,
-    dropout: float = 0.0,
-) -> Tensor:
-    """softmax(q k^T / sqrt(head_dim) + S + mask) v for q, k, v of shape (B, H, N, head_dim).
-
-    This is the one place where a fused kernel takes the factors instead of the bias.
-    """
-    bias = gaussians.bias(prefix_tokens).to(q.dtype)
-    if mask is not None:
-        bias = bias + resolve_self_attn_mask(q.shape[2], bias, mask)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)

@@ -1,8 +1,8 @@
 """GAug: Gaussian-augmented attention (LocAt paper, arXiv 2603.04892).
 
 Every patch adds to its attention logits a Gaussian centred on itself, S[p, t], whose variance
-and height it reads from its own query. The kernel is a product of a row and a column factor,
-so `GAug` returns those two, h + w exponentials a query, and nothing of size N x N x 2 exists.
+and height it reads from its own query. The kernel is a product of a row and a column factor, so
+nothing of size N x N x 2 exists, and nothing of N x N where `locat.models.kernels` attends.
 """
 
 import math
@@ -17,20 +17,39 @@ Grid = tuple[int, int]
 
 LARGEST_EXPONENT = 32500.0
 LARGEST_NUMERATOR = 6550.0
+LOG2_E = math.log2(math.e)
 
 
 class Gaussians(NamedTuple):
-    """One Gaussian per head and query patch, P = h * w, as factors over rows and columns.
+    """One Gaussian per head and query patch, P = h * w; as factors over rows and columns it is h + w exponentials.
 
-    `rows` is (B, H, P, h) with the height alpha multiplied in, `columns` is (B, H, P, w).
+    `alpha` (B, H, P, 1) is its height in logits, `variance` (B, H, P, 2) that along y and x, in
+    squared patches of `grid` (h, w); `initial_grid` is the one the model was built for.
     """
 
-    rows: Tensor
-    columns: Tensor
+    alpha: Tensor
+    variance: Tensor
+    grid: Grid
+    initial_grid: Grid
+
+    @property
+    def rows(self) -> Tensor:
+        """The factor of each row of the grid, (B, H, P, h), with the height multiplied in."""
+        return self.alpha * axis_kernels(self.variance, self.grid, self.initial_grid)[0]
+
+    @property
+    def columns(self) -> Tensor:
+        """The factor of each column of the grid, (B, H, P, w)."""
+        return axis_kernels(self.variance, self.grid, self.initial_grid)[1]
+
+    def shapes(self) -> tuple[Tensor, ...]:
+        """The numbers that say what each Gaussian looks like, side by side along the last axis."""
+        return self.alpha, self.variance
 
     def bias(self, prefix_tokens: int) -> Tensor:
         """S as (B, H, N, N) attention logits, N = prefix_tokens + P, zero where a prefix token is involved."""
-        kernel = self.rows.unsqueeze(-1) * self.columns.unsqueeze(-2)
+        rows, columns = axis_kernels(self.variance, self.grid, self.initial_grid)
+        kernel = (self.alpha * rows).unsqueeze(-1) * columns.unsqueeze(-2)
         return F.pad(kernel.flatten(-2), (prefix_tokens, 0, prefix_tokens, 0))
 
 
@@ -69,7 +88,9 @@ class GAug(nn.Module):
         k-norm, before rotation, `x` (B, h * w, dim) is what they were projected from;
         `initial_grid` is the grid the model was built for.
         """
-        return gaussians(self.variance(q, x, initial_grid), self.alpha(q, k, x), grid, initial_grid)
+        q = q.contiguous()  # once, where each of the maps would
+        variance = scaled_variance(self.variance(q, x, initial_grid), grid, initial_grid)
+        return Gaussians(self.alpha(q, k, x), variance, grid, initial_grid)
 
     def variance(self, q: Tensor, x: Tensor, initial_grid: Grid) -> Tensor:
         """Variance along y and x in squared patches of the initial grid: (B, H, h * w, 2)."""
@@ -80,14 +101,14 @@ class GAug(nn.Module):
         return F.softplus(at_least_float32(self.log_alpha(q)))
 
 
-def gaussians(variance: Tensor, alpha: Tensor, grid: Grid, initial_grid: Grid) -> Gaussians:
-    """alpha exp(-D / (2 variance)) as factors, the variance scaled to this grid and D clamped per axis."""
-    variance = scaled_variance(variance, grid, initial_grid)
-    variance_y, variance_x = variance.reshape(*variance.shape[:2], *grid, 1, 2).unbind(-1)
+def axis_kernels(variance: Tensor, grid: Grid, initial_grid: Grid) -> tuple[Tensor, Tensor]:
+    """exp(-D / (2 variance)) over rows (B, H, P, h) and columns (B, H, P, w), D clamped per axis."""
+    variance_y, variance_x = variance.unflatten(2, grid).unsqueeze(-2).unbind(-1)
     numerator_y, numerator_x = (axis_numerators(size, initial_grid, variance) for size in grid)
-    rows = torch.exp(numerator_y.unsqueeze(1) / variance_y).flatten(-3, -2)
-    columns = torch.exp(numerator_x / variance_x).flatten(-3, -2)
-    return Gaussians(alpha * rows, columns)
+    # Base 2: exp2 does not slow down where it underflows, as the exp of CPUs does.
+    rows = torch.exp2(LOG2_E * numerator_y.unsqueeze(1) / variance_y).flatten(-3, -2)
+    columns = torch.exp2(LOG2_E * numerator_x / variance_x).flatten(-3, -2)
+    return rows, columns
 
 
 def scaled_variance(variance: Tensor, grid: Grid, initial_grid: Grid) -> Tensor:
@@ -118,8 +139,12 @@ def axis_numerators(size: int, initial_grid: Grid, like: Tensor) -> Tensor:
 
 def numerator(distance: Tensor, initial_grid: Grid) -> Tensor:
     """-distance^2 / 2, distance in patches, clamped."""
-    largest = min(0.5 * (max(initial_grid) - 1) ** 2, LARGEST_NUMERATOR)
-    return (-0.5 * distance**2).clamp(min=-largest)
+    return (-0.5 * distance**2).clamp(min=-largest_numerator(initial_grid))
+
+
+def largest_numerator(initial_grid: Grid) -> float:
+    """What distance^2 / 2 is clamped to along one axis: no more than the initial grid reaches."""
+    return min(0.5 * (max(initial_grid) - 1) ** 2, LARGEST_NUMERATOR)
 
 
 def at_least_float32(values: Tensor) -> Tensor:

@@ -14,13 +14,32 @@ from locat.models.gaug import GAug, Grid, at_least_float32, numerator, scaled_va
 
 
 class RotatedGaussians(NamedTuple):
-    """One Gaussian per head and query patch; the kernel (B, H, P, P) is no product of rows and columns."""
+    """One Gaussian per head and query patch, P = h * w, whose kernel is no product of rows and columns.
 
-    kernel: Tensor
+    `tilt` (B, H, P, 1), b / a, leans it: a patch one row down counts as lying that many columns
+    further left. The others are as in `Gaussians`.
+    """
+
+    alpha: Tensor
+    variance: Tensor
+    tilt: Tensor
+    grid: Grid
+    initial_grid: Grid
+
+    def shapes(self) -> tuple[Tensor, ...]:
+        """The numbers that say what each Gaussian looks like, side by side along the last axis."""
+        return self.alpha, self.variance, self.tilt
 
     def bias(self, prefix_tokens: int) -> Tensor:
         """S as (B, H, N, N) attention logits, N = prefix_tokens + P."""
-        return F.pad(self.kernel, (prefix_tokens, 0, prefix_tokens, 0))
+        variance_y, variance_x = self.variance.split(1, dim=-1)
+        patches = torch.arange(self.grid[0] * self.grid[1], device=self.variance.device)
+        y, x = (part.to(self.variance.dtype) for part in (patches // self.grid[1], patches % self.grid[1]))
+        down, right = y - y.unsqueeze(1), x - x.unsqueeze(1)
+        numerator_y = numerator(down, self.initial_grid)
+        numerator_x = numerator(right - self.tilt * down, self.initial_grid)
+        kernel = torch.exp(numerator_y / variance_y + numerator_x / variance_x)
+        return F.pad(self.alpha * kernel, (prefix_tokens, 0, prefix_tokens, 0))
 
 
 class Rotated(GAug):
@@ -39,11 +58,7 @@ class Rotated(GAug):
         self, q: Tensor, k: Tensor, x: Tensor, grid: Grid, initial_grid: Grid
     ) -> RotatedGaussians:
         """As GAug's; b scales with the grid as the standard deviations do."""
-        variance_y, variance_x = scaled_variance(self.variance(q, x, initial_grid), grid, initial_grid).split(1, dim=-1)
+        variance = scaled_variance(self.variance(q, x, initial_grid), grid, initial_grid)
         off_diagonal = at_least_float32(self.off_diagonal(q)) * (min(grid) / min(initial_grid)) ** 0.5
-        patches = torch.arange(grid[0] * grid[1], device=q.device)
-        y, x_position = (part.to(variance_y.dtype) for part in (patches // grid[1], patches % grid[1]))
-        down, right = y - y.unsqueeze(1), x_position - x_position.unsqueeze(1)
-        across = right - off_diagonal * down / variance_y.sqrt()
-        exponent = numerator(down, initial_grid) / variance_y + numerator(across, initial_grid) / variance_x
-        return RotatedGaussians(self.alpha(q, k, x) * exponent.exp())
+        tilt = off_diagonal / variance[..., :1].sqrt()
+        return RotatedGaussians(self.alpha(q, k, x), variance, tilt, grid, initial_grid)

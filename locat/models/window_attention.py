@@ -5,8 +5,8 @@
 from timm.models.swin_transformer import WindowAttention
 from torch import Tensor
 
-from locat.models.attention import gaussian_attention
 from locat.models.gaug import GAug
+from locat.models.gaussian_attention import gaussian_attention
 
 
 class LocAtWindowAttention(WindowAttention):

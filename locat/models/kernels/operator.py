@@ -1,0 +1,95 @@
+"""`locat::gaussian_attention`, softmax(q k^T / sqrt(head_dim) + S) v, as an operator of torch.
+
+torch.compile and CUDA graphs see one node of known shapes; autograd knows its backward pass.
+"""
+
+# mypy: disallow-untyped-decorators=False
+
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula, sdpa_backward_flop_count, sdpa_flop_count
+
+from locat.models.kernels import blocks
+
+
+@torch.library.custom_op("locat::gaussian_attention", mutates_args=())
+def gaussian_attention(
+    q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, grid: list[int], initial_grid: list[int], differentiable: bool
+) -> tuple[Tensor, Tensor]:
+    """Output (B, H, N, head_dim) of q, k and v of that shape, and what is kept for the backward pass.
+
+    `shapes` (B, H, h * w, 3) holds each Gaussian's height in logits and its variances along y and x, in squared
+    patches of `grid` (h, w); a fourth number tilts it (`locat.models.rotated`). It is float32, or float64
+    like q. The first N - h * w tokens are prefix tokens. `differentiable` is false where no backward pass follows.
+    """
+    grids = (grid[0], grid[1]), (initial_grid[0], initial_grid[1])
+    if runs_triton(q):
+        from locat.models.kernels import launch
+
+        return launch.forward(q, k, v, shapes, *grids)
+    return blocks.forward(q, k, v, shapes, *grids, differentiable)
+
+
+@torch.library.custom_op("locat::gaussian_attention_backward", mutates_args=())
+def gaussian_attention_backward(
+    out_gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, out: Tensor, kept: Tensor,
+    grid: list[int], initial_grid: list[int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of q, k, v and shapes."""
+    grids = (grid[0], grid[1]), (initial_grid[0], initial_grid[1])
+    if runs_triton(q):
+        from locat.models.kernels import launch
+
+        return launch.backward(out_gradient, q, k, v, shapes, out, kept, *grids)
+    return blocks.backward(out_gradient, q, k, v, shapes, kept, *grids)
+
+
+def runs_triton(q: Tensor) -> bool:
+    """Whether the Triton kernels compute this: on a GPU, or anywhere under Triton's interpreter."""
+    return q.is_cuda or os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@gaussian_attention.register_fake
+def _(
+    q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, grid: list[int], initial_grid: list[int], differentiable: bool
+) -> tuple[Tensor, Tensor]:
+    if runs_triton(q):
+        return blocks.token_major(q), q.new_empty(q.shape[:3], dtype=torch.float32)
+    return blocks.token_major(q), blocks.kept_weights(q, differentiable)
+
+
+@gaussian_attention_backward.register_fake
+def _(
+    out_gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, *_: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return blocks.token_major(q), blocks.token_major(q), blocks.token_major(q), shapes.new_empty(shapes.shape)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    q, k, v, shapes, ctx.grid, ctx.initial_grid, _ = inputs
+    ctx.save_for_backward(q, k, v, shapes, *output)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)  # else zeros of the size of what is kept
+
+
+def _backward(ctx: Any, out_gradient: Tensor | None, _kept: None) -> tuple[Any, ...]:
+    if out_gradient is None:
+        return (None,) * 7
+    gradients = gaussian_attention_backward(out_gradient, *ctx.saved_tensors, ctx.grid, ctx.initial_grid)
+    return *gradients, None, None, None
+
+
+gaussian_attention.register_autograd(_backward, setup_context=_save)
+
+
+@register_flop_formula(torch.ops.locat.gaussian_attention)
+def _flops(q: Any, k: Any, v: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(q, k, v))
+
+
+@register_flop_formula(torch.ops.locat.gaussian_attention_backward)
+def _backward_flops(out_gradient: Any, q: Any, k: Any, v: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_backward_flop_count(out_gradient, q, k, v))
