@@ -34,7 +34,8 @@ def end_of(job: JobFolder) -> dict[str, Any]:
         "metrics": {key: value for key, value in metrics.items() if not key.startswith(CLOCKED)},
         "results": json.loads(job.results.read_text()),
         "outputs": {path.name: sha256(path) for path in sorted(job.outputs.glob("*.safetensors"))},
-        "checkpoints": [path.name for path in kept],
+        "checkpoints": len(kept),  # who is asked to stop saves at steps of its own
+        "last checkpoint": kept[-1].name,
         "last": {name: digest for name, digest in Manifest.read(kept[-1]).files.items() if name not in INDEXES},
     }
 

@@ -88,6 +88,7 @@ def _run(folder: Path, ranks: int, random: Random, kills: list[float]) -> tuple[
             if done.setdefault(job.name, job.state.attempt) != job.state.attempt:
                 problems.append(f"{job.name} was done and is run again")
         if view.status == "done" and not run.is_supervised():
+            _launcher(folder, "sync", run.name)  # MLflow's store is a file that many may be writing to
             problems += _doubled_or_lost(run)
             return ", ".join(story), problems, end_of(run.job("train"))
         if pending and time.monotonic() > began + pending[0]:
