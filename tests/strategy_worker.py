@@ -61,7 +61,7 @@ def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
         shadow = copy.deepcopy(model) if follows else None
         strategy = make_strategy(config, ranks, model, shadow)
         checkpoints = Checkpoints(folder, config.checkpoints, ranks, config.recorded())
-        position, _ = checkpoints.restore(strategy)
+        position = checkpoints.restore(strategy).position
         strategy.module.train()
         for step in range(position.step, until):
             share = BATCH // ranks.world_size
