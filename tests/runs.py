@@ -17,7 +17,7 @@ from launcher.run_folder import RunFolder
 from launcher.state import Status
 from launcher.status import JobView
 
-TIMEOUT = 20.0
+TIMEOUT = 50.0
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 CHECKPOINT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); " + SLEEP
 SLEEP_AT_FIRST = "import os; os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') or exit(); " + SLEEP
