@@ -30,7 +30,7 @@ format: install  ## Rewrite the code in the project's style
 	$(BIN)/ruff format .
 
 chaos: install  ## Kill processes of real jobs at random, 100 trials, and compare what they end with
-	PYTHONPATH=tests $(BIN)/python -m chaos
+	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m chaos
 
 bench: install  ## Measure speeds, as ratios within one run
 	for name in attention attention_step checkpoint loader pipeline segment; do $(BIN)/python benchmarks/$$name.py; done
