@@ -119,6 +119,7 @@ def test_a_closed_terminal_leaves_the_run_alone(tmp_path: Path) -> None:
     run = runs.make(tmp_path, runs.job("a", "import time; print('up', flush=True); time.sleep(1)\n" + runs.count(ran)))
     shell, terminal = pty.fork()
     if shell == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup ignore it
         retry = [sys.executable, "-m", "launcher", "retry", run.name, "--runs-dir", str(tmp_path)]
         subprocess.run(retry)
         os.execvp("sleep", ["sleep", "60"])
