@@ -6,7 +6,10 @@ from launcher.options import MountPath, Schema, named
 from launcher.plan import PlannedJob, Volume
 
 Image = Annotated[
-    str, named("an image such as ghcr.io/lab/locat:1.0 or /images/locat.sif", r"/?[A-Za-z0-9][A-Za-z0-9_.:/@+-]*", 500)
+    str,
+    named(
+        "an image such as registry.example/lab/locat:1.0 or /images/locat.sif", r"/?[A-Za-z0-9][A-Za-z0-9_.:/@+-]*", 500
+    ),
 ]
 ClaimName = Annotated[
     str, named("a claim's name of lower-case letters, digits, '-' and '.'", "[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 253)

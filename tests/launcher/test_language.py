@@ -127,7 +127,7 @@ def test_secrets_are_in_the_shell_and_nowhere_else(tmp_path: Path, monkeypatch: 
     assert not any("hf_12345" in text for text in texts)
 
 
-IMAGE = "ghcr.io/lab/locat:1.0"
+IMAGE = "registry.example/lab/locat:1.0"
 STORED = f"""
 name: small
 defaults:
@@ -157,7 +157,7 @@ def test_slurm_names_the_image_as_its_engine_does_and_mounts_the_storage() -> No
     mounts = "/runs:/runs,/nfs/datasets:/datasets:ro"
     assert f"apptainer exec --bind {mounts} docker://{IMAGE}\n" in apptainer
     assert f"apptainer exec --bind {mounts},/scratch:/scratch /images/b.sif\n" in apptainer
-    assert f"--container-image=ghcr.io#lab/locat:1.0 --container-mounts={mounts}\n" in pyxis.replace("'", "")
+    assert f"--container-image=registry.example#lab/locat:1.0 --container-mounts={mounts}\n" in pyxis.replace("'", "")
     assert " docker://other\n" in slurm_script("{engine: apptainer, image: docker://other}")
 
 
