@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -21,12 +22,17 @@ from launcher import locks, machine, processes
 from launcher.plan import PlannedJob
 from launcher.run_folder import RunFolder
 from launcher.state import JobState, Status
+from locat import durable
 from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
 
 GRACE = 60.0
 """Seconds a job has to checkpoint after it was asked to stop."""
 LAUNCH_LOG = "launch.log"
 """What the command prints before its ranks write logs of their own."""
+STOPPED_MARK = "stopped"
+"""In an attempt's folder: it was asked to stop, on this or another of its nodes."""
+SCHEDULED_AS = "scheduled-as"
+"""In an attempt's folder: what its scheduler calls it, where several nodes start by themselves."""
 STATUS_OF = {ExitCode.DONE: Status.DONE, ExitCode.INVALID: Status.INVALID, ExitCode.PREEMPTED: Status.PREEMPTED}
 
 
@@ -54,6 +60,10 @@ class Host:
     """Command that asks the job to stop; without one its process group gets SIGTERM."""
     rerun_with: tuple[str, ...] = ()
     """Command that asks the scheduler for another attempt; without one whoever started this one sees to it."""
+    scheduled_as: str = ""
+    """What the scheduler calls this attempt: by that its other nodes find the attempt's folder."""
+    patience: float = locks.PATIENCE
+    """Seconds an earlier attempt may take to end."""
 
 
 @dataclass
@@ -68,6 +78,8 @@ class Stop:
     killed: bool = field(default=False, init=False)
     group: int | None = field(default=None, init=False)
     """The command's process group, once it runs."""
+    folder: Path | None = field(default=None, init=False)
+    """The attempt's, once it has one."""
 
     def install(self) -> None:
         """Handle the signals of schedulers; SIGUSR1 is the early warning of some."""
@@ -107,8 +119,10 @@ class Stop:
             self._on_request(number, frame)
 
     def _ask(self) -> None:
-        if self.group is None:
+        if self.group is None or self.folder is None:
             return
+        with contextlib.suppress(OSError):  # a full disk takes no mark
+            (self.folder / STOPPED_MARK).touch()
         if not self.stop_with or subprocess.run(self.stop_with, stdin=subprocess.DEVNULL).returncode:
             self._send(signal.SIGTERM)  # never SIGUSR1: torchrun passes on SIGTERM, but dies of SIGUSR1
 
@@ -128,7 +142,7 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     folder = run.job(name)
     stop = Stop(folder, grace, host.stop_with)
     stop.install()
-    lock = locks.acquire(run.job_lock(name))
+    lock = locks.acquire(run.job_lock(name), host.patience)
     if lock is None:
         print(f"{name}: another attempt is alive", flush=True)
         return ExitCode.PREEMPTED
@@ -150,8 +164,10 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         host=machine.host(),
         boot=machine.boot(),
     )
+    if host.scheduled_as:
+        durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
     state.write(folder.state)
-    ending = _execute(job, run, folder.attempt(number), stop, lock, host)
+    ending = execute(job, run, folder.attempt(number), stop, host, held=[lock, *host.slots])
     state = _ended(state, ending, cancelled=run.is_cancelled(name))
     state.write(folder.state)
     return ending.exit_code
@@ -171,15 +187,23 @@ def runs_again(run: RunFolder, name: str, exit_code: int) -> bool:
     return exit_code == ExitCode.PREEMPTED or is_retried
 
 
-def _execute(
+def execute(
     job: PlannedJob,
     run: RunFolder,
     folder: Path,
     stop: Stop,
-    lock: int,
     host: Host,
+    held: Sequence[int] = (),
+    log_name: str = LAUNCH_LOG,
 ) -> Ending:
-    """Run the job's command to its end, and end what it leaves behind."""
+    """Run the job's command to its end, and end what it leaves behind.
+
+    Args:
+        folder: the attempt's.
+        held: descriptors of locks that the command holds too.
+        log_name: file in `folder` for what the command itself prints.
+    """
+    stop.folder = folder
     command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]
     environment = {
         **os.environ,
@@ -190,7 +214,7 @@ def _execute(
         ATTEMPT_VARIABLE: str(folder),
     }
     try:
-        with (folder / LAUNCH_LOG).open("wb") as log:
+        with (folder / log_name).open("wb") as log:
             process = subprocess.Popen(
                 command,
                 cwd=run.path,
@@ -199,7 +223,7 @@ def _execute(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=[lock, *host.slots],
+                pass_fds=held,
             )
     except OSError as error:
         return Ending(127, f"cannot run {command[0]}: {error.strerror}")
@@ -210,18 +234,18 @@ def _execute(
     stop.kill()
     if stop.killed:
         return Ending(128 + signal.SIGKILL, f"did not stop within {stop.grace:g} s and was killed")
-    ending = _explain(folder, code, stop.requested)
+    ending = _explain(folder, code, stop.requested or (folder / STOPPED_MARK).exists(), log_name)
     if stop.out_of_time and ending.exit_code == ExitCode.PREEMPTED:
         return replace(ending, reason=f"reached its time limit of {minutes} min")
     return ending
 
 
-def _explain(folder: Path, code: int, stop_requested: bool) -> Ending:
+def _explain(folder: Path, code: int, stop_requested: bool, log_name: str) -> Ending:
     """The job's exit code and reason, from its command's exit code and what its ranks left."""
     if code == ExitCode.DONE:
         return Ending(ExitCode.DONE)
     killed_by = signal.Signals(-code).name if code < 0 else ""
-    own = Ending(128 - code, f"killed by {killed_by}") if code < 0 else Ending(code, _last_line(folder / LAUNCH_LOG))
+    own = Ending(128 - code, f"killed by {killed_by}") if code < 0 else Ending(code, _last_line(folder / log_name))
     if killed_by == "SIGKILL":
         own = replace(own, reason="killed by SIGKILL, perhaps out of memory")
     try:

@@ -13,12 +13,15 @@ from launcher.storage import volumes
 from locat.config import TASKS
 
 
-def compile_pipeline(pipeline: Pipeline, run_id: str, runs_folder: Path, backend: str = "local") -> Plan:
+def compile_pipeline(
+    pipeline: Pipeline, run_id: str, runs_folder: Path, tracking_uri: str = "", backend: str = "local"
+) -> Plan:
     """The plan of one run of `pipeline`. Pure: reads and writes nothing, and gives the same plan every time.
 
     Args:
         run_id: name of the run and of its folder.
-        runs_folder: absolute path of the folder of runs.
+        runs_folder: absolute path of the folder of runs, as jobs see it.
+        tracking_uri: of MLflow where the pipeline names none; by default a SQLite store in the folder of runs.
         backend: where it is to run; only recorded.
 
     Raises:
@@ -38,7 +41,7 @@ def compile_pipeline(pipeline: Pipeline, run_id: str, runs_folder: Path, backend
         pipeline=pipeline,
         id=run_id,
         folder=runs_folder / run_id,
-        tracking_uri=pipeline.tracking.uri or f"sqlite:///{runs_folder}/mlflow.db",
+        tracking_uri=pipeline.tracking.uri or tracking_uri or f"sqlite:///{runs_folder}/mlflow.db",
         experiment=pipeline.tracking.experiment or pipeline.name,
         instances=instances,
         report=report,

@@ -43,6 +43,17 @@ Word = Annotated[
 """What stands in an #SBATCH line as it is."""
 MountPath = Annotated[str, named("an absolute path of plain characters", r"/[A-Za-z0-9_.@+%=/-]*", 1000)]
 SbatchOption = Annotated[str, AfterValidator(_sbatch_option)]
+ObjectName = Annotated[
+    str, named("a Kubernetes name of lower-case letters, digits, '-' and '.'", "[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 253)
+]
+LabelKey = Annotated[
+    str, named("a label's key such as topology.kubernetes.io/zone", "[A-Za-z0-9]([A-Za-z0-9./_-]*[A-Za-z0-9])?", 316)
+]
+LabelValue = Annotated[
+    str, BeforeValidator(_text), named("a label's value", "([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?", 63)
+]
+Size = Annotated[str, named("a size such as 500M, 64G or 1T", "[1-9][0-9]*[MGT]", 12)]
+Duration = Annotated[str, named("a duration such as 90m, 12h or 2d", "[1-9][0-9]*[mhd]", 8)]
 
 
 class Schema(BaseModel):
@@ -79,13 +90,60 @@ class SlurmOptions(Schema):
     """Other long options of sbatch, without their `--`; `true` for those that take no value."""
 
 
+class Toleration(Schema):
+    """A taint that a job's pods may be placed in spite of."""
+
+    key: LabelKey | None = None
+    """The taint's key; every one if left out, with `operator: Exists`."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """Whether the taint's value matters."""
+    value: LabelValue | None = None
+    """The taint's value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; every one if left out."""
+
+
+class KubernetesOptions(Schema):
+    """What a job's JobSet says besides `resources`, `image` and `storage`."""
+
+    queue: ObjectName | None = None
+    """Kueue's LocalQueue."""
+    priority_class: ObjectName | None = None
+    """PriorityClass of its pods."""
+    node_selector: dict[LabelKey, LabelValue] = {}
+    """Labels that nodes must have."""
+    tolerations: list[Toleration] = []
+    """Taints of nodes that do not keep it away."""
+    topology: LabelKey | None = None
+    """Node label, such as `topology.kubernetes.io/zone`, whose value the job's nodes should share."""
+    shared_memory: Size | None = None
+    """The most that /dev/shm may take, such as `16G`; of the job's memory. Half of the node's memory by default."""
+    secret: ObjectName = "locat-secrets"
+    """Secret whose keys are the variables named under the pipeline's `secrets`."""
+    service_account: ObjectName = "locat-job"
+    """Who its pods are; they get no token."""
+    pull_secrets: list[ObjectName] = []
+    """Secrets to pull its image with."""
+    ttl: Duration | None = None
+    """How long its JobSet stays once it has ended, such as `7d`; for ever by default. One that another job waits for
+    beside others stays all the same."""
+
+
 class Options(Schema):
     """Per backend; the other backends ignore them."""
 
     slurm: SlurmOptions = SlurmOptions()
     """For `--backend slurm`."""
+    kubernetes: KubernetesOptions = KubernetesOptions()
+    """For `--backend kubernetes`."""
 
     def over(self, defaults: "Options") -> "Options":
         """These options; what is left out is taken from `defaults`."""
-        slurm = {**defaults.slurm.model_dump(exclude_unset=True), **self.slurm.model_dump(exclude_unset=True)}
-        return Options(slurm=SlurmOptions.model_validate(slurm))
+        merged = {
+            backend: {
+                **getattr(defaults, backend).model_dump(exclude_unset=True),
+                **getattr(self, backend).model_dump(exclude_unset=True),
+            }
+            for backend in type(self).model_fields
+        }
+        return Options.model_validate(merged)

@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 from launcher import includes
 from launcher import overrides as command_line
 from launcher.errors import KeyPath, PipelineError, known_words
-from launcher.options import MountPath, Options, Schema, named
+from launcher.options import Duration, MountPath, Options, Schema, Size, named
 from launcher.schema_errors import explain
 from launcher.storage import Image, Storage
 from launcher.yaml_source import Source
@@ -61,8 +61,6 @@ Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": list(
 Environment = dict[VariableName, Annotated[str, BeforeValidator(_number_as_text)]]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 GpuType = Annotated[str, named("a type of GPU: letters, digits and '_.-'", "[A-Za-z0-9][A-Za-z0-9_.-]*", 63)]
-Memory = Annotated[str, named("a size such as 500M, 64G or 1T", "[1-9][0-9]*[MGT]", 12)]
-Time = Annotated[str, named("a duration such as 90m, 12h or 2d", "[1-9][0-9]*[mhd]", 8)]
 
 
 class TrackingSettings(Schema):
@@ -87,9 +85,9 @@ class ResourceRequest(Schema):
     """As the scheduler calls it, such as `a100`. The local backend takes any GPU."""
     cpus: PositiveInt | None = None
     """Cores per node; one a rank by default."""
-    memory: Memory | None = None
+    memory: Size | None = None
     """Per node, such as `64G`; by default what the scheduler gives. Locally not limited."""
-    time: Time | None = None
+    time: Duration | None = None
     """The longest an attempt may take, such as `12h`; then it checkpoints and goes on in another."""
 
 

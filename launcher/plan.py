@@ -38,6 +38,8 @@ class Volume:
     claim: str = ""
     """PersistentVolumeClaim, on Kubernetes."""
     read_only: bool = False
+    source: dict[str, Any] = field(default_factory=dict)
+    """Any other source of a volume, as a pod's spec has it; on Kubernetes."""
 
 
 @dataclass(frozen=True)

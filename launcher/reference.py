@@ -21,6 +21,8 @@ SECTIONS = {
     "Options": "options",
     "SlurmOptions": "options.slurm",
     "Container": "options.slurm.container",
+    "KubernetesOptions": "options.kubernetes",
+    "Toleration": "options.kubernetes.tolerations",
 }
 """What the language calls its models, in the order of the document."""
 INTRODUCTION = """\

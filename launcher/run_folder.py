@@ -116,22 +116,25 @@ def new_run_id(name: str) -> str:
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def create(plan: Plan, pipeline_text: str) -> RunFolder:
-    """Write a run's folder under a temporary name, then rename it: it is complete or not there."""
-    run = RunFolder(plan.folder)
+def create(plan: Plan, pipeline_text: str, runs: Path) -> RunFolder:
+    """Write a run's folder in `runs` under a temporary name, then rename it: it is complete or not there.
+
+    Where jobs see the folder of runs by another path, `plan.folder` is theirs.
+    """
+    run = RunFolder(runs / plan.run_id)
     try:
-        plan.folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=plan.folder.parent, prefix=".new-"))
+        runs.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=runs, prefix=".new-"))
         try:
             _write(temporary, plan, pipeline_text)
             temporary.chmod(0o755)
-            os.rename(temporary, plan.folder)
+            os.rename(temporary, run.path)
         except BaseException:
             shutil.rmtree(temporary)
             raise
-        durable.sync_folder(plan.folder.parent)
+        durable.sync_folder(runs)
     except OSError as error:
-        raise RunError(f"cannot create the run {plan.folder}: {error.strerror or error}") from error
+        raise RunError(f"cannot create the run {run.path}: {error.strerror or error}") from error
     return run
 
 

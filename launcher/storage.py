@@ -1,8 +1,10 @@
 """Images and storage of jobs: what the language takes, and how each kind of container is told."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from launcher.options import MountPath, Schema, named
+from pydantic import Field
+
+from launcher.options import MountPath, ObjectName, Schema, named
 from launcher.plan import PlannedJob, Volume
 
 Image = Annotated[
@@ -10,9 +12,6 @@ Image = Annotated[
     named(
         "an image such as registry.example/lab/locat:1.0 or /images/locat.sif", r"/?[A-Za-z0-9][A-Za-z0-9_.:/@+-]*", 500
     ),
-]
-ClaimName = Annotated[
-    str, named("a claim's name of lower-case letters, digits, '-' and '.'", "[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 253)
 ]
 
 
@@ -22,8 +21,10 @@ class Storage(Schema):
     path: MountPath | None = None
     """Folder of this machine, or of every node of a Slurm cluster; by default the path that jobs see it at. Another one
     needs a container."""
-    claim: ClaimName | None = None
+    claim: ObjectName | None = None
     """Name of a PersistentVolumeClaim, for Kubernetes."""
+    volume: dict[str, Any] = Field(default={})
+    """Or any other source of a volume, as a pod's spec has it: `{nfs: {server: files.example, path: /datasets}}`."""
     read_only: bool = False
     """Whether containers may only read it. Without a container the file system's own permissions hold."""
 
@@ -31,7 +32,7 @@ class Storage(Schema):
 def volumes(storage: dict[str, Storage]) -> tuple[Volume, ...]:
     """The plan's form of `storage`, by mount path."""
     return tuple(
-        Volume(mount, given.path or mount, given.claim or "", given.read_only)
+        Volume(mount, given.path or mount, given.claim or "", given.read_only, given.volume)
         for mount, given in sorted(storage.items())
     )
 

@@ -27,7 +27,7 @@ def views(run: RunFolder, plan: Plan) -> Iterator[RunView]:
         yield view
         if view.ended or alone == 2:
             return
-        time.sleep(BACKENDS[plan.backend].poll)
+        BACKENDS[plan.backend].wait(run)
 
 
 def watch(run: RunFolder, plan: Plan, console: Console) -> RunView:

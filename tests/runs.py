@@ -42,7 +42,7 @@ def job(name: str, code: str = "", needs: tuple[str, ...] = (), retries: int = 0
 def make(runs: Path, *jobs: PlannedJob, name: str = "test", backend: str = "local") -> RunFolder:
     """A run folder, not started."""
     plan = Plan(name, "test", "a test", runs / name, f"sqlite:///{runs}/mlflow.db", "test", jobs, backend)
-    return run_folder.create(plan, "name: test\n")
+    return run_folder.create(plan, "name: test\n", runs)
 
 
 def until(condition: Callable[[], object]) -> None:

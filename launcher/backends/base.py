@@ -1,7 +1,8 @@
 """What a backend does."""
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
@@ -37,6 +38,19 @@ class Backend(ABC):
     def look_all(self, runs: Sequence[tuple[RunFolder, Plan]]) -> list[RunView]:
         """Several runs as they are now, from at most one question to the scheduler."""
         return [self.look(run, plan) for run, plan in runs]
+
+    def wait(self, run: RunFolder) -> None:
+        """Return when a run may look different; at the latest after some seconds."""
+        time.sleep(self.poll)
+
+    def log(
+        self, run: RunFolder, job: str, rank: int | None, attempt: int | None, follow: bool
+    ) -> Iterator[str] | None:
+        """Lines of a job's log; None if they are to be read in the run folder."""
+        return None
+
+    def forget(self, run: RunFolder, jobs: Collection[str]) -> None:  # noqa: B027
+        """Take from the scheduler what it still has of ended jobs that are to be run again."""
 
     @abstractmethod
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from launcher.backends import BACKENDS
+from launcher.backends.places import places
 from launcher.compiler import compile_pipeline
 from launcher.errors import PipelineError, Problem
 from launcher.pipeline import Pipeline, load
@@ -23,7 +25,7 @@ runs_option = click.option(
 )
 backend_option = click.option(
     "--backend",
-    type=click.Choice(["local", "slurm"]),
+    type=click.Choice(list(BACKENDS)),
     envvar="LAUNCHER_BACKEND",
     show_envvar=True,
     default="local",
@@ -51,7 +53,7 @@ def compiled(
         try:
             pipeline = load(file, overrides)
             run_id = new_run_id(name or pipeline.name)
-            made.append((pipeline, compile_pipeline(pipeline, run_id, runs.resolve(), backend)))
+            made.append((pipeline, compile_pipeline(pipeline, run_id, *places(backend, runs), backend)))
         except PipelineError as error:
             problems += error.problems
     if problems:

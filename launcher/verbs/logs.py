@@ -33,7 +33,12 @@ def command(
     run = find(runs, reference)
     plan = run.plan()
     name = find_job(plan, job) if job else _interesting(look(run, plan))
-    poll = BACKENDS[plan.backend].poll
+    backend = BACKENDS[plan.backend]
+    if (lines := backend.log(run, name, rank, attempt, follow)) is not None:
+        for line in lines:
+            click.echo(line, nl=False)
+        return
+    poll = backend.poll
     path = _log(run.job(name), attempt, rank)
     while path is None and follow and _may_still_run(look(run, plan), name):
         time.sleep(poll)

@@ -29,6 +29,7 @@ def command(reference: str | None, job: str | None, force: bool, runs: Path) -> 
     _check_elsewhere(run, plan, force)
     names = _with_needs(plan, find_job(plan, job)) if job else {each.name for each in plan.jobs}
     released = release(run, look(run, plan), names)
+    BACKENDS[plan.backend].forget(run, names)
     if released:
         click.echo(f"to be run again: {', '.join(released)}")
     view = look(run, plan)

@@ -58,7 +58,7 @@ def command(
         BACKENDS[backend].check(plan)
     started = []
     for file, (pipeline, plan) in zip(files, made, strict=True):
-        run = create(plan, _as_asked(file, pipeline, overrides))
+        run = create(plan, _as_asked(file, pipeline, overrides), runs.resolve())
         BACKENDS[backend].start(run)
         click.echo(f"submitted {run.name}; `{tables.command('status', run)}` shows how it stands")
         started.append((run, plan))

@@ -31,7 +31,7 @@ def ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def with_jobs(monkeypatch: pytest.MonkeyPatch, *jobs: PlannedJob) -> None:
     """Let `submit` compile any pipeline to these jobs."""
 
-    def compile_to(pipeline: object, run_id: str, runs_folder: Path, backend: str) -> Plan:
+    def compile_to(pipeline: object, run_id: str, runs_folder: Path, tracking_uri: str, backend: str) -> Plan:
         return Plan(run_id, "test", "a test", runs_folder / run_id, f"sqlite:///{runs_folder}/mlflow.db", "test", jobs)
 
     monkeypatch.setattr("launcher.verbs.arguments.compile_pipeline", compile_to)

@@ -53,7 +53,7 @@ jobs:
 
 
 def compiled(text: str) -> Plan:
-    return compile_pipeline(validate(parse(text, "x.yaml")), "cluster-1", Path("/runs"), "slurm")
+    return compile_pipeline(validate(parse(text, "x.yaml")), "cluster-1", Path("/runs"), backend="slurm")
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def python(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("python")
 def test_the_demo_is_rendered_as_its_golden_scripts() -> None:
     """After a change that is meant: write what is rendered to the golden file, and read its diff."""
-    plan = compile_pipeline(load(DIGITS), "digits-1", Path("/runs"), "slurm")
+    plan = compile_pipeline(load(DIGITS), "digits-1", Path("/runs"), backend="slurm")
     assert SLURM.render(plan) == (GOLDEN / "digits.slurm.sh").read_text()
 
 

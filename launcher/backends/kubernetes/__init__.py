@@ -1,0 +1,180 @@
+"""Kubernetes: a JobSet per job, whose last pod applies those that can now begin. Nothing of ours stays running."""
+
+import json
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from lightkube.resources.core_v1 import Pod
+
+from launcher.backends.base import Backend
+from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.changes import Changes
+from launcher.backends.kubernetes.cluster import Cluster
+from launcher.backends.kubernetes.logs import lines
+from launcher.backends.kubernetes.manifests import jobset, objects
+from launcher.backends.kubernetes.observe import ENDED, Snapshot, is_active, observations
+from launcher.backends.kubernetes.plan_objects import config_maps
+from launcher.backends.kubernetes.pod_template import options_of
+from launcher.backends.kubernetes.text import to_yaml
+from launcher.plan import Plan
+from launcher.run_folder import RunError, RunFolder
+from launcher.state import Status
+from launcher.status import RunView, derive
+from locat import durable
+
+STOP_POLL = 1.0
+"""Seconds between two looks at JobSets that are being deleted."""
+END_TIMEOUT = 120.0
+"""Seconds pods may take to be gone once they were killed."""
+
+
+class KubernetesBackend(Backend):
+    """The scheduler is Kubernetes, by JobSet and perhaps Kueue; what it takes are the objects that `render` shows."""
+
+    poll = 10.0
+
+    def __init__(self) -> None:
+        self._changes: dict[Path, Changes] = {}
+
+    def render(self, plan: Plan) -> str:
+        return to_yaml(objects(plan))
+
+    def check(self, plan: Plan) -> None:
+        for job in plan.jobs:
+            if not job.image:
+                raise RunError(f"job {job.name} has no image; set `image`, in `defaults` or beside its `config`")
+            for volume in job.storage:
+                if not (volume.claim or volume.source):
+                    raise RunError(
+                        f"job {job.name}: storage {volume.mount} names neither a `claim` nor a `volume`; pods see no"
+                        " folder of this machine"
+                    )
+        cluster = Cluster()
+        tried = []
+        for job in plan.jobs:
+            shape = (job.resources, job.options, job.storage, job.image)
+            if shape not in tried:
+                tried.append(shape)
+                cluster.apply(jobset(plan, job, [names.plan(plan.run_id)]), dry_run=True)
+
+    def start(self, run: RunFolder) -> str:
+        plan = run.plan()
+        cluster = _cluster(run)
+        maps = config_maps(plan)
+        parts = [each["metadata"]["name"] for each in maps]
+        view = self.look(run, plan)
+        there = {each["metadata"]["name"] for each in cluster.jobsets(run.name)}
+        done = {job.name for job in view.having([Status.DONE])}
+        ready = [
+            job.job
+            for job in view.waiting
+            if names.jobset(run.name, job.name) not in there and done.issuperset(job.job.needs)
+        ]
+        for each in [*maps, *(jobset(plan, job, parts) for job in ready)]:
+            cluster.apply(each)
+        return f"applied: {', '.join(job.name for job in ready)}" if ready else "in the cluster already"
+
+    def look(self, run: RunFolder, plan: Plan) -> RunView:
+        recorded = {job.name: run.state(job.name) for job in plan.jobs}
+        if all(state.status is Status.DONE for state in recorded.values()):
+            return derive(plan, observations(plan, recorded, Snapshot({})), supervised=False)
+        seen = _snapshot(run, plan, _cluster(run))
+        found = observations(plan, recorded, seen)
+        for name, each in found.items():
+            # A JobSet may be deleted once it has ended; what became of it is kept here.
+            if each.state.status in ENDED and each.state != recorded[name]:
+                each.state.write(run.job(name).state)
+        waiting = any(is_active(each) for each in seen.jobsets.values())
+        return derive(plan, found, supervised=waiting)
+
+    def wait(self, run: RunFolder) -> None:
+        if run.path not in self._changes:
+            self._changes[run.path] = Changes(_cluster(run), run.name)
+        self._changes[run.path].wait(self.poll)
+
+    def log(
+        self, run: RunFolder, job: str, rank: int | None, attempt: int | None, follow: bool
+    ) -> Iterator[str] | None:
+        plan = run.plan()
+        return lines(_cluster(run), plan, plan.job(job), rank, attempt, follow)
+
+    def forget(self, run: RunFolder, jobs: Collection[str]) -> None:
+        plan = run.plan()
+        cluster = _cluster(run)
+        _mark_cancelled(run, cluster, _cancelled(run, cluster) - frozenset(jobs))
+        failed = {
+            each["metadata"]["name"]
+            for each in cluster.jobsets(run.name)
+            if not is_active(each)
+            and run.state(each["metadata"]["annotations"][names.JOB_ANNOTATION]).status not in ENDED
+        }
+        mine = {names.jobset(plan.run_id, job) for job in jobs} & failed
+        _delete(run, cluster, mine, grace=0)
+
+    def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
+        plan = run.plan()
+        cluster = _cluster(run)
+        # First the mark, then again and again what is there: an `advance` may just now have applied another one.
+        _mark_cancelled(run, cluster, _cancelled(run, cluster) | frozenset(jobs))
+        mine = {names.jobset(plan.run_id, job) for job in jobs}
+        while alive := {each["metadata"]["name"] for each in cluster.jobsets(run.name) if is_active(each)} & mine:
+            _delete(run, cluster, alive, grace)
+
+
+def _cluster(run: RunFolder) -> Cluster:
+    """Where a run is; recorded when it is first asked."""
+    file = run.path / "cluster.json"
+    if not file.exists():
+        durable.write_json(file, asdict(Cluster().where()))
+    return Cluster(**json.loads(file.read_text()))
+
+
+def _snapshot(run: RunFolder, plan: Plan, cluster: Cluster) -> Snapshot:
+    jobsets = {each["metadata"]["name"]: each for each in cluster.jobsets(run.name)}
+    pods: dict[str, list[Pod]] = {}
+    for pod in cluster.pods(run.name):
+        labels = (pod.metadata.labels if pod.metadata else None) or {}
+        if labels.get(names.REPLICATED_JOB_LABEL) == names.MAIN:
+            pods.setdefault(labels[names.JOBSET_NAME_LABEL], []).append(pod)
+    idle = [each for name, each in jobsets.items() if is_active(each) and name not in pods]
+    queued = any(options_of(job).queue for job in plan.jobs) and any(each["spec"].get("suspend") for each in idle)
+    return Snapshot(
+        jobsets,
+        pods,
+        cancelled=_cancelled(run, cluster) | {job.name for job in plan.jobs if run.is_cancelled(job.name)},
+        waits=cluster.quota_waits() if queued else {},
+        refused=cluster.failed_creations() if any(not each["spec"].get("suspend") for each in idle) else {},
+    )
+
+
+def _cancelled(run: RunFolder, cluster: Cluster) -> frozenset[str]:
+    maps = [
+        each for each in cluster.plan_parts(run.name) if each.metadata and each.metadata.name == names.plan(run.name)
+    ]
+    annotations = (maps[0].metadata.annotations if maps and maps[0].metadata else None) or {}
+    return frozenset(filter(None, annotations.get(names.CANCELLED_ANNOTATION, "").split(",")))
+
+
+def _mark_cancelled(run: RunFolder, cluster: Cluster, jobs: frozenset[str]) -> None:
+    cluster.set_annotation(names.plan(run.name), names.CANCELLED_ANNOTATION, ",".join(sorted(jobs)) or None)
+
+
+def _delete(run: RunFolder, cluster: Cluster, jobsets: Collection[str], grace: float) -> None:
+    """Delete JobSets and wait until they are gone; after `grace` seconds their pods are killed."""
+    for name in jobsets:
+        cluster.delete_jobset(name)
+    deadline = time.monotonic() + grace
+    killed: set[str] = set()
+    while left := {each["metadata"]["name"] for each in cluster.jobsets(run.name)}.intersection(jobsets):
+        if time.monotonic() > deadline + END_TIMEOUT:
+            raise RunError(f"the cluster has not deleted {', '.join(sorted(left))} yet; see `kubectl get jobsets`")
+        if time.monotonic() > deadline:
+            for pod in cluster.pods(run.name):
+                labels = (pod.metadata.labels if pod.metadata else None) or {}
+                name = (pod.metadata.name if pod.metadata else None) or ""
+                if labels.get(names.JOBSET_NAME_LABEL) in left and name not in killed:
+                    killed.add(name)
+                    cluster.kill_pod(name)
+        time.sleep(STOP_POLL)

@@ -1,0 +1,58 @@
+"""`python -m launcher.backends.kubernetes.advance JOB`: a job is done; apply the JobSets of jobs that can now begin.
+
+Runs in a job's last pod, and may run twice, or at once with another's: applying what is there already changes
+nothing. It marks its own job done before it looks at others: of two jobs that end at once at least the
+one that looks later sees both marks.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
+from launcher.backends.kubernetes.manifests import downstream, jobset
+from launcher.backends.kubernetes.plan_objects import from_folder
+from launcher.backends.kubernetes.pod_template import PLAN_MOUNT
+from launcher.plan import Plan, PlannedJob
+
+
+def advance(plan: Plan, name: str, cluster: Cluster, plan_parts: list[str]) -> list[str]:
+    """Mark the job called `name` done and apply what needs only what is done; names of the jobs applied."""
+    cluster.set_label(names.jobset(plan.run_id, name), names.DONE_LABEL, "true")
+    ready = [job for job in downstream(plan, name) if _is_ready(plan, job, name, cluster)]
+    for job in ready:
+        cluster.apply(jobset(plan, job, plan_parts))
+    return [job.name for job in ready]
+
+
+def _is_ready(plan: Plan, job: PlannedJob, done: str, cluster: Cluster) -> bool:
+    """Whether all that a job needs is done. Its last need is asked about first: likely the last to be done."""
+    others = (names.jobset(plan.run_id, need) for need in reversed(job.needs) if need != done)
+    return all(is_done(cluster.jobset(other)) for other in others)
+
+
+def is_done(found: dict[str, Any] | None) -> bool:
+    """Whether a JobSet's job is done."""
+    if found is None:
+        return False
+    conditions = (found.get("status") or {}).get("conditions", [])
+    completed = any(each["type"] == "Completed" and each["status"] == "True" for each in conditions)
+    return completed or names.DONE_LABEL in found["metadata"].get("labels", {})
+
+
+def main() -> int:
+    folder = Path(PLAN_MOUNT)
+    plan = from_folder(folder)
+    parts = [names.plan(plan.run_id, number) for number in range(len(list(folder.glob("plan.*"))))]
+    try:
+        applied = advance(plan, sys.argv[1], Cluster(), parts)
+    except KubernetesError as error:
+        print(error, file=sys.stderr)  # the Job tries again
+        return 1
+    print(f"applied: {', '.join(applied) or 'nothing; what needs it waits for others too'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

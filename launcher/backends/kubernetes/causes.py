@@ -1,0 +1,80 @@
+"""What is wrong with a pod, in the words that Kubernetes' users know, and what to do about it. Pure."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from lightkube.models.core_v1 import ContainerStateTerminated, ContainerStatus
+from lightkube.resources.core_v1 import Pod
+
+from launcher.backends.kubernetes.pod_template import STOP_GRACE
+
+SILENT_AFTER = timedelta(seconds=STOP_GRACE + 30)
+"""A pod that was to end so long ago and has not is on a node that does not answer."""
+WAITING = {
+    "ImagePullBackOff": "correct `image`, or name the registry's secret in options.kubernetes.pull_secrets",
+    "ErrImagePull": "correct `image`, or name the registry's secret in options.kubernetes.pull_secrets",
+    "ErrImageNeverPull": "bring the image to the node, or change its pull policy",
+    "InvalidImageName": "correct `image`",
+    "CreateContainerConfigError": "make the Secret or ConfigMap it names (options.kubernetes.secret)",
+    "CreateContainerError": "see `kubectl describe pod`",
+    "RunContainerError": "see `kubectl describe pod`",
+}
+"""Why a container has not started -> the remedy."""
+OUT_OF_MEMORY = "took more than its memory; give more in resources.memory, or a smaller batch_size"
+UNSCHEDULABLE = "ask for less, or for what nodes have (`kubectl describe nodes`)"
+
+
+def trouble(pod: Pod, now: datetime) -> str:
+    """Why a pod does not run, or will not; empty if nothing is the matter."""
+    return next(_troubles(pod, now), "")
+
+
+def _troubles(pod: Pod, now: datetime) -> Iterator[str]:
+    status = pod.status
+    if status is None:
+        return
+    if lost := _silent_since(pod, now):
+        node = pod.spec.nodeName if pod.spec else ""
+        yield (
+            f"node {node} does not answer since {lost:%H:%M:%S}, and Kubernetes waits for it; if that machine is off,"
+            f" `kubectl taint nodes {node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute` (or delete the"
+            " node): the job goes on elsewhere from its newest checkpoint"
+        )
+    if status.reason == "Evicted":
+        yield f"Evicted: {status.message}"
+    for container in status.containerStatuses or []:
+        yield from _of_container(container)
+    for condition in status.conditions or []:
+        if condition.type == "PodScheduled" and condition.status == "False" and condition.reason == "Unschedulable":
+            yield f"Unschedulable: {condition.message}; {UNSCHEDULABLE}"
+        if condition.type == "DisruptionTarget" and condition.status == "True":
+            yield f"{condition.reason}: {condition.message}"
+
+
+def _of_container(container: ContainerStatus) -> Iterator[str]:
+    state = container.state
+    if state and state.waiting and state.waiting.reason in WAITING:
+        yield f"{state.waiting.reason}: {state.waiting.message or ''}; {WAITING[state.waiting.reason]}"
+    if state and state.terminated and state.terminated.exitCode:
+        yield _end(state.terminated)
+
+
+def _end(terminated: ContainerStateTerminated) -> str:
+    if terminated.reason == "OOMKilled":
+        return f"OOMKilled: {OUT_OF_MEMORY}"
+    lines = (terminated.message or "").strip().splitlines()
+    return lines[-1] if lines else f"exit code {terminated.exitCode}"
+
+
+def exit_code(pod: Pod) -> int | None:
+    """Of a pod's first container; None while it has none."""
+    containers = (pod.status.containerStatuses or []) if pod.status else []
+    ended = [each.state.terminated for each in containers if each.state and each.state.terminated]
+    return ended[0].exitCode if ended else None
+
+
+def _silent_since(pod: Pod, now: datetime) -> datetime | None:
+    """When a pod was to be gone that is still there."""
+    ended_by = pod.metadata.deletionTimestamp if pod.metadata else None
+    phase = pod.status.phase if pod.status else None
+    return ended_by if ended_by and phase == "Running" and now > ended_by + SILENT_AFTER else None

@@ -1,0 +1,174 @@
+"""What is asked of a Kubernetes API server, and its answers in words that users recognise."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import httpx2
+from lightkube import ApiError, Client
+from lightkube.config.kubeconfig import KubeConfig
+from lightkube.core.exceptions import ConditionError, ConfigError
+from lightkube.generic_resource import create_namespaced_resource
+from lightkube.resources.core_v1 import ConfigMap, Event, Pod
+from lightkube.types import CascadeType, PatchType
+
+from launcher.backends.kubernetes import names
+from locat.errors import UserError
+
+JobSet = create_namespaced_resource("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets")
+Workload = create_namespaced_resource("kueue.x-k8s.io", "v1beta1", "Workload", "workloads")
+PAGE = 500
+"""Objects of one answer to a list."""
+TIMEOUT = 30.0
+"""Seconds the API server may take to answer."""
+INSTALL_JOBSET = "install JobSet 0.12 (docs/kubernetes.md), or ask the cluster's administrator"
+REMEDIES = {
+    401: "log in again, or correct the user of your kubeconfig",
+    403: "ask for the rights that k8s/base gives (`launcher doctor --backend kubernetes` lists what is missing)",
+}
+
+
+class KubernetesError(UserError):
+    """The cluster did not do what it was asked."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One namespace of a cluster, by a context of the user's kubeconfig, or from inside a pod."""
+
+    context: str = ""
+    """Of the kubeconfig; empty: the current one, or the pod's own service account."""
+    namespace: str = ""
+    """Empty: the context's own."""
+
+    @cached_property
+    def client(self) -> Client:
+        try:
+            config = KubeConfig.from_env()
+            return Client(
+                config.get(self.context or None),
+                namespace=self.namespace or None,
+                timeout=httpx2.Timeout(TIMEOUT),
+                field_manager=names.FIELD_MANAGER,
+            )
+        except (ConfigError, OSError) as error:
+            remedy = "name a kubeconfig by KUBECONFIG, and a context with `kubectl config use-context`"
+            raise KubernetesError(f"no cluster is configured: {error}; {remedy}") from error
+
+    def where(self) -> "Cluster":
+        """The same, with names in place of what is current now."""
+        return Cluster(self.client.config.context_name, self.client.namespace)
+
+    def apply(self, manifest: dict[str, Any], dry_run: bool = False) -> None:
+        """Server-side apply of a ConfigMap or a JobSet."""
+        with _translated():
+            if manifest["kind"] == "ConfigMap":
+                self.client.apply(cast(ConfigMap, ConfigMap.from_dict(manifest)), force=True, dry_run=dry_run)
+            else:
+                self.client.apply(JobSet.from_dict(manifest), force=True, dry_run=dry_run)
+
+    def jobsets(self, run_id: str) -> list[dict[str, Any]]:
+        """A run's JobSets."""
+        with _translated():
+            return list(self.client.list(JobSet, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
+
+    def jobset(self, name: str) -> dict[str, Any] | None:
+        """One JobSet; None if there is none."""
+        try:
+            with _translated():
+                return self.client.get(JobSet, name)
+        except Missing:
+            return None
+
+    def pods(self, run_id: str) -> list[Pod]:
+        """A run's pods."""
+        with _translated():
+            return list(self.client.list(Pod, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
+
+    def watch(self, kind: type, run_id: str) -> Iterator[object]:
+        """Changes of a run's objects of one kind, as they come."""
+        with _translated():
+            yield from self.client.watch(kind, labels={names.RUN_LABEL: run_id})
+
+    def failed_creations(self) -> dict[str, str]:
+        """Job name -> why its pods could not be created, of the namespace's recent events."""
+        with _translated():
+            events = self.client.list(Event, fields={"reason": "FailedCreate"}, chunk_size=PAGE)
+            return {event.involvedObject.name or "": event.message or "" for event in events}
+
+    def quota_waits(self) -> dict[str, str]:
+        """JobSet name -> why Kueue has not admitted it."""
+        with _translated():
+            workloads = self.client.list(Workload, chunk_size=PAGE)
+            return dict(_waits(workloads))
+
+    def plan_parts(self, run_id: str) -> list[ConfigMap]:
+        """The ConfigMaps of a run's plan."""
+        with _translated():
+            return list(self.client.list(ConfigMap, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
+
+    def set_label(self, jobset: str, label: str, value: str) -> None:
+        """Put a label on a JobSet."""
+        with _translated():
+            self.client.patch(JobSet, jobset, {"metadata": {"labels": {label: value}}}, patch_type=PatchType.MERGE)
+
+    def set_annotation(self, config_map: str, annotation: str, value: str | None) -> None:
+        """Put an annotation on a ConfigMap, or take it off."""
+        patch = {"metadata": {"annotations": {annotation: value}}}
+        with _translated():
+            self.client.patch(ConfigMap, config_map, patch, patch_type=PatchType.MERGE)
+
+    def delete_jobset(self, name: str) -> None:
+        """Begin to delete a JobSet; it is gone when its pods are."""
+        with contextlib.suppress(Missing), _translated():
+            self.client.delete(JobSet, name, cascade=CascadeType.FOREGROUND)
+
+    def kill_pod(self, name: str) -> None:
+        """Delete a pod with no time to stop in."""
+        with contextlib.suppress(Missing), _translated():
+            self.client.delete(Pod, name, grace_period=1)
+
+    def log(self, pod: str, follow: bool) -> Iterator[str]:
+        """Lines that a pod's main container prints."""
+        with _translated():
+            yield from self.client.log(pod, container=names.MAIN, follow=follow)
+
+
+class Missing(KubernetesError):
+    """There is no such object."""
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """The API's errors as ours."""
+    try:
+        yield
+    except ApiError as error:
+        raise _explained(error) from error
+    except (httpx2.HTTPError, ConditionError) as error:
+        raise KubernetesError(f"the Kubernetes API does not answer: {error}; is the cluster reachable?") from error
+
+
+def _explained(error: ApiError) -> KubernetesError:
+    status = error.status
+    message = status.message or str(error)
+    if status.code == 404:
+        path = error.request.url.path
+        if status.details is None or not status.details.name:
+            if "/jobsets" in path:
+                return KubernetesError(f"JobSet is not installed in this cluster; {INSTALL_JOBSET}")
+            if "/workloads" in path:
+                return KubernetesError("Kueue is not installed in this cluster; leave options.kubernetes.queue out")
+        return Missing(message)
+    remedy = REMEDIES.get(status.code or 0)
+    return KubernetesError(f"{message}; {remedy}" if remedy else message)
+
+
+def _waits(workloads: Any) -> Iterator[tuple[str, str]]:
+    for workload in workloads:
+        owners = workload.metadata.ownerReferences or []
+        for condition in (workload.status or {}).get("conditions", []):
+            if condition["type"] == "QuotaReserved" and condition["status"] == "False":
+                yield from ((owner.name, condition["message"]) for owner in owners if owner.kind == "JobSet")

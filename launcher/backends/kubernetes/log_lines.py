@@ -1,0 +1,57 @@
+"""Printing what ranks write to their log files, so that `kubectl logs` shows it too."""
+
+import re
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from launcher.attempt import LAUNCH_LOG, SCHEDULED_AS
+from launcher.backends.kubernetes.logs import tagged
+from locat.job_folder import JobFolder
+
+POLL = 0.5
+"""Seconds between two looks."""
+
+
+class LogPrinter:
+    """While it is entered, prints the lines of the attempt that the cluster calls `scheduled_as`."""
+
+    def __init__(self, job: JobFolder, scheduled_as: str) -> None:
+        self._job = job
+        self._scheduled_as = scheduled_as
+        self._read: dict[Path, int] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(POLL):
+            self._print(whole_lines=True)
+        self._print(whole_lines=False)
+
+    def _print(self, whole_lines: bool) -> None:
+        for mark in self._job.attempts.glob(f"*/{SCHEDULED_AS}"):
+            if mark.read_text() == self._scheduled_as:
+                for log in sorted([*mark.parent.glob("rank-*.log"), mark.parent / LAUNCH_LOG]):
+                    self._print_new(log, whole_lines)
+        sys.stdout.flush()
+
+    def _print_new(self, log: Path, whole_lines: bool) -> None:
+        if not log.exists():
+            return
+        with log.open("rb") as file:
+            file.seek(self._read.get(log, 0))
+            text = file.read()
+        if whole_lines:
+            text = text[: text.rfind(b"\n") + 1]
+        self._read[log] = self._read.get(log, 0) + len(text)
+        rank = re.fullmatch(r"rank-(\d+)\.log", log.name)
+        for line in text.decode(errors="replace").splitlines():
+            print(tagged(int(rank[1]), line) if rank else line)

@@ -1,0 +1,140 @@
+"""How the jobs of a run stand, from its JobSets and pods. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from lightkube.resources.core_v1 import Pod
+
+from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.advance import is_done
+from launcher.backends.kubernetes.causes import exit_code, trouble
+from launcher.backends.kubernetes.pod_template import options_of
+from launcher.plan import Plan, PlannedJob
+from launcher.state import JobState, Observation, Status
+from locat.job_folder import ExitCode
+
+NEVER_AGAIN = 1 << 30
+"""Failures of a job whose JobSet has failed: it restarts it no more."""
+ENDED = frozenset({Status.DONE, Status.FAILED, Status.INVALID})
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the cluster says of a run at one moment."""
+
+    jobsets: Mapping[str, dict[str, Any]]
+    """By name."""
+    pods: Mapping[str, Sequence[Pod]] = field(default_factory=dict)
+    """Those that run jobs, by JobSet name."""
+    cancelled: frozenset[str] = frozenset()
+    """Jobs."""
+    waits: Mapping[str, str] = field(default_factory=dict)
+    """JobSet name -> why Kueue has not admitted it."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Job name in the cluster -> why its pods were not created."""
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def observations(plan: Plan, recorded: Mapping[str, JobState], seen: Snapshot) -> dict[str, Observation]:
+    """What is known of each job; `recorded` is what was seen of those whose JobSets may be gone by now."""
+    found: dict[str, Observation] = {}
+    for job in plan.jobs:
+        jobset = seen.jobsets.get(names.jobset(plan.run_id, job.name))
+        if jobset is not None:
+            found[job.name] = _of_jobset(job, jobset, seen)
+        elif recorded[job.name].status is Status.DONE:
+            found[job.name] = Observation(recorded[job.name])
+        else:
+            found[job.name] = _absent(plan, job, recorded[job.name], seen)
+    return found
+
+
+def is_active(jobset: dict[str, Any]) -> bool:
+    """Whether a JobSet goes on by itself."""
+    return not _condition(jobset, "Completed") and not _condition(jobset, "Failed")
+
+
+def _absent(plan: Plan, job: PlannedJob, recorded: JobState, seen: Snapshot) -> Observation:
+    """A job without a JobSet: its turn has not come, or something is wrong."""
+    upstream = [seen.jobsets.get(names.jobset(plan.run_id, need)) for need in job.needs]
+    awaited = any(jobset is not None and is_active(jobset) for jobset in upstream)
+    due = not awaited and all(jobset is not None and is_done(jobset) for jobset in upstream)
+    state = recorded if recorded.status is Status.CANCELLED else JobState(attempt=recorded.attempt)
+    return Observation(state, cancelled=job.name in seen.cancelled, scheduled=not due, note="not in the cluster")
+
+
+def _of_jobset(job: PlannedJob, jobset: dict[str, Any], seen: Snapshot) -> Observation:
+    name = jobset["metadata"]["name"]
+    pods = sorted(seen.pods.get(name, ()), key=_index)
+    restarts = (jobset.get("status") or {}).get("restarts", 0)
+    cancelled = job.name in seen.cancelled
+    state = JobState(attempt=restarts + 1 if pods else restarts, started=_started(pods, jobset))
+    if is_done(jobset):
+        return Observation(_with(state, Status.DONE, ExitCode.DONE, ended=_ended(jobset, pods)))
+    if failed := _condition(jobset, "Failed"):
+        codes = [code for pod in pods if (code := exit_code(pod))]
+        code = ExitCode.INVALID if ExitCode.INVALID in codes else next(iter(codes), 1)
+        status = Status.INVALID if code == ExitCode.INVALID else Status.FAILED
+        reason = _first(trouble(pod, seen.now) for pod in pods) or failed.get("message", "")
+        return Observation(_with(state, status, code, ended=_ended(jobset, pods), reason=reason), cancelled=cancelled)
+    note = _first(trouble(pod, seen.now) for pod in pods)
+    running = [pod for pod in pods if pod.status and pod.status.phase == "Running"]
+    if running:
+        nodes = sorted({pod.spec.nodeName or "" for pod in running if pod.spec})
+        return Observation(_with(state, Status.RUNNING), True, cancelled, note=note or f"on {', '.join(nodes)}")
+    again = f"starts again, for the {restarts}. time" if restarts else ""
+    note = note or _waiting(job, name, jobset, seen) or again
+    return Observation(state, cancelled=cancelled, note=note)
+
+
+def _waiting(job: PlannedJob, name: str, jobset: dict[str, Any], seen: Snapshot) -> str:
+    """Why a JobSet has no pods yet, or none that run."""
+    if jobset["spec"].get("suspend"):
+        queue = options_of(job).queue
+        return f"waits in queue {queue}: {seen.waits.get(name, 'not admitted yet')}" if queue else "suspended"
+    return seen.refused.get(f"{name}-{names.MAIN}-0", "")
+
+
+def _with(
+    state: JobState, status: Status, code: int | None = None, ended: float | None = None, reason: str = ""
+) -> JobState:
+    failures = NEVER_AGAIN if status is Status.FAILED else 0
+    return JobState(
+        status, state.attempt, exit_code=code, reason=reason, started=state.started, ended=ended, failures=failures
+    )
+
+
+def _condition(jobset: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    conditions = (jobset.get("status") or {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
+
+
+def _index(pod: Pod) -> int:
+    annotations = (pod.metadata.annotations if pod.metadata else None) or {}
+    return int(annotations.get(names.INDEX_ANNOTATION, 0))
+
+
+def _started(pods: Sequence[Pod], jobset: dict[str, Any]) -> float | None:
+    starts = [pod.status.startTime for pod in pods if pod.status and pod.status.startTime]
+    return min(starts).timestamp() if starts else None
+
+
+def _ended(jobset: dict[str, Any], pods: Sequence[Pod]) -> float | None:
+    """When the job's pods ended; else when its JobSet did."""
+    ends = [
+        container.state.terminated.finishedAt
+        for pod in pods
+        if pod.status
+        for container in pod.status.containerStatuses or []
+        if container.state and container.state.terminated and container.state.terminated.finishedAt
+    ]
+    if ends:
+        return max(ends).timestamp()
+    terminal = _condition(jobset, "Completed") or _condition(jobset, "Failed")
+    return datetime.fromisoformat(terminal["lastTransitionTime"]).timestamp() if terminal else None
+
+
+def _first(texts: Any) -> str:
+    return next(filter(None, texts), "")

@@ -1,0 +1,94 @@
+"""`python -m launcher.backends.kubernetes.pod RUN_FOLDER JOB`: what the pods of a job run.
+
+The first pod runs the attempt, as on every backend: it holds the job's lock and records how it ends. The others
+find its attempt by what the cluster calls it, and run the same command. All of them leave with the exit code that
+the JobSet's policies know, and the reason in the pod's status.
+"""
+
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from launcher.attempt import GRACE, LAUNCH_LOG, SCHEDULED_AS, Host, Stop, attempt, execute
+from launcher.backends.kubernetes.log_lines import LogPrinter
+from launcher.backends.kubernetes.plan_objects import from_folder
+from launcher.backends.kubernetes.pod_template import PLAN_MOUNT, STOP_GRACE
+from launcher.plan import Plan
+from launcher.run_folder import RunError, RunFolder, create
+from launcher.state import Status
+from locat.job_folder import ExitCode
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""What is written here becomes part of the pod's status."""
+POLL = 0.5
+"""Seconds between two looks for the first pod's attempt, and for new lines of logs."""
+PATIENCE = 600.0
+"""Seconds that other pods wait for the first one's attempt: its node may still be pulling the image."""
+ASKED_FOR = "# Submitted from elsewhere: the run folder there has the pipeline as it was written.\n"
+
+
+def main() -> int:
+    folder, name = Path(sys.argv[1]), sys.argv[2]
+    run = prepared(folder, from_folder(Path(PLAN_MOUNT)))
+    scheduled_as = f"{os.environ['LOCAT_JOBSET_UID']}.{os.environ['LOCAT_RESTART']}"
+    if os.environ["LOCAT_POD_INDEX"] == "0":
+        code, reason = lead(run, name, scheduled_as)
+    else:
+        code, reason = follow(run, name, scheduled_as, os.environ["LOCAT_POD_INDEX"])
+    if code:
+        print(reason, file=sys.stderr)
+        with suppress(OSError):
+            TERMINATION_LOG.write_text(reason[:4000])
+    return code
+
+
+def prepared(folder: Path, plan: Plan) -> RunFolder:
+    """The run's folder, made of the plan by whichever pod comes first."""
+    run = RunFolder(folder)
+    if not folder.exists():
+        try:
+            create(plan, ASKED_FOR, folder.parent)
+        except RunError:
+            if not folder.exists():
+                raise
+    return run
+
+
+def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
+    """Run the attempt; its exit code and reason."""
+    host = Host(scheduled_as=scheduled_as, patience=STOP_GRACE)
+    with LogPrinter(run.job(name), scheduled_as):
+        code = attempt(run, name, GRACE, host)
+    state = run.state(name)
+    return code, state.reason or f"{name} is {state.status}"
+
+
+def follow(run: RunFolder, name: str, scheduled_as: str, index: str) -> tuple[int, str]:
+    """Run the command as another node of the first pod's attempt; exit code and reason."""
+    stop = Stop(run.job(name), GRACE)
+    stop.install()
+    deadline = time.monotonic() + PATIENCE
+    while (folder := attempt_called(run, name, scheduled_as)) is None:
+        if run.state(name).status is Status.DONE:
+            return ExitCode.DONE, ""
+        if stop.requested or run.is_cancelled(name):
+            return ExitCode.PREEMPTED, "stopped before it began"
+        if time.monotonic() > deadline:
+            return 1, f"the first pod began no attempt within {PATIENCE:g} s"
+        time.sleep(POLL)
+    ending = execute(run.plan().job(name), run, folder, stop, Host(), log_name=f"pod-{index}-{LAUNCH_LOG}")
+    return ending.exit_code, ending.reason
+
+
+def attempt_called(run: RunFolder, name: str, scheduled_as: str) -> Path | None:
+    """The folder of the attempt that the cluster calls so; None while it has not begun."""
+    for mark in run.job(name).attempts.glob(f"*/{SCHEDULED_AS}"):
+        if mark.read_text() == scheduled_as:
+            return mark.parent
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
