@@ -3,6 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
@@ -18,6 +19,10 @@ class Backend(ABC):
     @abstractmethod
     def render(self, plan: Plan) -> str:
         """The text that `submit` hands to the scheduler, and nothing else is handed over."""
+
+    @abstractmethod
+    def files(self, plan: Plan) -> dict[str, str]:
+        """The same as files, by name."""
 
     @abstractmethod
     def check(self, plan: Plan) -> None:
@@ -38,6 +43,9 @@ class Backend(ABC):
     def look_all(self, runs: Sequence[tuple[RunFolder, Plan]]) -> list[RunView]:
         """Several runs as they are now, from at most one question to the scheduler."""
         return [self.look(run, plan) for run, plan in runs]
+
+    def adopt(self, runs: Path) -> None:  # noqa: B027
+        """Make folders in `runs` for runs that the scheduler knows and this machine does not."""
 
     def wait(self, run: RunFolder) -> None:
         """Return when a run may look different; at the latest after some seconds."""

@@ -30,6 +30,9 @@ class LocalBackend(Backend):
     def render(self, plan: Plan) -> str:
         return plan.to_json()
 
+    def files(self, plan: Plan) -> dict[str, str]:
+        return {"plan.json": self.render(plan)}
+
     def check(self, plan: Plan) -> None:
         for job in plan.jobs:
             if job.resources.nodes > 1:

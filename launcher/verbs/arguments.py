@@ -1,5 +1,6 @@
 """Arguments that several verbs take, and the plans that files and options make."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,10 +40,22 @@ set_option = click.option(
 )
 
 
+def folder_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check what becomes (a part of) the name of a run's folder."""
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", value):
+        raise click.BadParameter("letters, digits and '_.-' make a folder's name")
+    return value
+
+
 def compiled(
-    files: Iterable[Path], overrides: tuple[str, ...], runs: Path, backend: str, name: str | None = None
+    files: Iterable[Path],
+    overrides: tuple[str, ...],
+    runs: Path,
+    backend: str,
+    name: str | None = None,
+    run_id: str | None = None,
 ) -> list[tuple[Pipeline, Plan]]:
-    """Each file's pipeline and its plan under a new run id.
+    """Each file's pipeline and its plan, under a new run id (that begins with `name`) unless one is given.
 
     Raises:
         PipelineError: one of them is not valid; lists the problems of all.
@@ -52,8 +65,8 @@ def compiled(
     for file in files:
         try:
             pipeline = load(file, overrides)
-            run_id = new_run_id(name or pipeline.name)
-            made.append((pipeline, compile_pipeline(pipeline, run_id, *places(backend, runs), backend)))
+            chosen = run_id or new_run_id(name or pipeline.name)
+            made.append((pipeline, compile_pipeline(pipeline, chosen, *places(backend, runs), backend)))
         except PipelineError as error:
             problems += error.problems
     if problems:

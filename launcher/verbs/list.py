@@ -5,15 +5,20 @@ from pathlib import Path
 import click
 
 from launcher import tables
-from launcher.backends import look_all
+from launcher.backends import BACKENDS, look_all
 from launcher.run_folder import list_runs
-from launcher.verbs.arguments import runs_option
+from launcher.verbs.arguments import backend_option, runs_option
 
 
 @click.command("list")
+@backend_option
 @runs_option
-def command(runs: Path) -> None:
-    """List all runs, newest first."""
+def command(backend: str, runs: Path) -> None:
+    """List all runs, newest first.
+
+    With --backend kubernetes also those that were applied with kubectl: from then on every verb knows them here.
+    """
+    BACKENDS[backend].adopt(runs.resolve())
     known = list_runs(runs)
     if not known:
         click.echo(f"no runs in {runs}")

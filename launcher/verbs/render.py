@@ -5,15 +5,43 @@ from pathlib import Path
 import click
 
 from launcher.backends import BACKENDS
-from launcher.verbs.arguments import backend_option, compiled, files_argument, runs_option, set_option
+from launcher.run_folder import RunError
+from launcher.verbs.arguments import (
+    backend_option,
+    compiled,
+    files_argument,
+    folder_name,
+    runs_option,
+    set_option,
+)
+from locat import durable
 
 
 @click.command("render")
 @files_argument
 @set_option
+@click.option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), help="Folder to write files into.")
+@click.option("--run-id", metavar="NAME", callback=folder_name, help="The run's name; a new one if not given.")
 @backend_option
 @runs_option
-def command(files: tuple[Path, ...], overrides: tuple[str, ...], backend: str, runs: Path) -> None:
-    """Print what `submit` would hand to the scheduler for each pipeline FILE. Creates nothing."""
-    for _, plan in compiled(files, overrides, runs, backend):
-        click.echo(BACKENDS[backend].render(plan), nl=False)
+def command(
+    files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    output: Path | None,
+    run_id: str | None,
+    backend: str,
+    runs: Path,
+) -> None:
+    """Print what `submit` would hand to the scheduler for each pipeline FILE. Creates no run.
+
+    For Kubernetes the folder that -o names can be applied with `kubectl apply -k` or `-f`.
+    """
+    if len(files) > 1 and (output or run_id):
+        raise RunError("one FILE at a time with --output or --run-id")
+    for _, plan in compiled(files, overrides, runs, backend, run_id=run_id):
+        if output is None:
+            click.echo(BACKENDS[backend].render(plan), nl=False)
+            continue
+        for name, text in BACKENDS[backend].files(plan).items():
+            durable.write_text(output / name, text)
+            click.echo(output / name)

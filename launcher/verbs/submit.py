@@ -1,6 +1,5 @@
 """`launcher submit`."""
 
-import re
 import sys
 from pathlib import Path
 
@@ -13,13 +12,7 @@ from launcher.pipeline import Pipeline
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder, create
 from launcher.tree import tree
-from launcher.verbs.arguments import backend_option, compiled, files_argument, runs_option, set_option
-
-
-def _folder_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
-        raise click.BadParameter("letters, digits and '_.-' make a folder's name")
-    return value
+from launcher.verbs.arguments import backend_option, compiled, files_argument, folder_name, runs_option, set_option
 
 
 @click.command("submit")
@@ -27,7 +20,7 @@ def _folder_name(context: click.Context, parameter: click.Parameter, value: str 
 @click.option("--watch", "watched", is_flag=True, help="Show the run until it ends; Ctrl-C leaves it running.")
 @click.option("--wait", "waited", is_flag=True, help="Return when the run has ended, without showing it meanwhile.")
 @set_option
-@click.option("--name", metavar="NAME", callback=_folder_name, help="First part of the run's name.")
+@click.option("--name", metavar="NAME", callback=folder_name, help="First part of the run's name.")
 @click.option("--dry-run", is_flag=True, help="Show what would run; create nothing.")
 @backend_option
 @runs_option

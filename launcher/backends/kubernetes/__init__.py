@@ -13,13 +13,13 @@ from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.changes import Changes
 from launcher.backends.kubernetes.cluster import Cluster
 from launcher.backends.kubernetes.logs import lines
-from launcher.backends.kubernetes.manifests import jobset, objects
+from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
 from launcher.backends.kubernetes.observe import ENDED, Snapshot, is_active, observations
-from launcher.backends.kubernetes.plan_objects import config_maps
+from launcher.backends.kubernetes.plan_objects import ELSEWHERE, config_maps, from_data
 from launcher.backends.kubernetes.pod_template import options_of
 from launcher.backends.kubernetes.text import to_yaml
 from launcher.plan import Plan
-from launcher.run_folder import RunError, RunFolder
+from launcher.run_folder import RunError, RunFolder, create
 from launcher.state import Status
 from launcher.status import RunView, derive
 from locat import durable
@@ -40,6 +40,9 @@ class KubernetesBackend(Backend):
 
     def render(self, plan: Plan) -> str:
         return to_yaml(objects(plan))
+
+    def files(self, plan: Plan) -> dict[str, str]:
+        return manifest_files(plan)
 
     def check(self, plan: Plan) -> None:
         for job in plan.jobs:
@@ -89,6 +92,13 @@ class KubernetesBackend(Backend):
         waiting = any(is_active(each) for each in seen.jobsets.values())
         return derive(plan, found, supervised=waiting)
 
+    def adopt(self, runs: Path) -> None:
+        cluster = Cluster().where()
+        for run_id, data in cluster.plans().items():
+            if not (runs / run_id).exists():
+                run = create(from_data(data), ELSEWHERE, runs)
+                _record(run, cluster)
+
     def wait(self, run: RunFolder) -> None:
         if run.path not in self._changes:
             self._changes[run.path] = Changes(_cluster(run), run.name)
@@ -125,10 +135,18 @@ class KubernetesBackend(Backend):
 
 def _cluster(run: RunFolder) -> Cluster:
     """Where a run is; recorded when it is first asked."""
-    file = run.path / "cluster.json"
+    file = _file(run)
     if not file.exists():
-        durable.write_json(file, asdict(Cluster().where()))
+        _record(run, Cluster().where())
     return Cluster(**json.loads(file.read_text()))
+
+
+def _record(run: RunFolder, cluster: Cluster) -> None:
+    durable.write_json(_file(run), asdict(cluster))
+
+
+def _file(run: RunFolder) -> Path:
+    return run.path / "cluster.json"
 
 
 def _snapshot(run: RunFolder, plan: Plan, cluster: Cluster) -> Snapshot:
@@ -150,11 +168,8 @@ def _snapshot(run: RunFolder, plan: Plan, cluster: Cluster) -> Snapshot:
 
 
 def _cancelled(run: RunFolder, cluster: Cluster) -> frozenset[str]:
-    maps = [
-        each for each in cluster.plan_parts(run.name) if each.metadata and each.metadata.name == names.plan(run.name)
-    ]
-    annotations = (maps[0].metadata.annotations if maps and maps[0].metadata else None) or {}
-    return frozenset(filter(None, annotations.get(names.CANCELLED_ANNOTATION, "").split(",")))
+    marked = cluster.annotation(names.plan(run.name), names.CANCELLED_ANNOTATION)
+    return frozenset(filter(None, marked.split(",")))
 
 
 def _mark_cancelled(run: RunFolder, cluster: Cluster, jobs: frozenset[str]) -> None:

@@ -11,6 +11,7 @@ from lightkube import ApiError, Client
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConditionError, ConfigError
 from lightkube.generic_resource import create_namespaced_resource
+from lightkube.operators import exists
 from lightkube.resources.core_v1 import ConfigMap, Event, Pod
 from lightkube.types import CascadeType, PatchType
 
@@ -104,10 +105,24 @@ class Cluster:
             workloads = self.client.list(Workload, chunk_size=PAGE)
             return dict(_waits(workloads))
 
-    def plan_parts(self, run_id: str) -> list[ConfigMap]:
-        """The ConfigMaps of a run's plan."""
+    def plans(self) -> dict[str, dict[str, str]]:
+        """Run id -> data of its plan's ConfigMaps, of all runs of the namespace."""
+        found: dict[str, dict[str, str]] = {}
         with _translated():
-            return list(self.client.list(ConfigMap, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
+            for part in self.client.list(ConfigMap, labels={names.RUN_LABEL: exists()}, chunk_size=PAGE):
+                labels = (part.metadata.labels if part.metadata else None) or {}
+                found.setdefault(labels[names.RUN_LABEL], {}).update(part.data or {})
+        return found
+
+    def annotation(self, config_map: str, annotation: str) -> str:
+        """What is annotated on a ConfigMap; empty if nothing is, or it is not there."""
+        try:
+            with _translated():
+                found = self.client.get(ConfigMap, config_map)
+        except Missing:
+            return ""
+        annotations: dict[str, str] = (found.metadata.annotations if found.metadata else None) or {}
+        return annotations.get(annotation, "")
 
     def set_label(self, jobset: str, label: str, value: str) -> None:
         """Put a label on a JobSet."""

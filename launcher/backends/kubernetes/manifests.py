@@ -6,6 +6,7 @@ from typing import Any
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.plan_objects import config_maps
 from launcher.backends.kubernetes.pod_template import advance_pod, main_pod, options_of
+from launcher.backends.kubernetes.text import to_yaml
 from launcher.plan import Plan, PlannedJob
 from launcher.resources import MINUTES
 from locat.job_folder import ExitCode
@@ -21,6 +22,26 @@ def objects(plan: Plan) -> list[Object]:
     maps = config_maps(plan)
     parts = [each["metadata"]["name"] for each in maps]
     return [*maps, *(jobset(plan, job, parts) for job in plan.jobs if not job.needs)]
+
+
+def manifest_files(plan: Plan) -> dict[str, str]:
+    """The same as files: one for the plan, one a job, and what `kubectl apply -k` reads.
+
+    That one is called `Kustomization`, which `kubectl apply -f` of the folder passes over.
+    """
+    maps, jobsets = [], {}
+    for each in objects(plan):
+        if each["kind"] == "ConfigMap":
+            maps.append(each)
+        else:
+            jobsets[f"{each['metadata']['name']}.yaml"] = to_yaml([each])
+    files = {"plan.yaml": to_yaml(maps), **jobsets}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": list(files),
+    }
+    return {"Kustomization": to_yaml([kustomization]), **files}
 
 
 def downstream(plan: Plan, name: str) -> list[PlannedJob]:

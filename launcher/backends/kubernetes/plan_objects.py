@@ -9,6 +9,9 @@ from launcher.plan import Plan
 LARGEST = 900_000
 """Bytes of a plan in one ConfigMap; the API server takes no more than a MiB."""
 
+ELSEWHERE = "# Submitted from elsewhere: the run folder there has the pipeline as it was written.\n"
+"""What stands for a run's pipeline.yaml where only its plan is known."""
+
 
 def config_maps(plan: Plan) -> list[dict[str, Any]]:
     """The plan's ConfigMaps."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from launcher.attempt import GRACE, LAUNCH_LOG, SCHEDULED_AS, Host, Stop, attempt, execute
 from launcher.backends.kubernetes.log_lines import LogPrinter
-from launcher.backends.kubernetes.plan_objects import from_folder
+from launcher.backends.kubernetes.plan_objects import ELSEWHERE, from_folder
 from launcher.backends.kubernetes.pod_template import PLAN_MOUNT, STOP_GRACE
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder, create
@@ -26,7 +26,6 @@ POLL = 0.5
 """Seconds between two looks for the first pod's attempt, and for new lines of logs."""
 PATIENCE = 600.0
 """Seconds that other pods wait for the first one's attempt: its node may still be pulling the image."""
-ASKED_FOR = "# Submitted from elsewhere: the run folder there has the pipeline as it was written.\n"
 
 
 def main() -> int:
@@ -49,7 +48,7 @@ def prepared(folder: Path, plan: Plan) -> RunFolder:
     run = RunFolder(folder)
     if not folder.exists():
         try:
-            create(plan, ASKED_FOR, folder.parent)
+            create(plan, ELSEWHERE, folder.parent)
         except RunError:
             if not folder.exists():
                 raise

@@ -31,6 +31,9 @@ class SlurmBackend(Backend):
     def render(self, plan: Plan) -> str:
         return program(plan, batches(plan, {job.name for job in plan.jobs}), known={})
 
+    def files(self, plan: Plan) -> dict[str, str]:
+        return {"submit.sh": self.render(plan)}
+
     def check(self, plan: Plan) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.,:/@%+= -]+", str(plan.folder)):
             raise RunError(f"{plan.folder}: Slurm needs a path of plain characters; give another with --runs-dir")
