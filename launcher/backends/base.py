@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from launcher.checks import Check
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
 from launcher.status import RunView
@@ -43,6 +44,10 @@ class Backend(ABC):
     def look_all(self, runs: Sequence[tuple[RunFolder, Plan]]) -> list[RunView]:
         """Several runs as they are now, from at most one question to the scheduler."""
         return [self.look(run, plan) for run, plan in runs]
+
+    def checks(self) -> Iterator[Check]:
+        """What `launcher doctor` looks at besides this machine."""
+        yield from ()
 
     def adopt(self, runs: Path) -> None:  # noqa: B027
         """Make folders in `runs` for runs that the scheduler knows and this machine does not."""

@@ -5,13 +5,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from launcher import machine
-from launcher.verbs.arguments import runs_option
+from launcher.backends import BACKENDS
+from launcher.checks import Check
+from launcher.verbs.arguments import backend_option, runs_option
 
 IMPORT_TIMEOUT = 120
 """Seconds; the first import after an installation reads gigabytes."""
@@ -22,24 +24,16 @@ ASK_TORCH = (
 )
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at."""
-
-    subject: str
-    good: bool
-    found: str
-    remedy: str
-    """What to do if it is not good."""
-    needed: bool = True
-
-
 @click.command("doctor")
+@backend_option
 @runs_option
-def command(runs: Path) -> None:
-    """Check what this machine has for running pipelines; exits 1 if something needed is missing."""
+def command(backend: str, runs: Path) -> None:
+    """Check what this machine has for running pipelines; exits 1 if something needed is missing.
+
+    With --backend slurm or kubernetes also what that cluster has.
+    """
     missing = False
-    for check in checks(runs):
+    for check in chain(checks(runs), BACKENDS[backend].checks()):
         mark = "ok" if check.good else "MISSING" if check.needed else "note"
         click.echo(f"{mark:8}{check.subject}: {check.found}")
         if not check.good:

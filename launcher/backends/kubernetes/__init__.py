@@ -9,7 +9,7 @@ from pathlib import Path
 from lightkube.resources.core_v1 import Pod
 
 from launcher.backends.base import Backend
-from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes import doctor, names
 from launcher.backends.kubernetes.changes import Changes
 from launcher.backends.kubernetes.cluster import Cluster
 from launcher.backends.kubernetes.logs import lines
@@ -18,6 +18,7 @@ from launcher.backends.kubernetes.observe import ENDED, Snapshot, is_active, obs
 from launcher.backends.kubernetes.plan_objects import ELSEWHERE, config_maps, from_data
 from launcher.backends.kubernetes.pod_template import options_of
 from launcher.backends.kubernetes.text import to_yaml
+from launcher.checks import Check
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder, create
 from launcher.state import Status
@@ -91,6 +92,9 @@ class KubernetesBackend(Backend):
                 each.state.write(run.job(name).state)
         waiting = any(is_active(each) for each in seen.jobsets.values())
         return derive(plan, found, supervised=waiting)
+
+    def checks(self) -> Iterator[Check]:
+        return doctor.checks(Cluster())
 
     def adopt(self, runs: Path) -> None:
         cluster = Cluster().where()

@@ -64,7 +64,7 @@ class Cluster:
 
     def apply(self, manifest: dict[str, Any], dry_run: bool = False) -> None:
         """Server-side apply of a ConfigMap or a JobSet."""
-        with _translated():
+        with translated():
             if manifest["kind"] == "ConfigMap":
                 self.client.apply(cast(ConfigMap, ConfigMap.from_dict(manifest)), force=True, dry_run=dry_run)
             else:
@@ -72,43 +72,43 @@ class Cluster:
 
     def jobsets(self, run_id: str) -> list[dict[str, Any]]:
         """A run's JobSets."""
-        with _translated():
+        with translated():
             return list(self.client.list(JobSet, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
 
     def jobset(self, name: str) -> dict[str, Any] | None:
         """One JobSet; None if there is none."""
         try:
-            with _translated():
+            with translated():
                 return self.client.get(JobSet, name)
         except Missing:
             return None
 
     def pods(self, run_id: str) -> list[Pod]:
         """A run's pods."""
-        with _translated():
+        with translated():
             return list(self.client.list(Pod, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
 
     def watch(self, kind: type, run_id: str) -> Iterator[object]:
         """Changes of a run's objects of one kind, as they come."""
-        with _translated():
+        with translated():
             yield from self.client.watch(kind, labels={names.RUN_LABEL: run_id})
 
     def failed_creations(self) -> dict[str, str]:
         """Job name -> why its pods could not be created, of the namespace's recent events."""
-        with _translated():
+        with translated():
             events = self.client.list(Event, fields={"reason": "FailedCreate"}, chunk_size=PAGE)
             return {event.involvedObject.name or "": event.message or "" for event in events}
 
     def quota_waits(self) -> dict[str, str]:
         """JobSet name -> why Kueue has not admitted it."""
-        with _translated():
+        with translated():
             workloads = self.client.list(Workload, chunk_size=PAGE)
             return dict(_waits(workloads))
 
     def plans(self) -> dict[str, dict[str, str]]:
         """Run id -> data of its plan's ConfigMaps, of all runs of the namespace."""
         found: dict[str, dict[str, str]] = {}
-        with _translated():
+        with translated():
             for part in self.client.list(ConfigMap, labels={names.RUN_LABEL: exists()}, chunk_size=PAGE):
                 labels = (part.metadata.labels if part.metadata else None) or {}
                 found.setdefault(labels[names.RUN_LABEL], {}).update(part.data or {})
@@ -117,7 +117,7 @@ class Cluster:
     def annotation(self, config_map: str, annotation: str) -> str:
         """What is annotated on a ConfigMap; empty if nothing is, or it is not there."""
         try:
-            with _translated():
+            with translated():
                 found = self.client.get(ConfigMap, config_map)
         except Missing:
             return ""
@@ -126,28 +126,28 @@ class Cluster:
 
     def set_label(self, jobset: str, label: str, value: str) -> None:
         """Put a label on a JobSet."""
-        with _translated():
+        with translated():
             self.client.patch(JobSet, jobset, {"metadata": {"labels": {label: value}}}, patch_type=PatchType.MERGE)
 
     def set_annotation(self, config_map: str, annotation: str, value: str | None) -> None:
         """Put an annotation on a ConfigMap, or take it off."""
         patch = {"metadata": {"annotations": {annotation: value}}}
-        with _translated():
+        with translated():
             self.client.patch(ConfigMap, config_map, patch, patch_type=PatchType.MERGE)
 
     def delete_jobset(self, name: str) -> None:
         """Begin to delete a JobSet; it is gone when its pods are."""
-        with contextlib.suppress(Missing), _translated():
+        with contextlib.suppress(Missing), translated():
             self.client.delete(JobSet, name, cascade=CascadeType.FOREGROUND)
 
     def kill_pod(self, name: str) -> None:
         """Delete a pod with no time to stop in."""
-        with contextlib.suppress(Missing), _translated():
+        with contextlib.suppress(Missing), translated():
             self.client.delete(Pod, name, grace_period=1)
 
     def log(self, pod: str, follow: bool) -> Iterator[str]:
         """Lines that a pod's main container prints."""
-        with _translated():
+        with translated():
             yield from self.client.log(pod, container=names.MAIN, follow=follow)
 
 
@@ -156,7 +156,7 @@ class Missing(KubernetesError):
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """The API's errors as ours."""
     try:
         yield

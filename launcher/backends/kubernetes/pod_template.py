@@ -14,6 +14,7 @@ RUNS_CLAIM = "locat-runs"
 PLAN_MOUNT = "/etc/locat/plan"
 TRACKING_SECRET = "mlflow-client"
 """Secret with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, where the server asks for them."""
+JOB_ACCOUNT = KubernetesOptions().service_account
 ADVANCE_ACCOUNT = "locat-advance"
 USER = 1000
 STOP_GRACE = 75

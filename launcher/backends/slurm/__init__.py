@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from launcher import storage
@@ -11,6 +11,7 @@ from launcher.backends.slurm import queue
 from launcher.backends.slurm.batches import Batch, batches
 from launcher.backends.slurm.queue import Entry, SlurmError
 from launcher.backends.slurm.script import options_of, program, script
+from launcher.checks import Check
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder
 from launcher.state import Observation, Status
@@ -53,6 +54,15 @@ class SlurmBackend(Backend):
     def notes(self, plan: Plan) -> list[str]:
         without = sorted({job.image for job in plan.jobs if job.image and not options_of(job).container})
         return [f"jobs run without the image {image}: options.slurm.container says how to use one" for image in without]
+
+    def checks(self) -> Iterator[Check]:
+        try:
+            partitions = queue.ask(["sinfo", "--noheader", "--format=%P"]).split()
+            version = queue.ask(["sinfo", "--version"]).strip()
+        except SlurmError as error:
+            yield Check("Slurm", False, str(error), "log in to a node of the cluster, or install Slurm's commands")
+        else:
+            yield Check("Slurm", True, f"{version}, partitions: {', '.join(partitions) or 'none'}", "")
 
     def start(self, run: RunFolder) -> str:
         plan = run.plan()
