@@ -8,6 +8,7 @@ import click
 from locat.errors import UserError
 
 VERBS = {
+    "init": "Write a pipeline for images of your own.",
     "submit": "Run a pipeline.",
     "validate": "Check a pipeline without running it.",
     "render": "Print what submit would hand to the scheduler.",
@@ -17,6 +18,7 @@ VERBS = {
     "cancel": "Stop a run, or one of its jobs.",
     "retry": "Go on with a run from what is done.",
     "sync": "Send to MLflow what the jobs of a run could not.",
+    "report": "Write the paper's tables with a run's numbers beside them.",
     "ui": "Open the MLflow UI on a run.",
     "doctor": "Check that this machine can run pipelines.",
 }

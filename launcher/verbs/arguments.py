@@ -9,6 +9,7 @@ import click
 from launcher.backends import BACKENDS
 from launcher.backends.places import places
 from launcher.compiler import compile_pipeline
+from launcher.completion import complete_job, complete_run
 from launcher.errors import PipelineError, Problem
 from launcher.pipeline import Pipeline, load
 from launcher.plan import Plan
@@ -33,7 +34,8 @@ backend_option = click.option(
     show_default=True,
     help="Where to run.",
 )
-run_argument = click.argument("reference", metavar="[RUN]", required=False)
+run_argument = click.argument("reference", metavar="[RUN]", required=False, shell_complete=complete_run)
+job_argument = click.argument("job", required=False, shell_complete=complete_job)
 files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 set_option = click.option(
     "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the pipeline; repeatable."

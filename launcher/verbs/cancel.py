@@ -7,13 +7,13 @@ import click
 from launcher.backends import BACKENDS, look
 from launcher.run_folder import find, find_job
 from launcher.state import Status
-from launcher.verbs.arguments import run_argument, runs_option
+from launcher.verbs.arguments import job_argument, run_argument, runs_option
 from locat import durable
 
 
 @click.command("cancel")
 @run_argument
-@click.argument("job", required=False)
+@job_argument
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),

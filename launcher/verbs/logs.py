@@ -12,7 +12,7 @@ from launcher.backends import BACKENDS, look
 from launcher.run_folder import RunError, RunFolder, find, find_job
 from launcher.state import Status
 from launcher.status import RunView
-from launcher.verbs.arguments import run_argument, runs_option
+from launcher.verbs.arguments import job_argument, run_argument, runs_option
 from locat.job_folder import JobFolder
 
 POLL = 0.2
@@ -21,7 +21,7 @@ POLL = 0.2
 
 @click.command("logs")
 @run_argument
-@click.argument("job", required=False)
+@job_argument
 @click.option("--rank", type=click.IntRange(min=0), help="Rank whose log is printed; 0 if not given.")
 @click.option("--attempt", type=click.IntRange(min=1), help="Attempt; the latest if not given.")
 @click.option("--follow", "-f", is_flag=True, help="Print what comes until the attempt ends.")

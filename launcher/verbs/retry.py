@@ -10,12 +10,12 @@ from launcher.plan import Plan
 from launcher.retry import release
 from launcher.run_folder import RunError, RunFolder, find, find_job
 from launcher.state import Status
-from launcher.verbs.arguments import run_argument, runs_option
+from launcher.verbs.arguments import job_argument, run_argument, runs_option
 
 
 @click.command("retry")
 @run_argument
-@click.argument("job", required=False)
+@job_argument
 @click.option("--force", is_flag=True, help="Also what another machine ran when last heard of; it must be dead.")
 @runs_option
 def command(reference: str | None, job: str | None, force: bool, runs: Path) -> None:

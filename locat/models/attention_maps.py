@@ -13,6 +13,13 @@ from locat.models.attention import rotate
 from locat.models.gaug import GAug, Gaussians, Grid, scaled_variance
 
 
+def cls_attends(model: nn.Module) -> bool:
+    """Whether `attention_maps` can say what [CLS] looks at: not of Swin's windows, nor without a [CLS]."""
+    blocks = getattr(model, "blocks", None)
+    attention = getattr(blocks[-1], "attn", None) if blocks is not None else None
+    return hasattr(attention, "q_norm") and bool(model.num_prefix_tokens)
+
+
 @torch.no_grad()
 def attention_maps(model: nn.Module, image: Tensor, block: int = -1, query: Grid | None = None) -> Tensor:
     """Attention of one query to every patch, (heads, h, w) float32; what is missing to 1 goes to prefix tokens.

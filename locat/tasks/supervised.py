@@ -21,7 +21,7 @@ from locat.engine.strategies import micro_batch_size
 from locat.engine.task import Models, Task
 from locat.errors import ConfigError
 from locat.job_folder import JobFolder
-from locat.models.attention_maps import attention_maps
+from locat.models.attention_maps import attention_maps, cls_attends
 from locat.models.create import create_model, save_model, title
 from locat.tasks.accuracy import Accuracy
 from locat.tasks.figures import attention_figure, batch_grid_figure, save
@@ -103,15 +103,9 @@ class Supervised(Task):
         model.load_state_dict(weights)
         model.eval()
         save_model(model, self.job.outputs, **self.config.model.args)
-        batch, _ = next(self.val_loader.batches())
-        images = batch.image[:PICTURED].cpu()
         name = title(self.config.model.name, self.config.model.args)
-        figure = attention_figure(
-            list(images.permute(0, 2, 3, 1).numpy()),
-            [attention_maps(model, image).numpy() for image in normalize(images, self.mean, self.std)],
-            f"{name}: attention of [CLS] in the last block",
-        )
-        save(figure, self.job.figures / "attention.png")
+        if cls_attends(model):
+            self._draw_attention(model, name)
         write_results(self.job, self.config, name, self.train_loader.contents, metrics)
 
     def _vary(self, batch: Batch, position: Position) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,6 +117,16 @@ class Supervised(Task):
         images = random_shift(batch.image, batch.index, seed=seed, epoch=position.epoch, pixels=augment.pixels)
         labels = F.one_hot(batch.target, len(self.classes)).float()
         return normalize(images, self.mean, self.std), labels * (1 - smoothing) + smoothing / len(self.classes)
+
+    def _draw_attention(self, model: nn.Module, name: str) -> None:
+        batch, _ = next(self.val_loader.batches())
+        images = batch.image[:PICTURED].cpu()
+        figure = attention_figure(
+            list(images.permute(0, 2, 3, 1).numpy()),
+            [attention_maps(model, image).numpy() for image in normalize(images, self.mean, self.std)],
+            f"{name}: attention of [CLS] in the last block",
+        )
+        save(figure, self.job.figures / "attention.png")
 
     def _draw_first_batch(self) -> None:
         batch, _ = next(self.train_loader.batches())

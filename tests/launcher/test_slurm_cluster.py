@@ -36,9 +36,7 @@ SMALL_DIGITS = (
 )
 SLOW = 200.0
 """Seconds; torch is imported by several processes at once."""
-FAIL_ONCE = "import os, sys; sys.exit('boom' if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"
-CHECKPOINT_AT_FIRST = "import os; os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') or exit()\n" + runs.CHECKPOINT
-LONGER = CHECKPOINT_AT_FIRST.replace("sleep(60)", "sleep(600)")
+LONGER = runs.CHECKPOINT_AT_FIRST.replace("sleep(60)", "sleep(600)")
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +157,7 @@ def test_the_digits_chain(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_retry_goes_on_from_what_is_done(cluster: Cluster, tmp_path: Path) -> None:
-    run = started(tmp_path, runs.job("done"), runs.job("a", FAIL_ONCE, ("done",)), runs.job("b", "", ("a",)))
+    run = started(tmp_path, runs.job("done"), runs.job("a", runs.FAIL_ONCE, ("done",)), runs.job("b", "", ("a",)))
     view = until_ended(run, cluster)
     assert [job.status for job in view.jobs] == [Status.DONE, Status.FAILED, Status.BLOCKED]
     retried = runs.cli(run, "retry", run.name)
@@ -169,7 +167,7 @@ def test_retry_goes_on_from_what_is_done(cluster: Cluster, tmp_path: Path) -> No
 
 
 def test_a_failure_is_retried_and_counted(cluster: Cluster, tmp_path: Path) -> None:
-    run = started(tmp_path, runs.job("a", FAIL_ONCE, retries=1), runs.job("b", "", ("a",)))
+    run = started(tmp_path, runs.job("a", runs.FAIL_ONCE, retries=1), runs.job("b", "", ("a",)))
     until_ended(run, cluster)
     assert runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
     assert (run.state("a").attempt, run.state("a").failures) == (2, 1)
@@ -197,7 +195,7 @@ def test_what_a_user_ends_with_scancel_stays_ended(cluster: Cluster, tmp_path: P
 
 
 def test_a_preempted_job_is_requeued_and_not_counted(cluster: Cluster, tmp_path: Path) -> None:
-    jobs = [*matrix("a", CHECKPOINT_AT_FIRST), runs.job("b", "", ("a-x", "a-y", "a-z"))]
+    jobs = [*matrix("a", runs.CHECKPOINT_AT_FIRST), runs.job("b", "", ("a-x", "a-y", "a-z"))]
     run = started(tmp_path, *jobs)
     for instance in "xyz":
         until_up(run, f"a-{instance}", cluster)

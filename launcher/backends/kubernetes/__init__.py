@@ -76,8 +76,8 @@ class KubernetesBackend(Backend):
             for job in view.waiting
             if names.jobset(run.name, job.name) not in there and done.issuperset(job.job.needs)
         ]
-        for each in [*maps, *(jobset(plan, job, parts) for job in ready)]:
-            cluster.apply(each)
+        cluster.apply_all(maps)  # before the pods that read them
+        cluster.apply_all([jobset(plan, job, parts) for job in ready])
         return f"applied: {', '.join(job.name for job in ready)}" if ready else "in the cluster already"
 
     def look(self, run: RunFolder, plan: Plan) -> RunView:

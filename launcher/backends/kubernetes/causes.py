@@ -6,10 +6,8 @@ from datetime import datetime, timedelta
 from lightkube.models.core_v1 import ContainerStateTerminated, ContainerStatus
 from lightkube.resources.core_v1 import Pod
 
-from launcher.backends.kubernetes.pod_template import STOP_GRACE
-
-SILENT_AFTER = timedelta(seconds=STOP_GRACE + 30)
-"""A pod that was to end so long ago and has not is on a node that does not answer."""
+SILENT_AFTER = timedelta(seconds=30)
+"""A pod that is still there so long after its last moment is on a node that does not answer."""
 WAITING = {
     "ImagePullBackOff": "correct `image`, or name the registry's secret in options.kubernetes.pull_secrets",
     "ErrImagePull": "correct `image`, or name the registry's secret in options.kubernetes.pull_secrets",
@@ -33,10 +31,10 @@ def _troubles(pod: Pod, now: datetime) -> Iterator[str]:
     status = pod.status
     if status is None:
         return
-    if lost := _silent_since(pod, now):
+    if _is_silent(pod, now):
         node = pod.spec.nodeName if pod.spec else ""
         yield (
-            f"node {node} does not answer since {lost:%H:%M:%S}, and Kubernetes waits for it; if that machine is off,"
+            f"node {node} does not answer, and Kubernetes waits for it; if that machine is off,"
             f" `kubectl taint nodes {node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute` (or delete the"
             " node): the job goes on elsewhere from its newest checkpoint"
         )
@@ -73,8 +71,10 @@ def exit_code(pod: Pod) -> int | None:
     return ended[0].exitCode if ended else None
 
 
-def _silent_since(pod: Pod, now: datetime) -> datetime | None:
-    """When a pod was to be gone that is still there."""
-    ended_by = pod.metadata.deletionTimestamp if pod.metadata else None
-    phase = pod.status.phase if pod.status else None
-    return ended_by if ended_by and phase == "Running" and now > ended_by + SILENT_AFTER else None
+def _is_silent(pod: Pod, now: datetime) -> bool:
+    """Whether a pod was told to go, and nobody on its node does anything about it."""
+    last_moment = pod.metadata.deletionTimestamp if pod.metadata else None
+    if last_moment is None or pod.status is None or pod.status.phase != "Running":
+        return False
+    evicted = any(each.reason == "DeletionByTaintManager" for each in pod.status.conditions or [])
+    return evicted or now > last_moment + SILENT_AFTER

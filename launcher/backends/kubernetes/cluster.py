@@ -1,7 +1,8 @@
 """What is asked of a Kubernetes API server, and its answers in words that users recognise."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -19,9 +20,11 @@ from launcher.backends.kubernetes import names
 from locat.errors import UserError
 
 JobSet = create_namespaced_resource("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets")
-Workload = create_namespaced_resource("kueue.x-k8s.io", "v1beta1", "Workload", "workloads")
+Workload = create_namespaced_resource("kueue.x-k8s.io", "v1beta2", "Workload", "workloads")
 PAGE = 500
 """Objects of one answer to a list."""
+AT_ONCE = 8
+"""Requests under way while many objects are applied."""
 TIMEOUT = 30.0
 """Seconds the API server may take to answer."""
 INSTALL_JOBSET = "install JobSet 0.12 (docs/kubernetes.md), or ask the cluster's administrator"
@@ -69,6 +72,12 @@ class Cluster:
                 self.client.apply(cast(ConfigMap, ConfigMap.from_dict(manifest)), force=True, dry_run=dry_run)
             else:
                 self.client.apply(JobSet.from_dict(manifest), force=True, dry_run=dry_run)
+
+    def apply_all(self, manifests: Sequence[dict[str, Any]]) -> None:
+        """Server-side apply of several, some at once; of those that fail the first error is raised."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for _ in pool.map(self.apply, manifests):
+                pass
 
     def jobsets(self, run_id: str) -> list[dict[str, Any]]:
         """A run's JobSets."""

@@ -6,7 +6,7 @@ import torch
 from timm.layers import set_fused_attn
 
 import locat.models  # noqa: F401
-from locat.models.attention_maps import attention_maps, gaussian_shapes
+from locat.models.attention_maps import attention_maps, cls_attends, gaussian_shapes
 
 VIT = {"img_size": (32, 24), "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 5}
 
@@ -88,3 +88,20 @@ def test_models_without_a_grid_of_queries_are_refused():
         attention_maps(timm.create_model("swin_tiny_patch4_window7_224"), torch.randn(3, 224, 224))
     with pytest.raises(ValueError, match="CLS"):
         attention_maps(timm.create_model("vit_tiny_patch16_224", **VIT, class_token=False, global_pool="avg"), image())
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "expected"),
+    [
+        ("locatvit_tiny", VIT, True),
+        ("vit_tiny_patch16_224", VIT, True),
+        ("vit_tiny_patch16_224", {**VIT, "class_token": False, "global_pool": "avg"}, False),
+        ("swin_tiny_patch4_window7_224", {}, False),
+        ("locatswin_tiny", {}, False),
+    ],
+)
+def test_whether_there_is_a_cls_that_attends_is_known_beforehand(name, args, expected):
+    model = timm.create_model(name, **args)
+    assert cls_attends(model) is expected
+    if expected:
+        attention_maps(model, image())

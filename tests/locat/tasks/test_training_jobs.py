@@ -60,6 +60,15 @@ def test_one_rank_gives_the_losses_of_two(data: dict[str, str], fsdp: Path, tmp_
         assert training.metrics(tmp_path, name) == pytest.approx(training.metrics(fsdp, name), abs=1e-3)
 
 
+def test_models_whose_cls_cannot_be_drawn_end_well(data: dict[str, str], tmp_path: Path) -> None:
+    args = {"img_size": 32, "patch_size": 2, "window_size": 4, "embed_dim": 12, "depths": [1, 1], "num_heads": [1, 2]}
+    model = {"name": "locatswin_tiny", "args": {**args, "num_classes": 10}}
+    training.write_config(tmp_path, training.supervised(data, model=model, epochs=1))
+    training.run(tmp_path)
+    assert (JobFolder(tmp_path).outputs / "model.safetensors").exists()
+    assert not (JobFolder(tmp_path).figures / "attention.png").exists()
+
+
 def test_what_it_leaves_is_a_model_that_timm_loads(fsdp: Path) -> None:
     outputs = JobFolder(fsdp).outputs
     model = timm.create_model(f"local-dir:{outputs}", pretrained=True).eval()

@@ -1,0 +1,148 @@
+"""`launcher init`."""
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+
+import click
+
+from launcher.compiler import compile_pipeline
+from launcher.pipeline import validate
+from launcher.run_folder import RunError
+from launcher.yaml_source import parse
+
+SCHEMA = Path(__file__).parents[2] / "pipelines" / "schema.json"
+"""Where the code runs from a checkout."""
+PLACEHOLDER = "/path/to/images"
+TEMPLATE = """\
+# ViT and LocAtViT on images of your own: which one classifies them better?
+#
+#   launcher validate {file}             # is it right?
+#   launcher submit {file} --dry-run     # what would run?
+#   launcher submit {file} --watch       # run it; Ctrl-C leaves it running
+#   launcher report                           # the numbers, side by side
+#
+# Every key: docs/pipeline-reference.md. Any of them can be set for one run: --set jobs.pretrain.config.epochs=2
+name: {name}
+description: ViT and LocAtViT on images of my own
+
+defaults:
+  strategy: ddp             # or fsdp, or deepspeed: how several ranks train one model
+  retries: 1                # a job that fails is run again so often; it goes on from its last checkpoint
+  resources:
+    gpus: 0                 # per job; each is a rank of its own. 0: on the CPU, which is slow
+    cpus: 2
+
+jobs:
+  convert:                  # images -> one .beton file a split, which is fast to read
+    task: convert
+    resources: {{gpus: 0}}
+    config:
+      dataset:
+        name: image_folder
+        train: {train}      # holds a folder of images per class
+        val: {val}          # images never trained on; the same classes
+      shorter_side: 256     # larger images are brought down to it; remove this line to keep them as they are
+      workers: 2
+
+  pretrain:
+    task: supervised
+    needs: [convert]
+    matrix:                 # one job for each combination
+      model: [vit_tiny_patch16_224, locatvit_tiny]      # `python -m locat models` lists more
+      seed: [0]             # [0, 1, 2]: three of each, and a spread in the report
+    config:
+      model:
+        name: ${{matrix.model}}
+        args: {{num_classes: {classes}, drop_path_rate: 0.1}}
+      data: {{train: "${{jobs.convert.outputs.train}}", val: "${{jobs.convert.outputs.val}}"}}
+      seed: ${{matrix.seed}}
+      epochs: 100
+      batch_size: 128       # of all ranks together; no more than there are training images
+      optimizer: {{lr: 5e-4, weight_decay: 0.05, clip_grad: 5.0}}
+      schedule: {{warmup_epochs: 10}}
+      evaluate_epochs: 5
+      loader_threads: 2
+
+  compare:                  # a row per model
+    task: compare
+    needs: [pretrain]
+    resources: {{gpus: 0}}
+    config:
+      results: ["${{jobs.pretrain.outputs.metrics}}"]
+"""
+
+
+@click.command("init")
+@click.argument("file", default="pipeline.yaml", type=click.Path(path_type=Path))
+@click.option(
+    "--images",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Folder with train/ and val/, each with a folder of images per class.",
+)
+def command(file: Path, images: Path | None) -> None:
+    """Write a pipeline, with comments, that trains and compares models on images of your own.
+
+    FILE is what to write, or a folder to write pipeline.yaml into. What exists is never overwritten.
+    """
+    path = file / "pipeline.yaml" if file.is_dir() else file
+    text = starter(path, images)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x") as written:
+            written.write(text)
+    except FileExistsError as error:
+        raise RunError(f"{path}: exists; name another file") from error
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+    click.echo(f"wrote {path}; `launcher submit {shlex.quote(str(path))} --dry-run` shows what it would do")
+    if images is None:
+        click.echo(f"say in it where your images are ({PLACEHOLDER}) and how many classes they have (num_classes)")
+
+
+def starter(path: Path, images: Path | None) -> str:
+    """The text of the pipeline to be written to `path`, valid.
+
+    Raises:
+        RunError: `images` is not laid out as the pipeline needs it.
+    """
+    folder = Path(PLACEHOLDER) if images is None else images.resolve()
+    text = TEMPLATE.format(
+        file=shlex.quote(str(path)),
+        name=_name(path.stem),
+        train=_quoted(folder / "train"),
+        val=_quoted(folder / "val"),
+        classes=10 if images is None else _classes(images),
+    )
+    if SCHEMA.exists():
+        text = f"# yaml-language-server: $schema={SCHEMA}\n{text}"
+    compile_pipeline(validate(parse(text, str(path))), "run", Path("/runs"))
+    return text
+
+
+def _name(stem: str) -> str:
+    """A pipeline's name, as near to the file's as it may be."""
+    slug = re.sub("[^a-z0-9]+", "-", stem.lower()).strip("-")
+    return (slug if slug[:1].isalpha() else f"own-{slug}")[:40].strip("-")
+
+
+def _quoted(path: Path) -> str:
+    return json.dumps(str(path).replace("${", "$${"), ensure_ascii=False)
+
+
+def _classes(images: Path) -> int:
+    """How many there are."""
+    counts = {}
+    for split in ("train", "val"):
+        folder = images / split
+        if not folder.is_dir():
+            raise RunError(
+                f"{images}: holds no {split}/; train/ and val/ are needed, each with a folder of images per class"
+            )
+        counts[split] = sum(entry.is_dir() for entry in os.scandir(folder))
+    if not counts["train"] or counts["train"] != counts["val"]:
+        raise RunError(f"{images}: {counts['train']} classes in train/ and {counts['val']} in val/; both need the same")
+    return counts["train"]

@@ -1,0 +1,59 @@
+"""`launcher report`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from launcher import tables
+from launcher.backends import look
+from launcher.completion import complete_run
+from launcher.run_folder import find
+from launcher.state import Status
+from launcher.verbs.arguments import runs_option
+from locat.job_folder import JobFolder
+
+
+@click.command("report")
+@click.argument("references", metavar="[RUN]...", nargs=-1, shell_complete=complete_run)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Where to write; report/ in the folder of the first RUN if not given.",
+)
+@click.option("--tracking-uri", metavar="URI", help="How MLflow is reached from here, if not as the jobs reach it.")
+@runs_option
+def command(references: tuple[str, ...], output: Path | None, tracking_uri: str | None, runs: Path) -> None:
+    """Write the paper's tables from what MLflow has of each RUN: Markdown, HTML, CSV, and top-1 against mIoU.
+
+    Numbers stand beside the published ones; seeds may be spread over several RUNs. The report is added to each RUN in
+    MLflow.
+    """
+    found = list(dict.fromkeys(find(runs, reference) for reference in references or (None,)))
+    for run in found:
+        view = look(run, run.plan())
+        done = [job.name for job in view.having([Status.DONE])]
+        if len(done) < len(view.jobs):
+            click.echo(f"note: {run.name}: {len(done)} of {len(view.jobs)} jobs are done", err=True)
+        unsent = [name for name in done if not _is_known_to_mlflow(run.job(name))]
+        if unsent and run.tracking.exists():  # else its folder is not seen here
+            remedy = f"`{tables.command('sync', run)}` sends what is left of {', '.join(unsent)}"
+            click.echo(f"note: {run.name}: MLflow has not everything; {remedy}", err=True)
+    # In a process of its own: the launcher imports neither MLflow nor matplotlib.
+    words = [str(run.path) for run in found]
+    if output:
+        words += ["--output", str(output)]
+    if tracking_uri:
+        words += ["--tracking-uri", tracking_uri]
+    sys.exit(subprocess.call([sys.executable, "-m", "locat.report", *words], stdin=subprocess.DEVNULL))
+
+
+def _is_known_to_mlflow(job: JobFolder) -> bool:
+    """Whether MLflow was told the job's end, and so all before it."""
+    try:
+        return bool(json.loads(job.tracking.read_text()).get("status") == "FINISHED")
+    except (OSError, ValueError):
+        return False

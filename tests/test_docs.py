@@ -1,0 +1,153 @@
+"""What the documents say is so: commands are accepted, files and links are there, quoted messages are printed."""
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from documents import ROOT, blocks
+
+from launcher.cli import VERBS, cli
+from launcher.compiler import compile_pipeline
+from launcher.pipeline import load
+from locat.commands import COMMANDS
+
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
+FOLDERS = "docs|pipelines|launcher|locat|tests|benchmarks|docker|k8s"
+TOOLS = {".", "export", "kubectl", "docker", "helm", "hf"}
+"""What a command may begin with that is not the project's."""
+
+by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+def shell_lines(text: str) -> Iterator[str]:
+    """Every command in the blocks, its comment left out; blocks of no language hold other text as well."""
+    known = {"launcher", "make", "python", *TOOLS}
+    for language, block in blocks(text):
+        if language in ("", "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                command = re.sub(r"\s+#\s.*", "", line).strip()
+                if command and (language == "sh" or command.split()[0] in known):
+                    yield command
+
+
+def commands(path: Path) -> list[str]:
+    """Commands in blocks, and those of the launcher wherever they are quoted; of a pipeline those of its header."""
+    text = path.read_text()
+    if path.suffix == ".yaml":
+        header = "\n".join(line[1:].strip() for line in text.splitlines() if line.startswith("#"))
+        lines = header.replace("\\\n", " ").splitlines()
+        return [re.sub(r"\s{2,}#\s.*", "", line) for line in lines if line.startswith("launcher ")]
+    quoted = re.findall(r"`(launcher [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    return [*shell_lines(text), *quoted]
+
+
+def refusal(command: str) -> str:
+    """Why the command line does not take a `launcher` command; empty if it does."""
+    words = shlex.split(command)[1:]
+    if words in ([], ["--help"]):
+        return ""
+    verb = cli.get_command(click.Context(cli), words[0])
+    if verb is None:
+        return f"there is no verb {words[0]}; there are {', '.join(VERBS)}"
+    if words[1:] in ([], ["..."]):
+        return ""  # the verb is named, not called
+    try:
+        verb.make_context(words[0], words[1:])
+    except click.exceptions.Exit:
+        return ""  # --help
+    except click.ClickException as error:
+        return error.format_message()
+    return ""
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *PIPELINES], ids=lambda path: path.name)
+def test_the_command_line_takes_every_launcher_command(path: Path) -> None:
+    found = [command for command in commands(path) if command.split()[0] == "launcher"]
+    refused = {command: why for command in found if (why := refusal(command))}
+    assert not refused
+
+
+def test_a_command_that_is_not_there_would_be_noticed() -> None:
+    assert "no verb" in refusal("launcher sumbit x.yaml")
+    assert "--wacth" in refusal("launcher submit x.yaml --wacth")
+    assert "FILE" in refusal("launcher submit --watch")
+
+
+@by_name
+def test_every_other_command_leads_to_something(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for command in shell_lines(document.read_text()):
+        first, *words = shlex.split(command)
+        match first:
+            case "make":
+                assert words[0] in targets, command
+            case "python" if words[0] == "-m":
+                assert importlib.util.find_spec(words[1]) is not None, command
+                assert words[1] != "locat" or words[2] in COMMANDS, command
+            case "python":
+                script = words[0]
+                assert (ROOT / script).exists() or f"# {script}\n" in document.read_text(), command
+            case _:
+                assert first == "launcher" or first in TOOLS, f"{command}: of what is it?"
+
+
+@by_name
+def test_files_that_are_named_are_there(document: Path) -> None:
+    text = document.read_text()
+    named = set(re.findall(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./*-]*[\w/*])", text))
+    missing = {name for name in named if not list(ROOT.glob(name.rstrip("/")))}
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    missing |= set(re.findall(r"\btest_\w+\.py\b", text)) - tests
+    assert not missing
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link to a heading of the document may end in."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@by_name
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if "://" in target:
+            continue
+        file, _, heading = target.partition("#")
+        path = (document.parent / file).resolve() if file else document
+        if not path.exists() or (heading and path.suffix == ".md" and heading not in anchors(path)):
+            broken.append(target)
+    assert not broken
+
+
+@by_name
+def test_pipelines_in_documents_are_valid(document: Path, tmp_path: Path) -> None:
+    """Whole ones compile; of others the text must be YAML."""
+    for number, (language, block) in enumerate(blocks(document.read_text())):
+        if language == "yaml":
+            values = yaml.safe_load(block)
+            if "name" in values and "jobs" in values and "include" not in values:
+                file = tmp_path / f"{number}.yaml"
+                file.write_text(block)
+                compile_pipeline(load(file), "run", tmp_path)
+
+
+def printable(source: Path) -> str:
+    """The strings of a Python file joined as the interpreter would; what is put into them is `...`."""
+    text = re.sub(r"\"\s*\n\s*f?\"", "", source.read_text())
+    return re.sub(r"\{[^{}\n]*\}|%[sdg]", "...", text).replace('\\"', '"')
+
+
+def test_messages_in_the_troubleshooting_page_are_printed_by_the_code() -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ") and "you see" not in line]
+    code = "\n".join(printable(path) for part in ("launcher", "locat") for path in sorted((ROOT / part).rglob("*.py")))
+    quoted = [message for row in rows if "torch's own" not in row[0] for message in re.findall(r"`([^`]+)`", row[0])]
+    assert len(quoted) > 30
+    assert not [message for message in quoted if message not in code]
