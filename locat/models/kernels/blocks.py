@@ -4,17 +4,16 @@ Logits lie as (keys, queries): then what is computed of a Gaussian, a row or col
 time, is the same for many numbers in a row. Half precision is computed in float32.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from locat.models.gaug import Grid, at_least_float32, axis_kernels, axis_numerators
-from locat.models.kernels.threads import spread
 
 LOGITS = 2**17
-"""Logits of a block: 512 KiB in float32."""
+"""Logits of a block for each thread: 512 KiB in float32."""
 
 Index = tuple[int, slice]
 """An image, and some of its heads."""
@@ -39,19 +38,14 @@ def forward(
     prefix = q.shape[2] - shapes.shape[2]
     rows, columns, heights = factors(shapes, prefix, grid, initial_grid)
     rows *= heights
-    out, kept = token_major(q), kept_weights(q, differentiable)
-
-    def work(share: Sequence[Index]) -> None:
-        scratch = q.new_empty(0)
-        for heads, queries in blocks(share, q):
-            part, keys = q[heads][:, queries], k[heads]
-            weights = kept[heads][..., queries] if kept.numel() else scratch.resize_(*keys.shape[:2], part.shape[1])
-            outer(weights, rows[heads][..., queries], columns[heads][..., queries], prefix)
-            torch.baddbmm(weights, keys, part.mT, alpha=q.shape[3] ** -0.5, out=weights)
-            torch.softmax(weights, 1, out=weights)
-            torch.bmm(weights.mT, v[heads], out=out[heads][:, queries])
-
-    spread(work, pieces(q))
+    out, kept, scratch = token_major(q), kept_weights(q, differentiable), q.new_empty(0)
+    for heads, queries in blocks(q):
+        part, keys = q[heads][:, queries], k[heads]
+        weights = kept[heads][..., queries] if kept.numel() else scratch.resize_(*keys.shape[:2], part.shape[1])
+        outer(weights, rows[heads][..., queries], columns[heads][..., queries], prefix)
+        torch.baddbmm(weights, keys, part.mT, alpha=q.shape[3] ** -0.5, out=weights)
+        torch.softmax(weights, 1, out=weights)
+        torch.bmm(weights.mT, v[heads], out=out[heads][:, queries])
     return out.to(dtype), kept
 
 
@@ -65,32 +59,28 @@ def backward(
     rows, columns, heights = factors(shapes, prefix, grid, initial_grid)
     of_rows, of_columns = torch.empty_like(rows), torch.empty_like(columns)
     of_q, of_k, of_v = (token_major(q) for _ in range(3))
-
-    def work(share: Sequence[Index]) -> None:
-        scratch = [q.new_empty(0) for _ in range(3)]
-        for heads, queries in blocks(share, q):
-            part, part_gradient, keys = q[heads][:, queries], out_gradient[heads][:, queries], k[heads]
-            kernel, gradient, weights = (array.resize_(*keys.shape[:2], part.shape[1]) for array in scratch)
-            on_grid = outer(kernel, rows[heads][..., queries], columns[heads][..., queries], prefix)
-            if kept.numel():
-                weights = kept[heads][..., queries]
+    scratch = [q.new_empty(0) for _ in range(3)]
+    for heads, queries in blocks(q):
+        part, part_gradient, keys = q[heads][:, queries], out_gradient[heads][:, queries], k[heads]
+        kernel, gradient, weights = (array.resize_(*keys.shape[:2], part.shape[1]) for array in scratch)
+        on_grid = outer(kernel, rows[heads][..., queries], columns[heads][..., queries], prefix)
+        if kept.numel():
+            weights = kept[heads][..., queries]
+        else:
+            torch.mul(kernel, heights[heads][..., queries], out=weights)
+            torch.baddbmm(weights, keys, part.mT, alpha=scale, out=weights)
+            torch.softmax(weights, 1, out=weights)
+        torch.bmm(v[heads], part_gradient.mT, out=gradient)
+        torch.ops.aten._softmax_backward_data.out(gradient, weights, 1, q.dtype, grad_input=gradient)
+        torch.bmm(gradient.mT, keys, out=of_q[heads][:, queries])
+        for total, factor, other in ((of_v[heads], weights, part_gradient), (of_k[heads], gradient, part)):
+            if queries.start == 0:
+                torch.bmm(factor, other, out=total)
             else:
-                torch.mul(kernel, heights[heads][..., queries], out=weights)
-                torch.baddbmm(weights, keys, part.mT, alpha=scale, out=weights)
-                torch.softmax(weights, 1, out=weights)
-            torch.bmm(v[heads], part_gradient.mT, out=gradient)
-            torch.ops.aten._softmax_backward_data.out(gradient, weights, 1, q.dtype, grad_input=gradient)
-            torch.bmm(gradient.mT, keys, out=of_q[heads][:, queries])
-            for total, factor, other in ((of_v[heads], weights, part_gradient), (of_k[heads], gradient, part)):
-                if queries.start == 0:
-                    torch.bmm(factor, other, out=total)
-                else:
-                    total += torch.bmm(factor, other)
-            kernel *= gradient
-            torch.sum(on_grid, 2, out=of_rows[heads][..., queries])
-            torch.sum(on_grid, 1, out=of_columns[heads][..., queries])
-
-    spread(work, pieces(q))
+                total += torch.bmm(factor, other)
+        kernel *= gradient
+        torch.sum(on_grid, 2, out=of_rows[heads][..., queries])
+        torch.sum(on_grid, 1, out=of_columns[heads][..., queries])
     of_q *= scale
     of_k *= scale
     of_shapes = shapes_gradient(of_rows[..., prefix:], of_columns[..., prefix:], shapes, grid, initial_grid)
@@ -125,22 +115,16 @@ def shapes_gradient(of_rows: Tensor, of_columns: Tensor, shapes: Tensor, grid: G
     return torch.stack([of_rows.sum(2), *of_variances], -1)
 
 
-def pieces(q: Tensor) -> list[Index]:
-    """All heads of all images of q (B, H, N, head_dim), together as many of an image as fit into a block."""
+def blocks(q: Tensor) -> Iterator[tuple[Index, slice]]:
+    """Heads of an image, and some of their queries, over all of (B, H, N, head_dim)."""
     images, heads, tokens, _ = q.shape
-    for_each_thread = -(-images * heads // torch.get_num_threads())
-    several = max(1, min(heads, LOGITS // tokens**2, for_each_thread))
-    return [(image, slice(head, head + several)) for image in range(images) for head in range(0, heads, several)]
-
-
-def blocks(share: Sequence[Index], q: Tensor) -> Iterator[tuple[Index, slice]]:
-    """Heads of an image, and some of their queries, over a share of `pieces`."""
-    tokens = q.shape[2]
-    for image, heads in share:
-        several = len(range(*heads.indices(q.shape[1])))
-        queries = min(tokens, max(1, LOGITS // (several * tokens)))
-        for query in range(0, tokens, queries):
-            yield (image, heads), slice(query, query + queries)
+    limit = LOGITS * torch.get_num_threads()
+    several = min(heads, max(1, limit // tokens**2))
+    queries = min(tokens, max(1, limit // (several * tokens)))
+    for image in range(images):
+        for head in range(0, heads, several):
+            for query in range(0, tokens, queries):
+                yield (image, slice(head, head + several)), slice(query, query + queries)
 
 
 def token_major(like: Tensor) -> Tensor:
