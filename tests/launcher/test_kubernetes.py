@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lightkube.resources.core_v1 import Pod
 
+from launcher import secrets
 from launcher.backends import BACKENDS
 from launcher.backends.kubernetes import names, plan_objects
 from launcher.backends.kubernetes.advance import advance
@@ -25,6 +26,7 @@ from launcher.run_folder import RunError
 from launcher.state import JobState, Observation, Status
 from launcher.status import derive
 from launcher.yaml_source import parse
+from locat.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "k8s/examples"
@@ -211,6 +213,16 @@ def test_a_large_plan_is_cut_and_put_together_again(size: int) -> None:
 def test_what_can_never_run_is_refused_before_the_cluster_is_asked(text: str, message: str) -> None:
     with pytest.raises(RunError, match=message):
         BACKENDS["kubernetes"].check(planned(text))
+
+
+def test_secrets_need_not_be_in_the_shell_but_must_not_be_in_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    secrets.check(planned())
+    with pytest.raises(ConfigError, match="not set in this shell"):
+        secrets.check(replace(planned(), backend="slurm"))
+    monkeypatch.setenv("HF_TOKEN", "registry.example")
+    with pytest.raises(ConfigError, match="is written in it"):
+        secrets.check(planned())
 
 
 class ApiOfJobSets:

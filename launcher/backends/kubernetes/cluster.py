@@ -30,7 +30,7 @@ TIMEOUT = 30.0
 INSTALL_JOBSET = "install JobSet 0.12 (docs/kubernetes.md), or ask the cluster's administrator"
 REMEDIES = {
     401: "log in again, or correct the user of your kubeconfig",
-    403: "ask for the rights that k8s/base gives (`launcher doctor --backend kubernetes` lists what is missing)",
+    403: "`launcher doctor --backend kubernetes` lists the rights that are missing",
 }
 
 

@@ -94,7 +94,7 @@ def _rights(client: Client) -> Check:
             if review.status is None or not review.status.allowed:
                 lacking.append(f"{verb} {resource}")
     found = f"may not {', '.join(lacking)}" if lacking else "all that the verbs need"
-    return Check("permissions", not lacking, found, f"bind the role locat-user of k8s/base in {client.namespace}")
+    return Check("permissions", not lacking, found, f"ask the administrator of {client.namespace} for them")
 
 
 def _claim(client: Client) -> Check:
