@@ -124,7 +124,8 @@ def container() -> Iterator[Container]:
     with _locked():
         _build(LOCAT)
     image = json.loads(_buildah("inspect", "--type", "image", LOCAT.name))["Docker"]["config"]
-    name = _buildah("from", "--pull-never", LOCAT.name).strip()
+    name = f"container-{os.getpid()}"
+    _buildah("from", "--pull-never", f"--name={name}", LOCAT.name)
     try:
         yield Container(Path(_buildah("mount", name).strip()), tuple(image["Env"]), image["Labels"])
     finally:
@@ -149,7 +150,7 @@ def _build(recipe: Recipe) -> None:
             _bud(recipe, slow, packages)
         text = f"FROM {packages}\n{mark}{quick}"
     _bud(recipe, text, recipe.name, "--layers")
-    _buildah("rmi", "--prune")  # what the image was made of before
+    _remove_left()
 
 
 def _bud(recipe: Recipe, dockerfile: str, name: str, *options: str) -> None:
@@ -157,6 +158,15 @@ def _bud(recipe: Recipe, dockerfile: str, name: str, *options: str) -> None:
     command = ["bud", "--pull-never", "--isolation=chroot", "--network=host", "--format=docker", "--quiet", *options]
     command += ["--build-arg=VERSION=test", f"--build-arg=REVISION={recipe.digest()}", f"--tag={name}"]
     _buildah(*command, f"--file={CACHE}/Dockerfile", str(recipe.context))
+
+
+def _remove_left() -> None:
+    """Remove containers of processes that were killed, and what images were made of before."""
+    for name in _buildah("containers", "--format", "{{.ContainerName}}").split():
+        if not Path(f"/proc/{name.rpartition('-')[2]}").exists():
+            _buildah("rm", name)
+    if not _buildah("containers", "--quiet").split():
+        _buildah("rmi", "--prune")
 
 
 def _known(name: str) -> bool:
