@@ -362,7 +362,8 @@ def test_a_job_that_nobody_will_apply_is_lost(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_what_was_done_stays_done_when_its_jobset_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.INVALID])
+def test_how_a_job_ended_is_known_when_its_jobset_is_gone(tmp_path: Path, status: Status) -> None:
     plan = diamond(tmp_path)
-    found = observed(plan, seen_with(plan, {"b": _jobset()}), a=JobState(Status.DONE, 1))
-    assert found["a"].state.status is Status.DONE
+    found = observed(plan, seen_with(plan, {"b": _jobset()}), a=JobState(status, 1, reason="told"))
+    assert found["a"].state.status is status

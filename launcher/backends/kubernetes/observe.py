@@ -44,7 +44,7 @@ def observations(plan: Plan, recorded: Mapping[str, JobState], seen: Snapshot) -
         jobset = seen.jobsets.get(names.jobset(plan.run_id, job.name))
         if jobset is not None:
             found[job.name] = _of_jobset(job, jobset, seen)
-        elif recorded[job.name].status is Status.DONE:
+        elif recorded[job.name].status in ENDED:
             found[job.name] = Observation(recorded[job.name])
         else:
             found[job.name] = _absent(plan, job, recorded[job.name], seen)
@@ -61,7 +61,7 @@ def _absent(plan: Plan, job: PlannedJob, recorded: JobState, seen: Snapshot) -> 
     upstream = [seen.jobsets.get(names.jobset(plan.run_id, need)) for need in job.needs]
     awaited = any(jobset is not None and is_active(jobset) for jobset in upstream)
     due = not awaited and all(jobset is not None and is_done(jobset) for jobset in upstream)
-    state = recorded if recorded.status is Status.CANCELLED else JobState(attempt=recorded.attempt)
+    state = JobState(attempt=recorded.attempt)
     return Observation(state, cancelled=job.name in seen.cancelled, scheduled=not due, note="not in the cluster")
 
 
@@ -70,7 +70,7 @@ def _of_jobset(job: PlannedJob, jobset: dict[str, Any], seen: Snapshot) -> Obser
     pods = sorted(seen.pods.get(name, ()), key=_index)
     restarts = (jobset.get("status") or {}).get("restarts", 0)
     cancelled = job.name in seen.cancelled
-    state = JobState(attempt=restarts + 1 if pods else restarts, started=_started(pods, jobset))
+    state = JobState(attempt=restarts + 1 if pods else restarts, started=_started(pods))
     if is_done(jobset):
         return Observation(_with(state, Status.DONE, ExitCode.DONE, ended=_ended(jobset, pods)))
     if failed := _condition(jobset, "Failed"):
@@ -116,7 +116,7 @@ def _index(pod: Pod) -> int:
     return int(annotations.get(names.INDEX_ANNOTATION, 0))
 
 
-def _started(pods: Sequence[Pod], jobset: dict[str, Any]) -> float | None:
+def _started(pods: Sequence[Pod]) -> float | None:
     starts = [pod.status.startTime for pod in pods if pod.status and pod.status.startTime]
     return min(starts).timestamp() if starts else None
 
