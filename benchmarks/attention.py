@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 from attention_forms import FORMS, plain
-from attention_measuring import compare, kept_bytes, peak_bytes, peaks, write
+from attention_measuring import compare, kept_bytes, peak_bytes, peaks, place, write
 from torch import Tensor
 
 from locat.models.gaug import GAug
@@ -69,7 +69,7 @@ def main() -> None:
             f"{name:<13}{values['median_ms']:8.2f} ms {values['ratio']:6.2f} x plain {values['kept_mb']:8.1f} MB kept"
         )
     write(
-        options.name or f"attention-{options.device}-{size.replace(' ', '-').lower()}",
+        options.name or f"attention-{place(options.device)}-{size.replace(' ', '-').lower()}",
         options.device,
         {
             "what": "attention",

@@ -106,6 +106,11 @@ def versions() -> dict[str, str | None]:
     }
 
 
+def place(device: str) -> str:
+    """Where steps run, for the name of a result: "cuda", or a CPU and its threads, whose ratios differ."""
+    return device if device == "cuda" else f"{device}-{torch.get_num_threads()}"
+
+
 def write(name: str, device: str, found: dict[str, Any]) -> None:
     """Keep a result as benchmarks/results/NAME.json and say where."""
     RESULTS.mkdir(exist_ok=True)

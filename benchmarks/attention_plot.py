@@ -32,7 +32,8 @@ def main() -> None:
 
 def title(result: dict[str, Any]) -> str:
     settings = result["settings"]
-    device = result["machine"]["gpu"] or "CPU"
+    threads = result["machine"]["threads"]
+    device = result["machine"]["gpu"] or f"CPU, {threads} thread{'s' * (threads > 1)}"
     compiled = ", compiled" if settings["compile"] else ""
     if result["what"] == "attention":
         problem = f"B{settings['batch']} H{settings['heads']} N{settings['tokens']} d{settings['head_dim']}"

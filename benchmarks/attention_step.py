@@ -15,7 +15,7 @@ from typing import Any
 import timm
 import torch
 from attention_forms import MaterialisedGAug
-from attention_measuring import compare, kept_bytes, peak_bytes, write
+from attention_measuring import compare, kept_bytes, peak_bytes, place, write
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,7 +57,7 @@ def measure(size: str, options: argparse.Namespace) -> None:
         print(
             f"{form:<13}{values['median_ms']:9.1f} ms {values['ratio']:6.2f} x plain {values['kept_mb']:9.1f} MB kept"
         )
-    name = f"step-{options.device}-{size}-{options.image}-b{options.batch}"
+    name = f"step-{place(options.device)}-{size}-{options.image}-b{options.batch}"
     write(name, options.device, {"what": "training step", "settings": vars(options) | {"size": size}, "forms": found})
 
 

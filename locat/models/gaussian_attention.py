@@ -65,6 +65,8 @@ def gaussian_attention(
     if obstacle is None and isinstance(gaussians, Gaussians | RotatedGaussians):
         shapes = torch.cat(gaussians.shapes(), dim=-1)
         q, k = q.to(v.dtype), k.to(v.dtype)  # norms and rotations leave autocast's format
+        if q.device.type == "cpu":
+            q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # once for both passes
         grids = gaussians.grid, gaussians.initial_grid
         return fused_attention(q, k, v, shapes, *grids, differentiable=torch.is_grad_enabled())[0]
     bias = gaussians.bias(prefix_tokens).to(q.dtype)

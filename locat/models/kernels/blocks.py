@@ -1,7 +1,8 @@
-"""GAug attention on a CPU, a block of queries at a time, so small that its logits stay in the core's cache.
+"""GAug attention on a CPU, a block at a time, so small that its logits stay in the cores' caches.
 
-Logits lie as (keys, queries): then what is computed of a Gaussian, a row or column of the grid at a
-time, is the same for many numbers in a row. Half precision is computed in float32.
+A block is some heads, of any images, as many for each thread, and some of their queries. Its logits lie as
+(keys, queries): then what is computed of a Gaussian, a row or column of the grid at a time, is the
+same for many numbers in a row. Half precision is computed in float32.
 """
 
 from collections.abc import Iterator
@@ -12,79 +13,74 @@ from torch.nn import functional as F
 
 from locat.models.gaug import Grid, at_least_float32, axis_kernels, axis_numerators
 
-LOGITS = 2**17
-"""Logits of a block for each thread: 512 KiB in float32."""
-
-Index = tuple[int, slice]
-"""An image, and some of its heads."""
+LOGITS = 2**18
+"""Logits of a block for each thread: 1 MiB in float32."""
 
 
 def kept_weights(q: Tensor, differentiable: bool) -> Tensor:
-    """Room for the softmax weights (B, H, N, N) if the backward pass gets them, else nothing: it makes them again.
+    """Room for the softmax weights (B * H, N, N) if the backward pass gets them, else nothing: it makes them again.
 
     It gets them where they need no more memory than q, k, v and the output, which are kept anyway.
     """
     images, heads, tokens, head_dim = q.shape
     keep = differentiable and tokens <= 4 * head_dim
     dtype = torch.promote_types(q.dtype, torch.float32)
-    return q.new_empty([images, heads, tokens, tokens] if keep else [0], dtype=dtype)
+    return q.new_empty([images * heads, tokens, tokens] if keep else [0], dtype=dtype)
 
 
 def forward(
     q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, grid: Grid, initial_grid: Grid, differentiable: bool
 ) -> tuple[Tensor, Tensor]:
     """As `locat::gaussian_attention`; kept are the weights, or nothing."""
-    dtype, (q, k, v) = q.dtype, (at_least_float32(heads) for heads in (q, k, v))
-    prefix = q.shape[2] - shapes.shape[2]
+    prefix, scale = q.shape[2] - shapes.shape[2], q.shape[3] ** -0.5
+    kept = kept_weights(q, differentiable)
     rows, columns, heights = factors(shapes, prefix, grid, initial_grid)
     rows *= heights
-    out, kept, scratch = token_major(q), kept_weights(q, differentiable), q.new_empty(0)
-    for heads, queries in blocks(q):
-        part, keys = q[heads][:, queries], k[heads]
-        weights = kept[heads][..., queries] if kept.numel() else scratch.resize_(*keys.shape[:2], part.shape[1])
-        outer(weights, rows[heads][..., queries], columns[heads][..., queries], prefix)
-        torch.baddbmm(weights, keys, part.mT, alpha=q.shape[3] ** -0.5, out=weights)
+    queries, keys, values, rows, columns = flat(q, k, v, rows, columns)
+    out, scratch = torch.empty_like(queries), queries.new_empty(0)
+    for heads, part in blocks(*queries.shape[:2]):
+        of_part = queries[heads, part]
+        weights = kept[heads, :, part] if kept.numel() else room(scratch, keys[heads], of_part)
+        outer(weights, rows[heads, :, part], columns[heads, :, part], prefix)
+        torch.baddbmm(weights, keys[heads], of_part.mT, alpha=scale, out=weights)
         torch.softmax(weights, 1, out=weights)
-        torch.bmm(weights.mT, v[heads], out=out[heads][:, queries])
-    return out.to(dtype), kept
+        torch.bmm(weights.mT, values[heads], out=out[heads, part])
+    return token_major(q).copy_(out.view(q.shape)), kept
 
 
 def backward(
     out_gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, kept: Tensor, grid: Grid, initial_grid: Grid
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, k, v and shapes."""
-    dtype = q.dtype
-    out_gradient, q, k, v = (at_least_float32(heads) for heads in (out_gradient, q, k, v))
     prefix, scale = q.shape[2] - shapes.shape[2], q.shape[3] ** -0.5
-    rows, columns, heights = factors(shapes, prefix, grid, initial_grid)
+    factors_of_all = factors(shapes, prefix, grid, initial_grid)
+    of_out, queries, keys, values, rows, columns, heights = flat(out_gradient, q, k, v, *factors_of_all)
     of_rows, of_columns = torch.empty_like(rows), torch.empty_like(columns)
-    of_q, of_k, of_v = (token_major(q) for _ in range(3))
-    scratch = [q.new_empty(0) for _ in range(3)]
-    for heads, queries in blocks(q):
-        part, part_gradient, keys = q[heads][:, queries], out_gradient[heads][:, queries], k[heads]
-        kernel, gradient, weights = (array.resize_(*keys.shape[:2], part.shape[1]) for array in scratch)
-        on_grid = outer(kernel, rows[heads][..., queries], columns[heads][..., queries], prefix)
+    of_q, of_k, of_v = (torch.empty_like(queries) for _ in range(3))
+    scratch = [queries.new_empty(0) for _ in range(3)]
+    for heads, part in blocks(*queries.shape[:2]):
+        of_part, gradient_of_part = queries[heads, part], of_out[heads, part]
+        kernel, gradient, weights = (room(array, keys[heads], of_part) for array in scratch)
+        on_grid = outer(kernel, rows[heads, :, part], columns[heads, :, part], prefix)
         if kept.numel():
-            weights = kept[heads][..., queries]
+            weights = kept[heads, :, part]
         else:
-            torch.mul(kernel, heights[heads][..., queries], out=weights)
-            torch.baddbmm(weights, keys, part.mT, alpha=scale, out=weights)
+            torch.mul(kernel, heights[heads, :, part], out=weights)
+            torch.baddbmm(weights, keys[heads], of_part.mT, alpha=scale, out=weights)
             torch.softmax(weights, 1, out=weights)
-        torch.bmm(v[heads], part_gradient.mT, out=gradient)
-        torch.ops.aten._softmax_backward_data.out(gradient, weights, 1, q.dtype, grad_input=gradient)
-        torch.bmm(gradient.mT, keys, out=of_q[heads][:, queries])
-        for total, factor, other in ((of_v[heads], weights, part_gradient), (of_k[heads], gradient, part)):
-            if queries.start == 0:
-                torch.bmm(factor, other, out=total)
-            else:
-                total += torch.bmm(factor, other)
+        add_product(of_v[heads], weights, gradient_of_part, part, 1)
+        torch.bmm(values[heads], gradient_of_part.mT, out=gradient)
+        torch.ops.aten._softmax_backward_data.out(gradient, weights, 1, gradient.dtype, grad_input=gradient)
+        add_product(of_k[heads], gradient, of_part, part, scale)
+        of_q_part = of_q[heads, part]
+        torch.baddbmm(of_q_part, gradient.mT, keys[heads], beta=0, alpha=scale, out=of_q_part)
         kernel *= gradient
-        torch.sum(on_grid, 2, out=of_rows[heads][..., queries])
-        torch.sum(on_grid, 1, out=of_columns[heads][..., queries])
-    of_q *= scale
-    of_k *= scale
-    of_shapes = shapes_gradient(of_rows[..., prefix:], of_columns[..., prefix:], shapes, grid, initial_grid)
-    return of_q.to(dtype), of_k.to(dtype), of_v.to(dtype), of_shapes
+        torch.sum(on_grid, 2, out=of_rows[heads, :, part])
+        torch.sum(on_grid, 1, out=of_columns[heads, :, part])
+    of_rows, of_columns = (axis.unflatten(0, q.shape[:2])[..., prefix:] for axis in (of_rows, of_columns))
+    of_shapes = shapes_gradient(of_rows, of_columns, shapes, grid, initial_grid)
+    of_q, of_k, of_v = (gradient.view(q.shape).to(q.dtype) for gradient in (of_q, of_k, of_v))
+    return of_q, of_k, of_v, of_shapes
 
 
 def factors(shapes: Tensor, prefix: int, grid: Grid, initial_grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,16 +111,29 @@ def shapes_gradient(of_rows: Tensor, of_columns: Tensor, shapes: Tensor, grid: G
     return torch.stack([of_rows.sum(2), *of_variances], -1)
 
 
-def blocks(q: Tensor) -> Iterator[tuple[Index, slice]]:
-    """Heads of an image, and some of their queries, over all of (B, H, N, head_dim)."""
-    images, heads, tokens, _ = q.shape
-    limit = LOGITS * torch.get_num_threads()
-    several = min(heads, max(1, limit // tokens**2))
-    queries = min(tokens, max(1, limit // (several * tokens)))
-    for image in range(images):
-        for head in range(0, heads, several):
-            for query in range(0, tokens, queries):
-                yield (image, slice(head, head + several)), slice(query, query + queries)
+def flat(*parts: Tensor) -> tuple[Tensor, ...]:
+    """(B * H, ...) of (B, H, ...), in float32 at least."""
+    return tuple(at_least_float32(part).flatten(0, 1) for part in parts)
+
+
+def blocks(heads: int, tokens: int) -> Iterator[tuple[slice, slice]]:
+    """Some of `heads`, the same number for each thread where they suffice, and some of their queries."""
+    threads = torch.get_num_threads()
+    several = max(1, LOGITS // tokens**2) * threads
+    queries = min(tokens, max(1, LOGITS * threads // (min(several, heads) * tokens)))
+    for head in range(0, heads, several):
+        for query in range(0, tokens, queries):
+            yield slice(head, head + several), slice(query, query + queries)
+
+
+def room(scratch: Tensor, keys: Tensor, queries: Tensor) -> Tensor:
+    """`scratch`, made to hold the logits (heads, keys, queries)."""
+    return scratch.resize_(*keys.shape[:2], queries.shape[1])
+
+
+def add_product(total: Tensor, factor: Tensor, other: Tensor, queries: slice, scale: float) -> None:
+    """Add scale * factor @ other to what earlier blocks of queries have put into total."""
+    torch.baddbmm(total, factor, other, beta=int(queries.start > 0), alpha=scale, out=total)
 
 
 def token_major(like: Tensor) -> Tensor:

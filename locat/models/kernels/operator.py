@@ -65,7 +65,8 @@ def _(
 def _(
     out_gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return blocks.token_major(q), blocks.token_major(q), blocks.token_major(q), shapes.new_empty(shapes.shape)
+    of_q, of_k, of_v = (blocks.token_major(q) if runs_triton(q) else q.new_empty(q.shape) for _ in range(3))
+    return of_q, of_k, of_v, shapes.new_empty(shapes.shape)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

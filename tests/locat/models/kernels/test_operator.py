@@ -59,7 +59,7 @@ def test_gradients_are_those_of_finite_differences(head_dim):
 
 def test_weights_are_kept_only_for_a_backward_pass_and_where_they_are_small():
     few, many = (Case((grid, 4), (4, 4), 1, head_dim=4) for grid in (3, 4))
-    assert gaussian_attention(*few.inputs(), few.grid, few.initial, True)[1].shape == (2, 2, 13, 13)
+    assert gaussian_attention(*few.inputs(), few.grid, few.initial, True)[1].shape == (4, 13, 13)
     assert gaussian_attention(*few.inputs(), few.grid, few.initial, False)[1].numel() == 0
     assert gaussian_attention(*many.inputs(), many.grid, many.initial, True)[1].numel() == 0
 
