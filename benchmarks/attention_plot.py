@@ -1,4 +1,4 @@
-"""Draw benchmarks/results/*.json as docs/images/attention.png, and as the table in docs/performance.md.
+"""Draw what the attention benchmarks found: docs/images/attention.png, and the table in docs/performance.md.
 
 python benchmarks/attention_plot.py
 """
@@ -24,7 +24,9 @@ HEADER = (
 
 
 def main() -> None:
-    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    results = [
+        json.loads(path.read_text()) for kind in ("attention", "step") for path in sorted(RESULTS.glob(f"{kind}-*"))
+    ]
     draw(results)
     before, _, rest = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(before + BEGIN + table(results) + END + rest.partition(END)[2])

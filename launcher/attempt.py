@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
-from launcher import locks, machine, processes
+from launcher import locks, machine, processes, tracking
 from launcher.plan import PlannedJob
 from launcher.run_folder import RunFolder
 from launcher.state import JobState, Status
@@ -170,6 +170,7 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     ending = execute(job, run, folder.attempt(number), stop, host, held=[lock, *host.slots])
     state = _ended(state, ending, cancelled=run.is_cancelled(name))
     state.write(folder.state)
+    os.close(lock)
     return ending.exit_code
 
 
@@ -308,6 +309,8 @@ def main() -> int:
     code = attempt(run, arguments.job, arguments.grace, host)
     if rerun_with and runs_again(run, arguments.job, code):
         subprocess.run(rerun_with, stdin=subprocess.DEVNULL)
+    elif rerun_with:
+        tracking.sync_if_ended(run)
     return code
 
 

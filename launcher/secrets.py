@@ -6,15 +6,13 @@ from launcher.plan import Plan
 from locat.errors import ConfigError
 
 
-def check(plan: Plan) -> None:
+def check(plan: Plan, from_shell: bool) -> None:
     """Raise ConfigError unless this shell has what the plan names, and the plan does not hold what this shell has.
 
-    On Kubernetes a Secret has them; whether it does is seen when pods start.
+    Where jobs do not take them `from_shell`, only the latter is looked at.
     """
     missing = [name for name in plan.secrets if not os.environ.get(name)]
-    if plan.backend == "kubernetes":
-        missing = []
-    if missing:
+    if missing and from_shell:
         raise ConfigError(f"{plan.pipeline}: not set in this shell: {', '.join(missing)}; export them first")
     text = plan.to_json()
     written = [name for name in plan.secrets if (value := os.environ.get(name)) and value in text]

@@ -5,7 +5,7 @@ import sys
 
 from launcher.run_folder import RunFolder
 from launcher.state import Status
-from launcher.status import RunView
+from launcher.status import RunView, look
 
 KILLED = frozenset({Status.CANCELLED, Status.PREEMPTED})
 """Statuses of jobs that were stopped on purpose; what else died without a word has failed."""
@@ -18,6 +18,13 @@ def sync(run: RunFolder, view: RunView) -> int:
         return 0
     jobs = [f"{run.job(job.name).path}={_outcome(job.status)}" for job in ended]
     return subprocess.call([sys.executable, "-m", "locat.engine.sync", *_end(view), *jobs], stdin=subprocess.DEVNULL)
+
+
+def sync_if_ended(run: RunFolder) -> None:
+    """As `sync`, if no job is left: what the last job of a run does where no supervisor runs, on clusters."""
+    view = look(run, run.plan())
+    if view.ended and run.tracking.exists():
+        sync(run, view)
 
 
 def _outcome(status: Status) -> str:

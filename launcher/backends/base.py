@@ -16,6 +16,8 @@ class Backend(ABC):
 
     poll: float
     """Seconds between two looks of somebody who looks on: how often its scheduler likes to be asked."""
+    takes_environment: bool = True
+    """Whether jobs have the environment of the shell that submits, and secrets with it."""
 
     @abstractmethod
     def render(self, plan: Plan) -> str:

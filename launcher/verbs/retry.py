@@ -25,7 +25,7 @@ def command(reference: str | None, job: str | None, force: bool, runs: Path) -> 
     """
     run = find(runs, reference)
     plan = run.plan()
-    secrets.check(plan)
+    secrets.check(plan, BACKENDS[plan.backend].takes_environment)
     _check_elsewhere(run, plan, force)
     names = _with_needs(plan, find_job(plan, job)) if job else {each.name for each in plan.jobs}
     released = release(run, look(run, plan), names)

@@ -47,7 +47,7 @@ def command(
             click.echo(tree(plan))
         return
     for _, plan in made:
-        secrets.check(plan)
+        secrets.check(plan, BACKENDS[backend].takes_environment)
         BACKENDS[backend].check(plan)
     started = []
     for file, (pipeline, plan) in zip(files, made, strict=True):

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -166,22 +166,26 @@ def _difference(before: Counter[str], after: Counter[str]) -> dict[str, int]:
     return {verb: count - before[verb] for verb, count in sorted(after.items()) if count > before[verb]}
 
 
+def record(cluster: Cluster) -> None:
+    """Measure in full on a cluster that has the image, and keep what was found."""
+    machine = {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
+    with tempfile.TemporaryDirectory() as here, pytest.MonkeyPatch.context() as patch:
+        site = make_site(cluster, "scale", Path(here))
+        with site.current(patch):
+            found = measure(site, FULL)
+    text = json.dumps({"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine, **found}, indent=1)
+    RESULT.write_text(text + "\n")
+    print(text)
+
+
 def main() -> None:
     cluster = Cluster()
     cluster.start()
     try:
-        cluster.import_image(project_image.built(), "locat:test")
-        with tempfile.TemporaryDirectory() as here, pytest.MonkeyPatch.context() as patch:
-            site = make_site(cluster, "scale", Path(here))
-            with site.current(patch):
-                found = measure(site, FULL)
+        cluster.import_image(project_image.built(), IMAGE)
+        record(cluster)
     finally:
         cluster.stop()
-    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
-    RESULT.write_text(
-        json.dumps({"date": datetime.now().astimezone().isoformat(), "machine": machine, **found}, indent=1)
-    )
-    print(RESULT.read_text())
 
 
 if __name__ == "__main__":

@@ -1,41 +1,31 @@
 """k8s/base with its queue, applied as a user applies it: MLflow on PostgreSQL behind a password."""
 
-import base64
 import os
 import secrets
-import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import project_image
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from .base import POSTGRES, credentials, forwarded, prepare, until_ready
 from .cluster import Cluster
-from .namespaces import environment
-from .site import IMAGE, SLOW
+from .site import IMAGE
 
 pytestmark = [pytest.mark.cluster, pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 K8S = Path(__file__).parents[2] / "k8s"
-POSTGRES = "locat.test/postgres"
-VOLUMES = {"locat-runs": "1Ti", "mlflow-artifacts": "100Gi", "data-postgres-0": "20Gi"}
 
 
 @pytest.fixture(scope="module")
 def base(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The namespace it is applied to, with MLflow ready."""
-    cluster.import_image(project_image.built(project_image.POSTGRES), f"{POSTGRES}:test")
-    cluster.install_kueue()
     namespace = f"base-{time.time_ns() % 10**6}"
-    for name, size in VOLUMES.items():
-        cluster.volume(name, namespace, size=size, claim=False)
+    prepare(cluster, namespace)
     folder = tmp_path_factory.mktemp("overlay")
     overlay = {
         "namespace": namespace,
@@ -55,45 +45,17 @@ def base(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFactory
         values += ["--from-literal=MLFLOW_TRACKING_USERNAME=somebody"] if name == "mlflow-client" else []
         cluster.kubectl("-n", namespace, "create", "secret", "generic", name, *values)
     cluster.kubectl("apply", "--server-side", "-k", str(folder))
-    try:
-        until_ready(cluster, namespace)
-    except AssertionError as error:
-        error.add_note(cluster.kubectl("-n", namespace, "describe", "pods"))
-        raise
+    until_ready(cluster, namespace)
     yield namespace
     cluster.kubectl("delete", "clusterqueue/locat", "resourceflavor/locat", f"namespace/{namespace}", "--wait=false")
-
-
-def until_ready(cluster: Cluster, namespace: str) -> None:
-    ready = "{.status.readyReplicas}/{.status.replicas}/{.status.updatedReplicas}"
-    for workload in ("statefulset/postgres", "deployment/mlflow"):
-        state = ("-n", namespace, "get", workload, "-o", f"jsonpath={ready}")
-        cluster.until(lambda state=state: cluster.kubectl(*state) == "1/1/1", workload, SLOW)
-
-
-@contextmanager
-def forwarded(cluster: Cluster, namespace: str) -> Iterator[str]:
-    """Address at which this machine finds the namespace's MLflow."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [*cluster.client, "port-forward", "-n", namespace, "service/mlflow", f"{port}:5000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as forward:
-        assert forward.stdout is not None
-        assert "Forwarding" in forward.stdout.readline()
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            forward.terminate()
 
 
 def test_mlflow_keeps_numbers_and_files_behind_a_password(
     cluster: Cluster, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "figure.txt").write_text("a figure")
-    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-        secret = cluster.kubectl("-n", base, "get", "secret", "mlflow-client", "-o", f"jsonpath={{.data.{name}}}")
-        monkeypatch.setenv(name, base64.b64decode(secret).decode())
+    for name, value in credentials(cluster, base).items():
+        monkeypatch.setenv(name, value)
     with forwarded(cluster, base) as uri:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1")

@@ -217,12 +217,13 @@ def test_what_can_never_run_is_refused_before_the_cluster_is_asked(text: str, me
 
 def test_secrets_need_not_be_in_the_shell_but_must_not_be_in_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    secrets.check(planned())
+    assert not BACKENDS["kubernetes"].takes_environment
+    secrets.check(planned(), from_shell=False)
     with pytest.raises(ConfigError, match="not set in this shell"):
-        secrets.check(replace(planned(), backend="slurm"))
+        secrets.check(planned(), from_shell=True)
     monkeypatch.setenv("HF_TOKEN", "registry.example")
     with pytest.raises(ConfigError, match="is written in it"):
-        secrets.check(planned())
+        secrets.check(planned(), from_shell=False)
 
 
 class ApiOfJobSets:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import runs
+from mlflow.tracking import MlflowClient
 
 from launcher import locks, tracking
 from launcher.run_folder import RunFolder
@@ -92,3 +93,19 @@ def test_jobs_that_were_killed_are_told_as_they_stand(
     monkeypatch.setattr(tracking.subprocess, "call", lambda command, **_: called.append(command) or 1)
     assert tracking.sync(run, derive(run.plan(), seen, supervised=False)) == 1
     assert [word.replace(f"{run.path}/jobs/", "") for word in called[0][3:]] == told
+
+
+@pytest.mark.slow
+def test_the_last_job_ends_the_run_where_no_supervisor_does(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    run = tracked_run(tmp_path, uri, "first", "last")
+    for name in ("first", "last"):
+        began(run, name, Status.QUEUED).end(run.job(name), "FINISHED")
+    assert sync(run).returncode == 0
+    parent = json.loads(run.tracking.read_text())["run_id"]
+    ends = []
+    for name in ("first", "last"):
+        attempt = [sys.executable, "-m", "launcher.attempt", "--rerun-with", "true", str(run.path), name]
+        subprocess.run(attempt, check=True)
+        ends.append(MlflowClient(uri).get_run(parent).info.status)
+    assert ends == ["KILLED", "FINISHED"]  # nobody saw to the rest when `launcher sync` ran

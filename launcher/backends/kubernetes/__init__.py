@@ -35,6 +35,7 @@ class KubernetesBackend(Backend):
     """The scheduler is Kubernetes, by JobSet and perhaps Kueue; what it takes are the objects that `render` shows."""
 
     poll = 10.0
+    takes_environment = False  # a Secret has them; whether it does is seen when pods start
 
     def __init__(self) -> None:
         self._changes: dict[Path, Changes] = {}

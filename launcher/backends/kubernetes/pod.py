@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from launcher import tracking
 from launcher.attempt import GRACE, LAUNCH_LOG, SCHEDULED_AS, Host, Stop, attempt, execute
 from launcher.backends.kubernetes.log_lines import LogPrinter
 from launcher.backends.kubernetes.plan_objects import ELSEWHERE, from_folder
@@ -60,6 +61,7 @@ def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
     host = Host(scheduled_as=scheduled_as, patience=STOP_GRACE)
     with LogPrinter(run.job(name), scheduled_as):
         code = attempt(run, name, GRACE, host)
+        tracking.sync_if_ended(run)
     state = run.state(name)
     return code, state.reason or f"{name} is {state.status}"
 

@@ -1,0 +1,184 @@
+"""docs/kubernetes.md, followed from an empty cluster to trained models: its commands, as they stand there.
+
+What a reader brings is brought here: the image under its name, volumes for the claims. The digits chain runs twice,
+submitted and applied with kubectl, with two pods a pretraining, and gives the numbers of this machine.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from documents import ROOT, blocks
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from launcher.backends import look
+from launcher.run_folder import RunFolder, list_runs
+from locat.engine.metric_log import read_records
+
+from .base import POSTGRES, credentials, forwarded, prepare, until_ready
+from .cluster import Cluster
+from .site import IMAGE, statuses
+
+pytestmark = [pytest.mark.cluster, pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(2400)]
+DOCUMENT = (ROOT / "docs" / "kubernetes.md").read_text()
+NAMESPACE = "locat"
+PATIENCE = 1500.0
+OF_TIME = ("ranks/", "throughput/")
+"""Metrics that tell of speed."""
+SMALL: dict[str, Any] = {
+    "convert": {"dataset": {"train_scenes": 128, "val_scenes": 33}},
+    "pretrain": {"epochs": 2, "batch_size": 32, "log_every": 1},
+    "segment": {"iterations": 6, "log_every": 1},
+}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody with the project's files, a kubeconfig and the tools."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def does(self, commands: str, codes: tuple[int, ...] = (0,)) -> str:
+        """Run what the document says in bash; returns what it prints."""
+        done = subprocess.run(
+            ["bash", "-euc", commands],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in codes, f"{commands}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+
+@pytest.fixture(scope="module")
+def reader(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """With images named as step 2 says, and a smaller example."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("k8s", "pipelines"):
+        shutil.copytree(ROOT / name, folder / name)
+    example = folder / "k8s" / "examples" / "digits.yaml"
+    values = yaml.safe_load(example.read_text())
+    values["defaults"] = {"image": IMAGE, "resources": {"memory": "2G"}}
+    for name, config in SMALL.items():
+        values["jobs"].setdefault(name, {})["config"] = config
+    example.write_text(yaml.safe_dump(values))
+    base = folder / "k8s" / "base" / "kustomization.yaml"
+    values = yaml.safe_load(base.read_text())
+    values["images"] = [
+        {"name": "locat", "newName": IMAGE.removesuffix(":test"), "newTag": "test"},
+        {"name": "postgres", "newName": POSTGRES, "newTag": "test"},
+    ]
+    base.write_text(yaml.safe_dump(values))
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_bytes(cluster.kubeconfig.read_bytes())
+    tools = [str(Path(sys.executable).parent), str(cluster.folder / "bin"), os.environ["PATH"]]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAUNCHER_")}
+    yield Reader(folder, {**environment, "KUBECONFIG": str(kubeconfig), "PATH": ":".join(tools)})
+    cluster.kubectl("delete", f"namespace/{NAMESPACE}", "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def here(reader: Reader) -> RunFolder:
+    """The chain on this machine: `processes: 2` where the example has two nodes."""
+    runs = reader.folder / "local"
+    config = [f"jobs.{job}.config.{key}={value}" for job, keys in SMALL.items() for key, value in _flat(keys)]
+    settings = " ".join(f"--set {value}" for value in config)
+    reader.does(f"LAUNCHER_RUNS={runs} launcher submit pipelines/digits.yaml --wait {settings}")
+    return list_runs(runs)[0]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def test_every_command_does_what_the_reader_expects(
+    cluster: Cluster, reader: Reader, here: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verbs, setup, run_it, *_ = (content for language, content in blocks(DOCUMENT) if language == "")
+    volume = prepare(cluster, NAMESPACE)
+    *commands, doctor = setup.splitlines()
+    reader.does("\n".join(commands))
+    until_ready(cluster, NAMESPACE)
+    reader.does(doctor, codes=(0, 1))  # no GPU is a finding
+
+    submit, apply, adopt = run_it.splitlines()
+    reader.does(submit)
+    (submitted,) = list_runs(reader.runs)
+    reader.does("launcher render k8s/examples/digits.yaml --backend kubernetes --run-id digits -o k8s/examples/digits")
+    reader.does(apply)
+    assert "digits" in reader.does(adopt)
+    applied = next(run for run in list_runs(reader.runs) if run.name == "digits")
+    monkeypatch.setenv("KUBECONFIG", reader.environment["KUBECONFIG"])
+    cluster.until(lambda: look(applied, applied.plan()).ended, "the applied run's end", PATIENCE)
+
+    jobs = [job for job in statuses(look(here, here.plan())) if job.startswith(("pretrain", "segment"))]
+    for run in (submitted, applied):
+        view = look(run, run.plan())
+        assert set(statuses(view).values()) == {"done"}
+        there = RunFolder(volume / run.name)
+        for job in jobs:
+            assert numbers(there, job) == numbers(here, job)
+            assert results(there, job) == results(here, job)
+    for command in verbs.splitlines()[1:5]:
+        reader.does(command.replace("RUN JOB", "digits convert"))
+
+    for name, value in credentials(cluster, NAMESPACE).items():
+        monkeypatch.setenv(name, value)
+    with forwarded(cluster, NAMESPACE) as uri:
+        client = MlflowClient(uri)
+        for run in (submitted, applied):
+            tracked = runs_of(client, run.name)
+            for job in jobs:
+                assert history(client, tracked[job], "train/loss") == of_metric(numbers(here, job), "train/loss")
+
+
+def numbers(run: RunFolder, job: str) -> list[tuple[int, dict[str, float]]]:
+    """What a job logged that does not tell of speed."""
+    return [
+        (record.step, {name: value for name, value in record.metrics.items() if not name.startswith(OF_TIME)})
+        for record, _ in read_records(run.job(job).metrics, 0)
+    ]
+
+
+def of_metric(logged: list[tuple[int, dict[str, float]]], name: str) -> list[tuple[int, float]]:
+    return [(step, metrics[name]) for step, metrics in logged if name in metrics]
+
+
+def results(run: RunFolder, job: str) -> Any:
+    return json.loads(run.job(job).results.read_text())["metrics"]
+
+
+def runs_of(client: MlflowClient, name: str) -> dict[str, Run]:
+    """MLflow's runs of a run's jobs."""
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = (run for run in runs if run.info.run_name == name)
+    assert parent.info.status == "FINISHED"
+    return {run.info.run_name: run for run in runs if run.data.tags.get(MLFLOW_PARENT_RUN_ID) == parent.info.run_id}
+
+
+def history(client: MlflowClient, run: Run, metric: str) -> list[tuple[int, float]]:
+    return [(each.step, each.value) for each in client.get_metric_history(run.info.run_id, metric)]
