@@ -17,7 +17,7 @@ help:  ## Show what can be made
 demo: install  ## Train ViT and LocAtViT on digit scenes, segment with both, compare
 	$(BIN)/launcher submit pipelines/digits.yaml --watch
 
-test: slurm kubernetes lint  ## Check style and types, run every test that does not need the image
+test: slurm kubernetes browser lint  ## Check style and types, run every test that does not need the image
 	$(BIN)/python -m pytest -m "not image"
 
 test-image: container-tools kubernetes  ## Build the image; run it, and runs in it on a real cluster (an hour, 60 GB)
@@ -90,6 +90,10 @@ system:
 # What the tests start a cluster of.
 slurm:
 	@$(call packages,slurmctld slurmd slurm-client munge)
+
+# What the tests look at MLflow with. Ubuntu has it as a snap only: there those tests skip.
+browser:
+	@. /etc/os-release; test "$$ID" = ubuntu && exit 0; $(call packages,chromium chromium-driver)
 
 # What the tests start another cluster of; a container engine that is there already may bring some of it.
 kubernetes: install

@@ -1,7 +1,9 @@
 """Requests to MLflow that are bounded in time and create nothing twice."""
 
+import getpass
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 # Whoever sends repeats what failed. MLflow's own repetitions block for minutes on a dead server, and a request to
@@ -11,10 +13,11 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # seconds
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # reports of its own, to another server
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
+from mlflow.entities import SourceType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.git_utils import get_git_commit
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
 KEY = "locat.key"
 """Tag by which a run is found whose creation was not answered."""
@@ -46,7 +49,7 @@ def create_run(
     existing = _runs_of(client, experiment_id, key)
     if existing:
         return existing[0]
-    run = client.create_run(experiment_id, int(started * 1000), {**tags, **_commit_tag(), KEY: key}, run_name=name)
+    run = client.create_run(experiment_id, int(started * 1000), {**tags, **_origin_tags(), KEY: key}, run_name=name)
     return str(run.info.run_id)
 
 
@@ -66,7 +69,11 @@ def _runs_of(client: MlflowClient, experiment_id: str, key: str) -> list[str]:
     return [run.info.run_id for run in client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'")]
 
 
-def _commit_tag() -> dict[str, str]:
-    """The commit of this code, where it runs from a checkout."""
-    commit = get_git_commit(str(Path(__file__).parent))
-    return {MLFLOW_GIT_COMMIT: commit} if commit else {}
+def _origin_tags() -> dict[str, str]:
+    """Who runs this code, and its commit; each where it can be told."""
+    tags = {MLFLOW_SOURCE_TYPE: SourceType.to_string(SourceType.LOCAL)}
+    if commit := get_git_commit(str(Path(__file__).parent)):
+        tags[MLFLOW_GIT_COMMIT] = commit
+    with suppress(KeyError, OSError):  # a container may run under a number without a name
+        tags[MLFLOW_USER] = getpass.getuser()
+    return tags

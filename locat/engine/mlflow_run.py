@@ -12,12 +12,14 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import Metric, Param
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
-from locat.config import JobConfig, Tracking
+from locat.config import CompareConfig, JobConfig, Tracking
 from locat.engine.metric_log import Record, read_records
 from locat.engine.mlflow_client import MlflowClient, create_run, delete_doubles
+from locat.engine.mlflow_entries import dataset_inputs, register_model
 from locat.engine.parent_run import open_parent_run
+from locat.engine.run_notes import job_note
 from locat.engine.tracking_files import Lifetime, Sent
 from locat.job_folder import JobFolder
 
@@ -48,7 +50,7 @@ class JobRun:
         self.job, self.config, self.key, self._answered = job, config, key, answered
         self.points = self.files = 0
         mlflow.set_tracking_uri(tracking.uri)
-        self._client = MlflowClient(tracking.uri)
+        self._client, self._experiment = MlflowClient(tracking.uri), tracking.experiment
         self._parent = open_parent_run(self._client, tracking, started, running)
         answered()
         self.sent = Sent.read(job)
@@ -62,7 +64,8 @@ class JobRun:
         """Send what metrics.jsonl has beyond the cursor."""
         for points, offset in _batches(read_records(self.job.metrics, self.sent.offset)):
             while points:
-                self._client.log_batch(self.sent.run_id, metrics=points[:POINTS_A_REQUEST])
+                for run_id in self._runs_with_metrics():
+                    self._client.log_batch(run_id, metrics=points[:POINTS_A_REQUEST])
                 self.points += len(points[:POINTS_A_REQUEST])
                 points = points[POINTS_A_REQUEST:]
                 self._answered()
@@ -74,20 +77,34 @@ class JobRun:
         self.send_records()
         if lifetime.status == "FINISHED":
             self._send_outputs()
+            register_model(self._client, self.job, self._experiment, self.sent.run_id)
+            self._answered()
         delete_doubles(self._client, self._parent.experiment_id, self.key, self.sent.run_id)
         self._client.set_terminated(self.sent.run_id, lifetime.status, int(lifetime.ended * 1000))
         self._note(status=lifetime.status, ended=lifetime.ended)
 
     def _create(self, tracking: Tracking, started: float) -> str:
         tags = {**tracking.run_tags, **tracking.tags}
-        tags |= {MLFLOW_PARENT_RUN_ID: self._parent.run_id, "job_folder": str(self.job.path)}
+        tags |= {
+            "job_folder": str(self.job.path),
+            MLFLOW_PARENT_RUN_ID: self._parent.run_id,
+            MLFLOW_SOURCE_NAME: f"locat.tasks.{self.config.task}",
+            MLFLOW_RUN_NOTE: job_note(self.job, self.config, self._parent),
+        }
         run_id = create_run(self._client, self._parent.experiment_id, self.key, self.job.name, started, tags)
         self._answered()
         params = iter(flatten(self.config.recorded()))
         while batch := [Param(key, str(value)[:PARAM_LENGTH]) for key, value in islice(params, PARAMS_A_REQUEST)]:
             self._client.log_batch(run_id, params=batch)
             self._answered()
+        if datasets := dataset_inputs(self.config):
+            self._client.log_inputs(run_id, datasets)
+            self._answered()
         return run_id
+
+    def _runs_with_metrics(self) -> list[str]:
+        """The job's run; the whole pipeline run's too where the job compares what the others found."""
+        return [self.sent.run_id, *([self._parent.run_id] if isinstance(self.config, CompareConfig) else [])]
 
     def _send_outputs(self) -> None:
         for path in sorted(self.job.outputs.glob(self.config.artifacts)):

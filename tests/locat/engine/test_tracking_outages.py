@@ -45,7 +45,7 @@ def test_what_a_dead_server_missed_is_sent_by_the_next_attempt(tmp_path: Path, p
     assert run.data.params == {"task": "compare", "results": "[]"}
     (parent,) = (other for other in each.runs() if other.info.run_id != run.info.run_id)
     assert (parent.data.tags["pipeline"], run.data.tags["pipeline"], run.data.tags["job"]) == ("p", "p", "job")
-    assert "name: p" in parent.data.tags["mlflow.note.content"]
+    assert "| pipeline | p; `pipeline.yaml`" in parent.data.tags["mlflow.note.content"]
 
 
 def test_a_server_killed_in_the_middle_gets_everything_once_it_is_back(

@@ -1,0 +1,99 @@
+"""What a run's description in MLflow says, in Markdown: what it is, where it came from, how to do it again."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from locat.config import JobConfig, TrainingConfig
+from locat.engine.tracking_files import Parent, Sent
+from locat.job_folder import JobFolder
+
+LENGTH = 8000  # characters that MLflow takes for a tag's value
+SET = "# --set "
+"""What was set on the command line stands so at the end of a run's pipeline.yaml."""
+TRAINING_VIEW = "?workflowType=machine_learning"
+"""Without it MLflow 3 shows a run as one of a chat application's."""
+CHARTS = (
+    "`train/`: at each logged step. `val/`: evaluations; top1, top5, miou, macc and aacc in percent. `throughput/`: "
+    "images a second, and the fraction of the time that steps waited for data. `ranks/`: the slowest rank, and its "
+    "time over the median of all. `checkpoint/`: failures, and seconds that training stood still for one."
+)
+
+
+def pipeline_note(folder: Path) -> str:
+    """Of a whole pipeline run: what the pipeline says of itself, its jobs, where the run lies, how to do it again.
+
+    Of a run that was submitted from elsewhere pipeline.yaml is but a comment: the note then has less to say.
+    """
+    file = folder / "pipeline.yaml"
+    text = file.read_text()
+    pipeline = yaml.safe_load(text) or {}
+    about = {
+        "numbers": "of `compare` jobs, under **Metrics**; each job has a run of its own, nested below this one",
+        "tables": f"`launcher report {folder.name}`",
+        "folder": f"`{folder}`",
+    }
+    if not pipeline:
+        return _table(["", ""], about.items())
+    settings = [line.removeprefix(SET) for line in text.splitlines() if line.startswith(SET)]
+    again = ["launcher", "submit", str(file), *(word for each in settings for word in ("--set", each))]
+    about["pipeline"] = f"{pipeline.get('name', '')}; `pipeline.yaml` is under **Artifacts**"
+    about["again"] = f"`{shlex.join(again)}`"
+    jobs = [
+        [name, job.get("task", ""), ", ".join(job.get("needs", ())), " and ".join(job.get("matrix", ()))]
+        for name, job in pipeline.get("jobs", {}).items()
+    ]
+    parts = [
+        pipeline.get("description", ""),
+        _table(["", ""], about.items()),
+        _table(["job", "task", "needs", "once for each"], jobs),
+    ]
+    return "\n\n".join(parts)[:LENGTH]
+
+
+def job_note(job: JobFolder, config: JobConfig, parent: Parent) -> str:
+    """Of one job: its pipeline run, the jobs whose outputs it reads, where it lies, what its charts show."""
+    assert config.tracking is not None, "who writes notes is tracked"
+    about = _table(
+        ["", ""],
+        {
+            "pipeline": run_link(config.tracking.parent.name, parent.experiment_id, parent.run_id),
+            "reads": ", ".join(_upstream(job, config, parent.experiment_id)) or "no other job's outputs",
+            "outputs": f"`{job.outputs}`; copies are under **Artifacts**",
+            "again": f"`python -m locat {job.config}`, for each rank under `torchrun`",
+        }.items(),
+    )
+    return "\n\n".join([about, CHARTS] if isinstance(config, TrainingConfig) else [about])[:LENGTH]
+
+
+def run_link(name: str, experiment_id: str, run_id: str) -> str:
+    """A link to a run on whatever server the page is read from."""
+    return f"[{name}](#/experiments/{experiment_id}/runs/{run_id}{TRAINING_VIEW})"
+
+
+def _upstream(job: JobFolder, config: JobConfig, experiment_id: str) -> Iterator[str]:
+    """Links to the jobs below whose folders this one's config has paths; mere names of those without a run."""
+    jobs = job.path.parent
+    paths = [Path(value) for value in _texts(config.recorded()) if value.startswith(f"{jobs}/")]
+    for name in dict.fromkeys(path.relative_to(jobs).parts[0] for path in paths):
+        run_id = Sent.read(JobFolder(jobs / name)).run_id
+        yield run_link(name, experiment_id, run_id) if run_id else name
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts within nested mappings and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, Iterable):
+        for each in value:
+            yield from _texts(each)
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(heads)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
