@@ -51,6 +51,7 @@ def test_a_node_that_is_lost(site: Site) -> None:
     try:
         run = site.start(job("a", runs.SLEEP_AT_FIRST.replace("60", "600"), retries=1))
         site.until_up(run, "a")
+        site.until_is(run, "a", Status.RUNNING)
     finally:
         site.kubectl("uncordon", "node-1")
     site.cluster.cut(NODE)
@@ -64,7 +65,8 @@ def test_a_node_that_is_lost(site: Site) -> None:
         assert site.folder(run).state("a").attempt == 2
     finally:
         site.cluster.join(NODE)
-        site.kubectl("taint", "nodes", NODE, "node.kubernetes.io/out-of-service-")
+        if "out-of-service" in site.kubectl("get", "node", NODE, "-o", "jsonpath={.spec.taints}"):
+            site.kubectl("taint", "nodes", NODE, "node.kubernetes.io/out-of-service-")
         site.until(lambda: site.cluster.ready_nodes(NODE) == 1, "the node's return")
 
 

@@ -327,6 +327,7 @@ UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedul
         (_jobset(), [waiting("CreateContainerConfigError")], Status.QUEUED, "make the Secret"),
         (_jobset(), [pod("Running")], Status.RUNNING, "on n1"),
         (_jobset(restarts=2), [], Status.QUEUED, "starts again"),
+        (_jobset(), [pod("Pending", deleted=NOW - timedelta(minutes=5))], Status.QUEUED, "node n1 does not answer"),
         (
             _jobset(),
             [pod("Running", deleted=NOW - timedelta(minutes=5))],

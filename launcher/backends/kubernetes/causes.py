@@ -72,9 +72,13 @@ def exit_code(pod: Pod) -> int | None:
 
 
 def _is_silent(pod: Pod, now: datetime) -> bool:
-    """Whether a pod was told to go, and nobody on its node does anything about it."""
+    """Whether a pod was told to go, and nobody on its node does anything about it.
+
+    Such a pod may be Pending for ever too: its node has started it, and could not say so any more.
+    """
     last_moment = pod.metadata.deletionTimestamp if pod.metadata else None
-    if last_moment is None or pod.status is None or pod.status.phase != "Running":
+    placed = pod.spec is not None and bool(pod.spec.nodeName)
+    if last_moment is None or not placed or pod.status is None or pod.status.phase not in ("Pending", "Running"):
         return False
     evicted = any(each.reason == "DeletionByTaintManager" for each in pod.status.conditions or [])
     return evicted or now > last_moment + SILENT_AFTER
