@@ -211,6 +211,7 @@ def execute(
         "PYTHONUNBUFFERED": "1",  # logs are read while they are written
         # torchrun (2.12 and newer) else kills ranks 30 s after it passed the request to stop on to them
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(math.ceil(stop.grace)),
+        "PET_LOG_DIR": str(folder / "torchrun"),  # it else leaves a folder in /tmp
         **job.environment,
         ATTEMPT_VARIABLE: str(folder),
     }

@@ -53,6 +53,21 @@ def test_a_done_job_is_not_run_again(tmp_path: Path) -> None:
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
+@pytest.mark.slow
+def test_torchrun_leaves_nothing_outside_of_the_attempts_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    (tmp_path / "rank.py").touch()
+    command = ("python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", str(tmp_path / "rank.py"))
+    run = runs.make(tmp_path, replace(runs.job("a"), command=command))
+    assert runs.attempt(run, "a").wait() == 0
+    assert (run.job("a").attempt(1) / "torchrun").is_dir()
+    assert not list(elsewhere.iterdir())
+
+
 def test_the_job_sees_its_folder_and_its_environment(tmp_path: Path) -> None:
     code = f"import os; print(os.getcwd(), os.environ['{ATTEMPT_VARIABLE}'], os.environ['OWN'])"
     run = runs.make(tmp_path, replace(runs.job("a", code), environment={"OWN": "yes"}))
