@@ -93,7 +93,7 @@ def test_mlflow_has_a_parent_and_a_child_for_each_job(chain: tuple[RunFolder, st
         assert tags["job_folder"] == str(run.job(name).path)
         assert tags["run_id"] == run.name
     assert len(parent.data.tags["mlflow.source.git.commit"]) == 40
-    assert "jobs:" in parent.data.tags["mlflow.note.content"]
+    assert "| pretrain | supervised | convert | model |" in parent.data.tags["mlflow.note.content"]
 
 
 def test_mlflow_has_parameters_metrics_and_system_metrics(chain: tuple[RunFolder, str], runs: dict[str, Run]) -> None:
