@@ -31,17 +31,20 @@ def pipeline_note(folder: Path) -> str:
     file = folder / "pipeline.yaml"
     text = file.read_text()
     pipeline = yaml.safe_load(text) or {}
-    about = {
+    where = {
         "numbers": "of `compare` jobs, under **Metrics**; each job has a run of its own, nested below this one",
         "tables": f"`launcher report {folder.name}`",
         "folder": f"`{folder}`",
     }
     if not pipeline:
-        return _table(["", ""], about.items())
+        return _table(["", ""], where.items())
     settings = [line.removeprefix(SET) for line in text.splitlines() if line.startswith(SET)]
     again = ["launcher", "submit", str(file), *(word for each in settings for word in ("--set", each))]
-    about["pipeline"] = f"{pipeline.get('name', '')}; `pipeline.yaml` is under **Artifacts**"
-    about["again"] = f"`{shlex.join(again)}`"
+    about = {
+        "pipeline": f"{pipeline.get('name', '')}; `pipeline.yaml` is under **Artifacts**",
+        **where,
+        "again": f"`{shlex.join(again)}`",
+    }
     jobs = [
         [name, job.get("task", ""), ", ".join(job.get("needs", ())), " and ".join(job.get("matrix", ()))]
         for name, job in pipeline.get("jobs", {}).items()
