@@ -20,8 +20,8 @@ from locat.outcome import attempt_folder
 def hang(how: str) -> None:
     if how == "sleep":
         time.sleep(600)
-    else:
-        ctypes.PyDLL(None).sleep(600)
+    while True:
+        ctypes.PyDLL(None).sleep(600)  # torchrun's SIGTERM, when the other rank has ended itself, interrupts it
 
 
 def main() -> None:
