@@ -170,7 +170,7 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     ending = execute(job, run, folder.attempt(number), stop, host, held=[lock, *host.slots])
     state = _ended(state, ending, cancelled=run.is_cancelled(name))
     state.write(folder.state)
-    os.close(lock)
+    os.close(lock)  # from here on whoever looks sees how it ended, this process too
     return ending.exit_code
 
 

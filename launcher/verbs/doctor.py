@@ -19,9 +19,9 @@ IMPORT_TIMEOUT = 120
 """Seconds; the first import after an installation reads gigabytes."""
 GIGABYTES_NEEDED = 5
 ASK_TORCH = (
-    "import torch; nccl = torch.cuda.nccl.version() if torch.distributed.is_nccl_available() else 'none'; "
+    "import torch; nccl = torch.cuda.nccl.version() if torch.distributed.is_nccl_available() else ['missing']; "
     "print(torch.__version__, 'with', [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] "
-    "or 'no usable GPU', 'and NCCL', '.'.join(map(str, nccl)) if isinstance(nccl, tuple) else nccl)"
+    "or 'no usable GPU', 'and NCCL', '.'.join(map(str, nccl)))"
 )
 
 

@@ -134,6 +134,7 @@ def test_every_command_does_what_the_reader_expects(
     cluster.until(lambda: look(applied, applied.plan()).ended, "the applied run's end", PATIENCE)
 
     jobs = [job for job in statuses(look(here, here.plan())) if job.startswith(("pretrain", "segment"))]
+    assert len(jobs) == 4
     for run in (submitted, applied):
         view = look(run, run.plan())
         assert set(statuses(view).values()) == {"done"}
@@ -151,7 +152,9 @@ def test_every_command_does_what_the_reader_expects(
         for run in (submitted, applied):
             tracked = runs_of(client, run.name)
             for job in jobs:
-                assert history(client, tracked[job], "train/loss") == of_metric(numbers(here, job), "train/loss")
+                losses = of_metric(numbers(here, job), "train/loss")
+                assert losses
+                assert history(client, tracked[job], "train/loss") == losses
 
 
 def numbers(run: RunFolder, job: str) -> list[tuple[int, dict[str, float]]]:

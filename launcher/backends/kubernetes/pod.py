@@ -61,7 +61,7 @@ def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
     host = Host(scheduled_as=scheduled_as, patience=STOP_GRACE)
     with LogPrinter(run.job(name), scheduled_as):
         code = attempt(run, name, GRACE, host)
-        tracking.sync_if_ended(run)
+    tracking.sync_if_ended(run)
     state = run.state(name)
     return code, state.reason or f"{name} is {state.status}"
 
