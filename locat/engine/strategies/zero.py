@@ -44,7 +44,6 @@ class Zero(Strategy):
         refuse_unsound(config, shadow)
         deepspeed_logger.setLevel("WARNING")
         os.environ.setdefault("LOCAL_RANK", str(ranks.rank))
-        os.environ.setdefault("LOCAL_SIZE", str(ranks.world_size))
         self.engine, self.optimizer, *_ = deepspeed.initialize(
             model=model,
             optimizer=make_optimizer(config.optimizer, model),
