@@ -54,6 +54,8 @@ def command(resources: Resources, config: Path) -> tuple[str, ...]:
     """What runs on each node. Several nodes find each other as their scheduler tells torchrun (`PET_*` variables)."""
     if resources.nodes * resources.processes == 1:
         return ("python", "-m", "locat", str(config))
-    gathering = "--standalone" if resources.nodes == 1 else f"--nnodes={resources.nodes}"
+    # A machine's own name leads nowhere on many a laptop and in many a container; torchrun would wait for it.
+    alone = ("--standalone", "--local-addr=localhost")
+    gathering = alone if resources.nodes == 1 else (f"--nnodes={resources.nodes}",)
     ranks = f"--nproc-per-node={resources.processes}"
-    return ("python", "-m", "torch.distributed.run", gathering, ranks, "-m", "locat", str(config))
+    return ("python", "-m", "torch.distributed.run", *gathering, ranks, "-m", "locat", str(config))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import runs
 
 from launcher import locks, machine, processes
 from launcher.plan import Resources
+from launcher.resources import command
 from launcher.state import JobState, Status
 from locat.job_folder import ATTEMPT_VARIABLE
 
@@ -53,6 +55,13 @@ def test_a_done_job_is_not_run_again(tmp_path: Path) -> None:
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
+def in_ranks(folder: Path, code: str) -> tuple[str, ...]:
+    """As the launcher starts two ranks, of another program."""
+    file = folder / "rank.py"
+    file.write_text(code)
+    return *command(Resources(processes=2), folder)[:-3], str(file)
+
+
 @pytest.mark.slow
 def test_torchrun_leaves_nothing_outside_of_the_attempts_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -60,12 +69,20 @@ def test_torchrun_leaves_nothing_outside_of_the_attempts_folder(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.setenv("TMPDIR", str(elsewhere))
-    (tmp_path / "rank.py").touch()
-    command = ("python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", str(tmp_path / "rank.py"))
-    run = runs.make(tmp_path, replace(runs.job("a"), command=command))
+    run = runs.make(tmp_path, replace(runs.job("a"), command=in_ranks(tmp_path, "")))
     assert runs.attempt(run, "a").wait() == 0
     assert (run.job("a").attempt(1) / "torchrun").is_dir()
     assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a machine another name needs root")
+def test_ranks_find_each_other_where_the_machines_name_leads_nowhere(tmp_path: Path) -> None:
+    code = "import torch.distributed as dist; dist.init_process_group('gloo'); dist.destroy_process_group()"
+    ranks = shlex.join(in_ranks(tmp_path, code))
+    nameless = ("unshare", "--uts", "bash", "-c", f"hostname nowhere && {ranks}")
+    run = runs.make(tmp_path, replace(runs.job("a"), command=nameless))
+    assert runs.attempt(run, "a").wait(timeout=60) == 0
 
 
 def test_the_job_sees_its_folder_and_its_environment(tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def test_defaults_hold_where_the_task_has_them() -> None:
     assert plan.job("train-0.001-tiny").resources == Resources(processes=2, cpus=2)
     assert plan.job("train-0.001-tiny").config["seed"] == 3
     assert plan.job("convert").command == ("python", "-m", "locat", "/runs/run-1/jobs/convert/config.yaml")
-    assert plan.job("train-0.001-tiny").command[:5] == (
-        *("python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+    assert plan.job("train-0.001-tiny").command[:6] == (
+        *("python", "-m", "torch.distributed.run", "--standalone", "--local-addr=localhost", "--nproc-per-node=2"),
     )
 
 
