@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from launcher import yaml_source
@@ -44,7 +45,8 @@ def _put(values: dict[str, Any], keys: list[str], value: Any, place: Place) -> K
         index = _index(parent, key, path, place)
         path = (*path, index)
         if isinstance(parent, dict) and index not in parent:
-            remedy = f"; a new mapping is given whole: {dotted(path)}='{{{'.'.join(keys[len(path) :])}: ...}}'"
+            whole = reduce(lambda inner, outer: f"{{{outer}: {inner}}}", reversed(keys[len(path) :]), "...")
+            remedy = f"; a new mapping is given whole: {dotted(path)}='{whole}'"
             raise PipelineError.at(place, path, f"no such key{did_you_mean(key, parent) or remedy}")
         parent = parent[index]
     last = _index(parent, keys[-1], path, place)

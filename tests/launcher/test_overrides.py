@@ -58,7 +58,10 @@ def test_places_below_a_replaced_value_are_gone() -> None:
             "jobs.trian.config.epochs=2",
             "--set jobs.trian.config.epochs: jobs.trian: no such key; did you mean 'train'?",
         ),
-        ("jobs.train.config.x.y=2", "jobs.train.config.x: no such key; a new mapping is given whole: "),
+        (
+            "jobs.train.config.x.y.z=2",
+            "jobs.train.config.x: no such key; a new mapping is given whole: jobs.train.config.x='{y: {z: ...}}'",
+        ),
         ("jobs.train.config.lr.y=2", "jobs.train.config.lr has no keys; set it as a whole"),
         ("jobs.train.needs.2=c", "jobs.train.needs is a list of 2; name an item from 0"),
         ("jobs.train.needs.²=c", "jobs.train.needs is a list of 2; name an item from 0"),
