@@ -7,8 +7,12 @@ from pathlib import Path
 
 from launcher.checks import Check
 from launcher.plan import Plan
-from launcher.run_folder import RunFolder
+from launcher.run_folder import RunError, RunFolder
 from launcher.status import RunView
+
+
+class NoLogYetError(RunError):
+    """A job has not printed anything; it may when it runs."""
 
 
 class Backend(ABC):
@@ -61,7 +65,11 @@ class Backend(ABC):
     def log(
         self, run: RunFolder, job: str, rank: int | None, attempt: int | None, follow: bool
     ) -> Iterator[str] | None:
-        """Lines of a job's log; None if they are to be read in the run folder."""
+        """Lines of a job's log; None if they are to be read in the run folder.
+
+        Raises:
+            NoLogYetError: at once; no line was asked for yet.
+        """
         return None
 
     def forget(self, run: RunFolder, jobs: Collection[str]) -> None:  # noqa: B027

@@ -3,13 +3,16 @@
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from launcher.attempt import LAUNCH_LOG, last_attempt
 from launcher.backends import BACKENDS, look
-from launcher.run_folder import RunError, RunFolder, find, find_job
+from launcher.backends.base import NoLogYetError
+from launcher.plan import Plan
+from launcher.run_folder import RunFolder, find, find_job
 from launcher.state import Status
 from launcher.status import RunView
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
@@ -33,31 +36,47 @@ def command(
     run = find(runs, reference)
     plan = run.plan()
     name = find_job(plan, job) if job else _interesting(look(run, plan))
-    backend = BACKENDS[plan.backend]
-    if (lines := backend.log(run, name, rank, attempt, follow)) is not None:
-        for line in lines:
+    log = _log(run, plan, name, rank, attempt, follow)
+    if isinstance(log, Path):
+        _print_file(run, plan, name, log, rank, follow)
+    else:
+        for line in log:
             click.echo(line, nl=False)
-        return
-    poll = backend.poll
-    path = _log(run.job(name), attempt, rank)
-    while path is None and follow and _may_still_run(look(run, plan), name):
-        time.sleep(poll)
-        path = _log(run.job(name), attempt, rank)
-    if path is None:
-        raise RunError(_missing(run.job(name), rank, attempt))
-    click.echo(f"==> {path} <==", err=True)
-    with path.open("rb") as log:
+
+
+def _log(
+    run: RunFolder, plan: Plan, name: str, rank: int | None, attempt: int | None, follow: bool
+) -> Path | Iterator[str]:
+    """A file, or the lines that the backend has; waits for it if it is followed."""
+    backend = BACKENDS[plan.backend]
+    while True:
+        try:
+            return backend.log(run, name, rank, attempt, follow) or _file(run.job(name), rank, attempt)
+        except NoLogYetError:
+            if not follow or not _may_still_run(look(run, plan), name):
+                raise
+        backend.wait(run)
+
+
+def _print_file(run: RunFolder, plan: Plan, name: str, file: Path, rank: int | None, follow: bool) -> None:
+    """Print what is in a log, and what comes until its attempt ends; rank 0's instead once that is there."""
+    poll = BACKENDS[plan.backend].poll
+    attempt = int(file.parent.name)
+    click.echo(f"==> {file} <==", err=True)
+    with file.open("rb") as log:
         looked = time.monotonic()
         while True:
-            over = not follow or _has_ended(run, name, int(path.parent.name))
+            over = not follow or _has_ended(run, name, attempt)
             if not over and time.monotonic() >= looked + poll:
                 looked = time.monotonic()
                 over = all(job.name != name for job in look(run, plan).running)
             shutil.copyfileobj(log, sys.stdout.buffer)  # asked before: what was written until then is printed
             sys.stdout.flush()
-            if over:
-                return
+            if over or _file(run.job(name), rank, attempt) != file:
+                break
             time.sleep(POLL)
+    if (began := _file(run.job(name), rank, attempt)) != file:
+        _print_file(run, plan, name, began, rank, follow)
 
 
 def _interesting(view: RunView) -> str:
@@ -68,11 +87,18 @@ def _interesting(view: RunView) -> str:
     return max(view.jobs, key=lambda job: job.state.started or 0).name
 
 
-def _log(job: JobFolder, attempt: int | None, rank: int | None) -> Path | None:
-    """The rank's log; what the command printed if no rank was asked for and rank 0 has none (yet)."""
+def _file(job: JobFolder, rank: int | None, attempt: int | None) -> Path:
+    """The rank's log; what the command printed if no rank was asked for and rank 0 has none (yet).
+
+    Raises:
+        NoLogYetError: there is neither.
+    """
     folder = job.attempt(attempt or last_attempt(job))
     names = [f"rank-{rank}.log"] if rank is not None else ["rank-0.log", LAUNCH_LOG]
-    return next((folder / name for name in names if (folder / name).exists()), None)
+    for name in names:
+        if (folder / name).exists():
+            return folder / name
+    raise NoLogYetError(_missing(job, rank, attempt))
 
 
 def _may_still_run(view: RunView, name: str) -> bool:

@@ -1,6 +1,7 @@
 """Kubernetes without a cluster: what is rendered, how it is understood, what `advance` decides."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +16,10 @@ from lightkube.resources.core_v1 import Pod
 
 from launcher import secrets
 from launcher.backends import BACKENDS
+from launcher.backends.base import NoLogYetError
 from launcher.backends.kubernetes import names, plan_objects
 from launcher.backends.kubernetes.advance import advance
+from launcher.backends.kubernetes.logs import lines
 from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
 from launcher.backends.kubernetes.observe import Snapshot, observations
 from launcher.compiler import compile_pipeline
@@ -296,8 +299,11 @@ def pod(phase: str = "Pending", deleted: datetime | None = None, **status: Any) 
 
 def ended(exit_code: int, reason: str = "Error", message: str = "") -> Pod:
     state = {"terminated": {"exitCode": exit_code, "reason": reason, "message": message}}
-    container = {"name": "main", "state": state, "ready": False, "restartCount": 0, "image": "", "imageID": ""}
-    return pod("Failed", containerStatuses=[container])
+    return pod("Failed", containerStatuses=[container(state)])
+
+
+def container(state: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "main", "state": state, "ready": False, "restartCount": 0, "image": "", "imageID": ""}
 
 
 def waiting(reason: str) -> Pod:
@@ -358,10 +364,13 @@ def test_a_job_that_nobody_will_apply_is_lost(tmp_path: Path) -> None:
     completed = _jobset(
         conditions=[{"type": "Completed", "status": "True", "lastTransitionTime": "2026-11-21T12:00:00Z"}]
     )
-    view = derive(plan, observed(plan, seen_with(plan, {"a": completed, "b": _jobset()})), supervised=True)
-    assert {job.name: str(job.status) for job in view.jobs} == {
-        "a": "done", "b": "queued", "c": "pending", "d": "lost",
-    }  # fmt: skip
+    there = observed(plan, seen_with(plan, {"a": completed, "b": _jobset()}))
+    deleted = observed(plan, seen_with(plan, {"b": _jobset()}), a=JobState(Status.DONE, 1))
+    for found in (there, deleted):
+        view = derive(plan, found, supervised=True)
+        assert {job.name: str(job.status) for job in view.jobs} == {
+            "a": "done", "b": "queued", "c": "pending", "d": "lost",
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.INVALID])
@@ -369,3 +378,42 @@ def test_how_a_job_ended_is_known_when_its_jobset_is_gone(tmp_path: Path, status
     plan = diamond(tmp_path)
     found = observed(plan, seen_with(plan, {"b": _jobset()}), a=JobState(status, 1, reason="told"))
     assert found["a"].state.status is status
+
+
+class ClusterWithPods:
+    """What a log is read from."""
+
+    def __init__(self, *pods: Pod) -> None:
+        self._pods = pods
+
+    def pods(self, run_id: str) -> Sequence[Pod]:
+        return self._pods
+
+    def log(self, pod: str, follow: bool) -> Iterator[str]:
+        yield from ("[rank 0] one\n", "[rank 1] two\n", "three\n")
+
+
+def first_pod(plan: Plan, job: str, state: dict[str, Any]) -> Pod:
+    labels = {names.JOBSET_NAME_LABEL: names.jobset(plan.run_id, job), names.REPLICATED_JOB_LABEL: names.MAIN}
+    found = pod(containerStatuses=[container(state)])
+    assert found.metadata is not None
+    found.metadata.labels = {**labels, names.RESTART_LABEL: "2"}
+    found.metadata.annotations = {names.INDEX_ANNOTATION: "0"}
+    return found
+
+
+def test_a_log_is_there_once_the_first_pod_has_started(tmp_path: Path) -> None:
+    plan = diamond(tmp_path)
+
+    def printed(*pods: Pod, rank: int | None = None, attempt: int | None = None) -> str:
+        return "".join(lines(ClusterWithPods(*pods), plan, plan.job("a"), rank, attempt, True))  # type: ignore[arg-type]
+
+    started = first_pod(plan, "a", {"running": {"startedAt": "2026-11-21T12:00:00Z"}})
+    assert printed(started) == "[rank 0] one\n[rank 1] two\nthree\n"
+    assert printed(started, rank=1, attempt=3) == "two\n"
+    with pytest.raises(RunError, match="of attempt 2 no pod is left"):
+        printed(started, attempt=2)
+    with pytest.raises(NoLogYetError, match="has no pod now"):
+        printed(first_pod(plan, "b", {}))
+    with pytest.raises(NoLogYetError, match=r"has not started: ImagePullBackOff: .*correct `image`"):
+        printed(first_pod(plan, "a", {"waiting": {"reason": "ImagePullBackOff"}}))

@@ -2,8 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
+from lightkube.resources.core_v1 import Pod
+
+from launcher.backends.base import NoLogYetError
 from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.causes import trouble
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 from launcher.plan import Plan, PlannedJob
 from launcher.run_folder import RunError
@@ -22,25 +27,44 @@ def lines(
     """What the ranks of a job print, or one of them.
 
     Raises:
-        RunError: no pod of it is there.
+        NoLogYetError: its first pod is not there, or has not started.
+        RunError: of that attempt no pod is left.
     """
-    name = names.jobset(plan.run_id, job.name)
-    pods = [
-        pod.metadata
-        for pod in cluster.pods(plan.run_id)
-        if pod.metadata
-        and (labels := pod.metadata.labels or {}).get(names.JOBSET_NAME_LABEL) == name
-        and labels.get(names.REPLICATED_JOB_LABEL) == names.MAIN
-    ]
-    first = next((pod for pod in pods if (pod.annotations or {}).get(names.INDEX_ANNOTATION) == "0"), None)
-    if first is None or not first.name:
-        raise RunError(f"{job.name} has no pod now; what earlier ones wrote is in {plan.job_folder(job.name).attempts}")
-    latest = int((first.labels or {}).get(names.RESTART_LABEL, 0)) + 1
+    folder = plan.job_folder(job.name)
+    pod = _first_pod(cluster, plan, job)
+    if pod is None or pod.metadata is None or not pod.metadata.name:
+        raise NoLogYetError(f"{job.name} has no pod now; what earlier ones wrote is in {folder.attempts}")
+    latest = int((pod.metadata.labels or {}).get(names.RESTART_LABEL, 0)) + 1
     if attempt not in (None, latest):
-        folder = plan.job_folder(job.name).attempt(attempt or latest)
-        raise RunError(f"{job.name}: of attempt {attempt} no pod is left; its logs are in {folder} of the volume")
+        raise RunError(
+            f"{job.name}: of attempt {attempt} no pod is left; its logs are in {folder.attempt(attempt or latest)}"
+            " of the volume"
+        )
+    if not _has_started(pod):
+        why = trouble(pod, datetime.now(UTC))
+        raise NoLogYetError(f"{job.name}: its first pod has not started" + (f": {why}" if why else ""))
+    return _of_rank(_printed(cluster, job, pod.metadata.name, follow), rank)
+
+
+def _first_pod(cluster: Cluster, plan: Plan, job: PlannedJob) -> Pod | None:
+    name = names.jobset(plan.run_id, job.name)
+    for pod in cluster.pods(plan.run_id):
+        labels = (pod.metadata.labels if pod.metadata else None) or {}
+        annotations = (pod.metadata.annotations if pod.metadata else None) or {}
+        mine = labels.get(names.JOBSET_NAME_LABEL) == name and labels.get(names.REPLICATED_JOB_LABEL) == names.MAIN
+        if mine and annotations.get(names.INDEX_ANNOTATION) == "0":
+            return pod
+    return None
+
+
+def _has_started(pod: Pod) -> bool:
+    containers = (pod.status.containerStatuses if pod.status else None) or []
+    return any(each.state and (each.state.running or each.state.terminated) for each in containers)
+
+
+def _printed(cluster: Cluster, job: PlannedJob, pod: str, follow: bool) -> Iterator[str]:
     try:
-        yield from _of_rank(cluster.log(first.name, follow), rank)
+        yield from cluster.log(pod, follow)
     except KubernetesError as error:
         raise RunError(f"{job.name}: {error}") from error
 

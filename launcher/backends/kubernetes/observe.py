@@ -47,7 +47,7 @@ def observations(plan: Plan, recorded: Mapping[str, JobState], seen: Snapshot) -
         elif recorded[job.name].status in ENDED:
             found[job.name] = Observation(recorded[job.name])
         else:
-            found[job.name] = _absent(plan, job, recorded[job.name], seen)
+            found[job.name] = _absent(plan, job, recorded, seen)
     return found
 
 
@@ -56,12 +56,18 @@ def is_active(jobset: dict[str, Any]) -> bool:
     return not _condition(jobset, "Completed") and not _condition(jobset, "Failed")
 
 
-def _absent(plan: Plan, job: PlannedJob, recorded: JobState, seen: Snapshot) -> Observation:
+def _absent(plan: Plan, job: PlannedJob, recorded: Mapping[str, JobState], seen: Snapshot) -> Observation:
     """A job without a JobSet: its turn has not come, or something is wrong."""
-    upstream = [seen.jobsets.get(names.jobset(plan.run_id, need)) for need in job.needs]
-    awaited = any(jobset is not None and is_active(jobset) for jobset in upstream)
-    due = not awaited and all(jobset is not None and is_done(jobset) for jobset in upstream)
-    state = JobState(attempt=recorded.attempt)
+
+    def is_past(need: str) -> bool:
+        """Whether it is done, and its `advance` has ended as well."""
+        jobset = seen.jobsets.get(names.jobset(plan.run_id, need))
+        if jobset is None:
+            return recorded[need].status is Status.DONE
+        return is_done(jobset) and not is_active(jobset)
+
+    due = all(is_past(need) for need in job.needs)
+    state = JobState(attempt=recorded[job.name].attempt)
     return Observation(state, cancelled=job.name in seen.cancelled, scheduled=not due, note="not in the cluster")
 
 
