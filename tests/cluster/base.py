@@ -1,16 +1,11 @@
-"""k8s/base in a namespace: what the tests give it, and how they reach its MLflow."""
+"""k8s/base in a namespace: what the tests give it."""
 
 import base64
-import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import project_image
 
 from .cluster import Cluster
-from .namespaces import environment
 from .site import SLOW
 
 POSTGRES = "locat.test/postgres"
@@ -44,19 +39,3 @@ def credentials(cluster: Cluster, namespace: str) -> dict[str, str]:
         secret = cluster.kubectl("-n", namespace, "get", "secret", "mlflow-client", "-o", f"jsonpath={{.data.{name}}}")
         found[name] = base64.b64decode(secret).decode()
     return found
-
-
-@contextmanager
-def forwarded(cluster: Cluster, namespace: str) -> Iterator[str]:
-    """Address at which this machine finds the namespace's MLflow."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [*cluster.client, "port-forward", "-n", namespace, "service/mlflow", f"{port}:5000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as forward:
-        assert forward.stdout is not None
-        assert "Forwarding" in forward.stdout.readline()
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            forward.terminate()

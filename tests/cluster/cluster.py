@@ -3,7 +3,8 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -98,6 +99,18 @@ class Cluster:
         if done.returncode:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    @contextmanager
+    def forwarded(self, namespace: str, target: str, port: int) -> Iterator[str]:
+        """Address at which this machine finds a port of a pod or service ("service/mlflow")."""
+        command = [*self.client, "port-forward", "-n", namespace, target, f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as forward:
+            assert forward.stdout is not None
+            said = forward.stdout.readline()  # Forwarding from 127.0.0.1:40123 -> 5000
+            try:
+                yield f"http://{said.split()[2]}"
+            finally:
+                forward.terminate()
 
     def until(self, condition: Callable[[], object], what: str, timeout: float = START_TIMEOUT) -> None:
         """Wait for a condition; a `kubectl` in it may fail meanwhile."""

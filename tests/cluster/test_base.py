@@ -12,7 +12,7 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from .base import POSTGRES, credentials, forwarded, prepare, until_ready
+from .base import POSTGRES, credentials, prepare, until_ready
 from .cluster import Cluster
 from .site import IMAGE
 
@@ -56,7 +56,7 @@ def test_mlflow_keeps_numbers_and_files_behind_a_password(
     (tmp_path / "figure.txt").write_text("a figure")
     for name, value in credentials(cluster, base).items():
         monkeypatch.setenv(name, value)
-    with forwarded(cluster, base) as uri:
+    with cluster.forwarded(base, "service/mlflow", 5000) as uri:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1")
         assert refused.value.code == 401
@@ -67,7 +67,7 @@ def test_mlflow_keeps_numbers_and_files_behind_a_password(
 
     cluster.kubectl("-n", base, "delete", "pod", "-l", "app.kubernetes.io/component in (mlflow,postgres)")
     until_ready(cluster, base)
-    with forwarded(cluster, base) as uri:
+    with cluster.forwarded(base, "service/mlflow", 5000) as uri:
         client = MlflowClient(uri)
         assert client.get_run(run).data.metrics == {"loss": 0.5}
         assert Path(client.download_artifacts(run, "figure.txt", str(tmp_path))).read_text() == "a figure"

@@ -1,8 +1,6 @@
 """The cluster does what a cluster does; the tests of what runs on it may rely on that."""
 
 import json
-import socket
-import subprocess
 import time
 import urllib.request
 import uuid
@@ -11,7 +9,6 @@ from collections.abc import Callable
 import pytest
 
 from .cluster import Cluster
-from .namespaces import environment
 from .pods import Manifest, jobset, pod, pod_spec, service
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -95,16 +92,11 @@ def test_a_limited_volume_gets_full(cluster: Cluster, namespace: str) -> None:
 def test_a_port_is_forwarded_to_this_machine(cluster: Cluster, namespace: str) -> None:
     apply(cluster, pod("server", namespace, pod_spec("serve", ":8080", node="node-2")))
     cluster.kubectl("wait", "-n", namespace, "pod/server", "--for=condition=Ready", "--timeout=60s")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [*cluster.client, "port-forward", "-n", namespace, "pod/server", f"{port}:8080"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as forward:
-        assert forward.stdout is not None
-        assert "Forwarding" in forward.stdout.readline()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
-            assert answer.read() == b"server\n"
-        forward.terminate()
+    with (
+        cluster.forwarded(namespace, "pod/server", 8080) as address,
+        urllib.request.urlopen(f"{address}/") as answer,
+    ):
+        assert answer.read() == b"server\n"
 
 
 def test_a_node_that_is_cut_off_is_not_ready_until_it_is_joined(cluster: Cluster) -> None:
