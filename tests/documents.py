@@ -1,13 +1,106 @@
-"""The project's documents, in parts."""
+"""The project's documents, in parts, and what becomes of the commands in them."""
 
 import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+TOOLS = {".", "export", "kubectl", "docker", "helm", "hf"}
+"""What a command may begin with that is not the project's."""
+
+UI = r"^http://127\.0\.0\.1:\d+/#/experiments/\d+/runs/\w{32}"
+HERE = {
+    ". .venv/bin/activate": "",
+    "launcher validate pipelines/digits.yaml": r"^pipelines/digits\.yaml: valid, 4 jobs$",
+    "launcher submit pipelines/digits.yaml --dry-run": r"pretrain-locatvit_tiny  after convert",
+    "launcher submit pipelines/digits.yaml --watch": r"^digits-\S+: done",
+    "launcher submit pipelines/digits.yaml --set defaults.strategy=deepspeed --set jobs.pretrain.config.epochs=2": (
+        r"^submitted digits-"
+    ),
+    "launcher list": r"(?s)digits-\S+ +running.* digits-\S+ +done",
+    "launcher status": r"convert +(queued|running|done)",
+    "launcher logs RUN pretrain-locatvit_tiny --follow": r"step 8: top1",
+    "launcher cancel RUN": r"^cancelled: .*compare$",
+    "launcher retry RUN": r"^to be run again: .*compare$",
+    "launcher report RUN": r"/report/report\.md$",
+    "launcher init": r"^wrote pipeline\.yaml",
+    "launcher sync RUN": "",
+    "launcher ui RUN": UI,
+    "launcher doctor": r"^ok +ffcv",
+    "launcher ui": UI,
+    "launcher report": r"/report/report\.md$",
+    "launcher report RUN OTHER-RUN": r"/report/report\.md$",
+    "launcher report RUN --output tables": r"^tables/report\.md$",
+    "launcher report RUN --tracking-uri http://localhost:5000": r"/report/report\.md$",
+    "launcher submit pipelines/tiny.yaml --set jobs.imagenet.config.dataset.source=/data/imagenet --dry-run": (
+        r"segment-locatvit_tiny-ade20k  after benchmark-ade20k, pretrain-locatvit_tiny\n.* 0\.\d+ GPU-hours$"
+    ),
+    "launcher submit FILE --dry-run": r"^needs +\d+ GPU-hours",
+    "export LAUNCHER_RUNS=~/runs": "",
+    "launcher submit other.yaml": r"^submitted other-",
+    "launcher logs RUN JOB --follow": r"convert val: 16/16",
+    "launcher logs RUN JOB": r"convert val: 16/16",
+    "launcher validate FILE": r": valid, 4 jobs$",
+}
+"""What test_readme.py runs on this machine -> what it prints, as a regular expression."""
+ON_SLURM = {
+    "export LAUNCHER_BACKEND=slurm LAUNCHER_RUNS=/shared/runs": "",
+    "launcher doctor": r"^ok +Slurm: .* gpu$",
+    "launcher render pipelines/digits.yaml": r"^#SBATCH --job-name=digits-\S+/convert$",
+    "launcher submit pipelines/digits.yaml --set 'defaults.options={slurm: {partition: gpu}}'": r"^submitted digits-",
+    "launcher status": r"convert +(queued|running|done)",
+    "export LAUNCHER_RUNS=/shared/runs": "",
+    "launcher submit pipelines/digits.yaml --backend slurm": r"^submitted digits-",
+    "launcher render --backend slurm pipelines/digits.yaml": r"^#SBATCH --job-name=digits-\S+/convert$",
+    "launcher logs RUN JOB --follow": r"convert val: 33/33",
+    "launcher cancel RUN": r"^cancelled: .*compare$",
+    "launcher retry RUN": r"^submitted to Slurm: .*compare ",
+    "export LAUNCHER_BACKEND=slurm": "",
+}
+"""The same of launcher/test_slurm_documents.py."""
+NOT_FOLLOWED = {
+    "make install": "CI does, before the tests",
+    "make lint": "CI does, before the tests",
+    "make test": "CI does",
+    "make test-fast": "its tests are among those of `make test`",
+    "make demo": "takes minutes; test_chain.py submits the same pipeline, with less to do",
+    "launcher submit pipelines/digits_parts.yaml --watch": "takes 45 minutes; docs/results.md has what it gave",
+    "launcher submit pipelines/dino_digits.yaml --watch": "takes 12 minutes; docs/results.md has what it gave",
+    "launcher logs RUN JOB --rank 1": "test_chain.py does, which has a job of two ranks",
+    "launcher submit k8s/examples/digits.yaml --backend kubernetes": "with --watch in cluster/test_walkthrough.py",
+}
+"""What no test runs as it stands -> why, and what is done instead."""
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
     """Language and content of each fenced block, those in lists as well."""
     found = re.findall(r"^( *)```(\w*)\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL)
     return [(language, textwrap.dedent(content)) for _, language, content in found]
+
+
+def block_commands(text: str) -> Iterator[str]:
+    """Every command in the blocks; those of no language hold other text as well."""
+    known = {"launcher", "make", "python", *TOOLS}
+    for language, block in blocks(text):
+        if language in ("", "sh"):
+            for command in lines(block):
+                if language == "sh" or command.split()[0] in known:
+                    yield command
+
+
+def lines(block: str) -> list[str]:
+    """A block's lines without comments."""
+    found = (re.sub(r"\s+#\s.*", "", line).strip() for line in block.replace("\\\n", " ").splitlines())
+    return [line for line in found if line]
+
+
+def quoted_commands(text: str) -> list[str]:
+    """Those of the launcher that are quoted in sentences."""
+    return re.findall(r"`(launcher [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def calls(text: str) -> list[str]:
+    """Every command that is called and not only named, as `launcher cancel` is in a sentence."""
+    return [*block_commands(text), *(command for command in quoted_commands(text) if len(command.split()) > 2)]

@@ -3,37 +3,34 @@
 import importlib.util
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 import yaml
-from documents import ROOT, blocks
+from documents import (
+    DOCUMENTS,
+    HERE,
+    NOT_FOLLOWED,
+    ON_SLURM,
+    ROOT,
+    TOOLS,
+    block_commands,
+    blocks,
+    calls,
+    lines,
+    quoted_commands,
+)
 
 from launcher.cli import VERBS, cli
 from launcher.compiler import compile_pipeline
 from launcher.pipeline import load
 from locat.commands import COMMANDS
 
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
 FOLDERS = "docs|pipelines|launcher|locat|tests|benchmarks|docker|k8s"
-TOOLS = {".", "export", "kubectl", "docker", "helm", "hf"}
-"""What a command may begin with that is not the project's."""
 
 by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-
-
-def shell_lines(text: str) -> Iterator[str]:
-    """Every command in the blocks, its comment left out; blocks of no language hold other text as well."""
-    known = {"launcher", "make", "python", *TOOLS}
-    for language, block in blocks(text):
-        if language in ("", "sh"):
-            for line in block.replace("\\\n", " ").splitlines():
-                command = re.sub(r"\s+#\s.*", "", line).strip()
-                if command and (language == "sh" or command.split()[0] in known):
-                    yield command
 
 
 def commands(path: Path) -> list[str]:
@@ -43,8 +40,7 @@ def commands(path: Path) -> list[str]:
         header = "\n".join(line[1:].strip() for line in text.splitlines() if line.startswith("#"))
         lines = header.replace("\\\n", " ").splitlines()
         return [re.sub(r"\s{2,}#\s.*", "", line) for line in lines if line.startswith("launcher ")]
-    quoted = re.findall(r"`(launcher [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
-    return [*shell_lines(text), *quoted]
+    return [*block_commands(text), *quoted_commands(text)]
 
 
 def refusal(command: str) -> str:
@@ -82,7 +78,7 @@ def test_a_command_that_is_not_there_would_be_noticed() -> None:
 @by_name
 def test_every_other_command_leads_to_something(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for command in shell_lines(document.read_text()):
+    for command in block_commands(document.read_text()):
         first, *words = shlex.split(command)
         match first:
             case "make":
@@ -95,6 +91,30 @@ def test_every_other_command_leads_to_something(document: Path) -> None:
                 assert (ROOT / script).exists() or f"# {script}\n" in document.read_text(), command
             case _:
                 assert first == "launcher" or first in TOOLS, f"{command}: of what is it?"
+
+
+def followed_elsewhere() -> set[str]:
+    """What the tests of docs/tutorial.md and docs/kubernetes.md take from them."""
+    tutorial, kubernetes = (blocks((ROOT / "docs" / name).read_text()) for name in ("tutorial.md", "kubernetes.md"))
+    verbs, setup, run_it = [lines(block) for language, block in kubernetes if not language][:3]
+    return {
+        *verbs[1:5],
+        *setup,
+        *run_it,
+        *(line for language, block in tutorial if language == "sh" for line in lines(block)),
+    }
+
+
+@by_name
+def test_every_command_is_followed_by_a_test_or_known_not_to_be(document: Path) -> None:
+    known = HERE.keys() | ON_SLURM.keys() | NOT_FOLLOWED.keys() | followed_elsewhere()
+    assert not [command for command in calls(document.read_text()) if command not in known]
+
+
+def test_what_no_test_follows_is_in_the_documents() -> None:
+    said = {command for document in DOCUMENTS for command in calls(document.read_text())}
+    assert said >= NOT_FOLLOWED.keys()
+    assert not NOT_FOLLOWED.keys() & (HERE.keys() | ON_SLURM.keys() | followed_elsewhere())
 
 
 @by_name

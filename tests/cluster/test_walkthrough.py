@@ -5,13 +5,7 @@ submitted and applied with kubectl, with two pods a pretraining, and gives the n
 """
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +14,13 @@ from documents import ROOT, blocks
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from reader import Reader
 
 from launcher.backends import look
 from launcher.run_folder import RunFolder, list_runs
 from locat.engine.metric_log import read_records
 
-from .base import POSTGRES, credentials, forwarded, prepare, until_ready
+from .base import POSTGRES, credentials, prepare, until_ready
 from .cluster import Cluster
 from .site import IMAGE, statuses
 
@@ -42,38 +37,11 @@ SMALL: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Somebody with the project's files, a kubeconfig and the tools."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def does(self, commands: str, codes: tuple[int, ...] = (0,)) -> str:
-        """Run what the document says in bash; returns what it prints."""
-        done = subprocess.run(
-            ["bash", "-euc", commands],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode in codes, f"{commands}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done.stdout
-
-    @property
-    def runs(self) -> Path:
-        return self.folder / "runs"
-
-
 @pytest.fixture(scope="module")
 def reader(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """With images named as step 2 says, and a smaller example."""
     folder = tmp_path_factory.mktemp("reader")
-    for name in ("k8s", "pipelines"):
-        shutil.copytree(ROOT / name, folder / name)
+    reader = Reader.with_files(folder, "k8s", "pipelines")
     example = folder / "k8s" / "examples" / "digits.yaml"
     values = yaml.safe_load(example.read_text())
     values["defaults"] = {"image": IMAGE, "resources": {"memory": "2G"}}
@@ -89,9 +57,9 @@ def reader(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFacto
     base.write_text(yaml.safe_dump(values))
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_bytes(cluster.kubeconfig.read_bytes())
-    tools = [str(Path(sys.executable).parent), str(cluster.folder / "bin"), os.environ["PATH"]]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAUNCHER_")}
-    yield Reader(folder, {**environment, "KUBECONFIG": str(kubeconfig), "PATH": ":".join(tools)})
+    path = f"{cluster.folder / 'bin'}:{reader.environment['PATH']}"
+    reader.environment.update(KUBECONFIG=str(kubeconfig), PATH=path)
+    yield reader
     cluster.kubectl("delete", f"namespace/{NAMESPACE}", "--wait=false")
 
 
@@ -147,7 +115,7 @@ def test_every_command_does_what_the_reader_expects(
 
     for name, value in credentials(cluster, NAMESPACE).items():
         monkeypatch.setenv(name, value)
-    with forwarded(cluster, NAMESPACE) as uri:
+    with cluster.forwarded(NAMESPACE, "service/mlflow", 5000) as uri:
         client = MlflowClient(uri)
         for run in (submitted, applied):
             tracked = runs_of(client, run.name)

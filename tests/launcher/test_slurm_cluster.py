@@ -1,17 +1,15 @@
 """Runs on a real Slurm cluster of two nodes, started for these tests on this machine."""
 
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import runs
-import slurm_cluster
 import training
 from slurm_cluster import Cluster
 
@@ -37,23 +35,6 @@ SMALL_DIGITS = (
 SLOW = 200.0
 """Seconds; torch is imported by several processes at once."""
 LONGER = runs.CHECKPOINT_AT_FIRST.replace("sleep(60)", "sleep(600)")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    missing = slurm_cluster.missing()
-    if missing and "CI" not in os.environ:
-        pytest.skip(missing)
-    assert not missing
-    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in cluster.environment.items():
-            patch.setenv(name, value)
-        try:
-            cluster.start()
-            yield cluster
-        finally:
-            cluster.stop()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,0 +1,89 @@
+"""README.md and the documents about this machine, followed: their commands run, as they stand there."""
+
+import re
+import shlex
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from documents import HERE, ROOT, blocks, calls
+from reader import Reader, make_small
+
+from launcher.backends import look
+from launcher.run_folder import list_runs
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+FOLLOWED = (
+    *("README.md", "docs/reports.md", "docs/reproducing.md", "docs/local.md"),
+    *("docs/pipeline-reference.md", "docs/troubleshooting.md"),
+)
+"""In this order."""
+OTHER = """\
+name: other
+jobs:
+  convert: {task: convert, config: {dataset: {name: digits, train_scenes: 16, val_scenes: 16}}}
+"""
+PATIENCE = 300.0
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader.with_files(tmp_path, "pipelines")
+    make_small(tmp_path / "pipelines" / "digits.yaml")
+    (tmp_path / "other.yaml").write_text(OTHER)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    yield reader
+    for run in list_runs(reader.runs):  # after a failure some may be left
+        reader.does(f"launcher cancel {run.name} --grace 0")
+
+
+def test_every_command_does_what_the_reader_expects(reader: Reader) -> None:
+    commands = [command for name in FOLLOWED for command in calls((ROOT / name).read_text()) if command in HERE]
+    assert set(commands) == HERE.keys()
+    mlflow = ""
+    with ExitStack() as until_the_end:
+        for command in dict.fromkeys(commands):  # what several documents say is done once
+            filled = reader.filled(command, "convert", "pipelines/digits.yaml")
+            if command.startswith("launcher ui"):
+                said = until_the_end.enter_context(reader.until_interrupted(filled))
+                mlflow = said.partition("/#")[0]
+                until_it_answers(mlflow)
+            else:
+                said = reader.does(filled.replace("http://localhost:5000", mlflow))
+            assert re.search(HERE[command], said, re.MULTILINE), f"{command}\n{said}"
+            if command.startswith("launcher retry"):
+                until_done(reader)
+    report = (reader.folder / "tables" / "report.md").read_text()
+    assert "| locatvit_tiny" in report
+
+    (code,) = (block for language, block in blocks((ROOT / "README.md").read_text()) if language == "python")
+    digits = next(run.name for run in list_runs(reader.runs) if run.name.startswith("digits-"))
+    reader.does(shlex.join(["python", "-c", code.replace("RUN", digits)]))
+
+
+def until_done(reader: Reader) -> None:
+    """Wait for the newest run to be done, and its supervisor with it."""
+    run = reader.run()
+    deadline = time.monotonic() + PATIENCE
+    while run.is_supervised():
+        assert time.monotonic() < deadline, reader.does("launcher status")
+        time.sleep(0.2)
+    assert look(run, run.plan()).status == "done", reader.does("launcher status")
+
+
+def until_it_answers(address: str) -> None:
+    """Wait until MLflow's front page is there."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as page:
+                assert "MLflow" in page.read().decode()
+                return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
