@@ -131,7 +131,7 @@ def test_a_quota_too_small_waits_and_then_runs(site: Site) -> None:
         "a job that says why it waits",
     )
     waiting = look(run, run.plan()).having([Status.QUEUED])[0]
-    assert runs.cli(run, "logs", run.name, waiting.name).exit_code == 1
+    assert runs.cli(run, "logs", run.name, waiting.name).exit_code == 2
     assert "[rank 0] up" in runs.cli(run, "logs", run.name, waiting.name, "--follow").stdout
     assert statuses(site.until_ended(run)) == {"a": "done", "b": "done"}
     ended = [site.folder(run).state(name) for name in ("a", "b")]

@@ -44,7 +44,8 @@ def reader(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFacto
     reader = Reader.with_files(folder, "k8s", "pipelines")
     example = folder / "k8s" / "examples" / "digits.yaml"
     values = yaml.safe_load(example.read_text())
-    values["defaults"] = {"image": IMAGE, "resources": {"memory": "2G"}}
+    values["defaults"]["image"] = IMAGE
+    values["defaults"]["resources"]["memory"] = "2G"
     for name, config in SMALL.items():
         values["jobs"].setdefault(name, {})["config"] = config
     example.write_text(yaml.safe_dump(values))
