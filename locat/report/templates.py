@@ -46,7 +46,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 80em; 
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25em .7em; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e4e4; }
-th:first-child, td:first-child, .text { text-align: left; }
+tr:first-child > th:first-child, td:first-child, .text { text-align: left; }
 thead th { border-bottom: 1px solid #888; }
 .paper, .missing { color: #777; }
 .better { color: #17692a; } .worse { color: #a11; }
