@@ -79,7 +79,7 @@ def test_torchrun_leaves_nothing_outside_of_the_attempts_folder(
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving a machine another name needs root")
 def test_ranks_find_each_other_where_the_machines_name_leads_nowhere(tmp_path: Path) -> None:
     code = "import torch.distributed as dist; dist.init_process_group('gloo'); dist.destroy_process_group()"
-    ranks = shlex.join(in_ranks(tmp_path, code))
+    ranks = shlex.join([sys.executable, *in_ranks(tmp_path, code)[1:]])
     nameless = ("unshare", "--uts", "bash", "-c", f"hostname nowhere && {ranks}")
     run = runs.make(tmp_path, replace(runs.job("a"), command=nameless))
     assert runs.attempt(run, "a").wait(timeout=60) == 0
