@@ -307,9 +307,7 @@ def container(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def waiting(reason: str) -> Pod:
-    state = {"waiting": {"reason": reason, "message": "told so"}}
-    container = {"name": "main", "state": state, "ready": False, "restartCount": 0, "image": "", "imageID": ""}
-    return pod(containerStatuses=[container])
+    return pod(containerStatuses=[container({"waiting": {"reason": reason, "message": "told so"}})])
 
 
 FAILED = _jobset(
