@@ -72,11 +72,12 @@ def _print_file(run: RunFolder, plan: Plan, name: str, file: Path, rank: int | N
                 over = all(job.name != name for job in look(run, plan).running)
             shutil.copyfileobj(log, sys.stdout.buffer)  # asked before: what was written until then is printed
             sys.stdout.flush()
-            if over or _file(run.job(name), rank, attempt) != file:
+            if (better := _file(run.job(name), rank, attempt)) != file:
                 break
+            if over:
+                return
             time.sleep(POLL)
-    if (began := _file(run.job(name), rank, attempt)) != file:
-        _print_file(run, plan, name, began, rank, follow)
+    _print_file(run, plan, name, better, rank, follow)
 
 
 def _interesting(view: RunView) -> str:

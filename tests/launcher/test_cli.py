@@ -19,6 +19,7 @@ from launcher.cli import VERBS, cli
 from launcher.plan import Plan, PlannedJob
 from launcher.state import JobState, Status
 from launcher.verbs.doctor import Check
+from locat.job_folder import ATTEMPT_VARIABLE
 
 DIGITS = Path(__file__).parents[2] / "pipelines" / "digits.yaml"
 HELLO = "print('hello', flush=True)"
@@ -165,6 +166,18 @@ def test_logs_of_the_rank_the_attempt_and_the_job_that_failed(tmp_path: Path) ->
     missing = runs.cli(run, "logs", "test", "bad", "--rank", "3")
     assert missing.exit_code == 2
     assert "no log of rank 3 of attempt 1; there are: 1/launch.log, 1/rank-1.log" in missing.stderr
+
+
+def test_a_log_that_is_followed_goes_over_to_rank_0(tmp_path: Path) -> None:
+    code = (
+        "import os, time; print('up', flush=True); time.sleep(1);"
+        f"open(os.environ['{ATTEMPT_VARIABLE}'] + '/rank-0.log', 'w').write('of rank 0\\n'); time.sleep(1)"
+    )
+    run = runs.make(tmp_path, runs.job("a", code))
+    attempt = runs.attempt(run, "a")
+    runs.until_up(run, "a")
+    assert runs.cli(run, "logs", "test", "a", "--follow").stdout == "up\nof rank 0\n"
+    assert attempt.wait() == 0
 
 
 def test_logs_are_followed_from_before_the_start_to_the_end(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from strategy_worker import FROZEN_UPDATES, MOMENTUM, batch_of, lr_of, new_config, new_model, weight_decay_of
 from torch import nn
 
+BEGAN = time.time()
 TOLERANCE = 1e-5
 """Relative, of losses and gradient norms over 50 updates: the same gradients are added up in another order.
 
@@ -239,3 +241,8 @@ def test_fp16_skips_the_updates_that_overflow_on_all_ranks_and_is_the_same_with_
     assert len(overflown) < 3
     expected, _ = by_hand(HALF["ddp-fp16"], skipped=overflown)
     assert [row[0] for row in ddp["rows"]] == pytest.approx([loss for loss, _ in expected], rel=5e-3)
+
+
+def test_deepspeed_leaves_no_shared_memory_behind(results_of: Callable[[int], dict[str, Any]]) -> None:
+    results_of(1)
+    assert not [file for file in Path("/dev/shm").glob("deepspeed_*") if file.stat().st_mtime > BEGAN]
