@@ -60,7 +60,7 @@ install: .venv/installed  ## Install system libraries and the virtual environmen
 	@$(MAKE) --no-print-directory system
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(UV) --requirements requirements.lock --requirements requirements-dev.lock
+	$(UV) --compile-bytecode --requirements requirements.lock --requirements requirements-dev.lock
 	$(UV) --no-deps --editable .
 	@touch $@
 

@@ -36,12 +36,7 @@ class Server:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         stores = ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
         stores += ["--artifacts-destination", f"{self.folder}/artifacts", "--workers", "1"]
-        environment = {
-            **os.environ,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # one process less to start
-            "PYTHONDONTWRITEBYTECODE": "",  # and what it imports is compiled once
-            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
-        }
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # one process less to start
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *stores], stdout=log, stderr=log, env=environment, start_new_session=True

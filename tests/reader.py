@@ -47,8 +47,6 @@ class Reader:
             shutil.copytree(ROOT / name, folder / name)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LAUNCHER_")}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-        if sys.dont_write_bytecode:  # what is imported is compiled once all the same
-            environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
         return cls(folder, environment)
 
     def does(self, commands: str, codes: tuple[int, ...] = (0,)) -> str:
