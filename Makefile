@@ -5,6 +5,7 @@ PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python
 BIN := .venv/bin
 UV_VERSION := 0.13.8
 UV := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
     --upgrade
 
@@ -18,13 +19,13 @@ demo: install  ## Train ViT and LocAtViT on digit scenes, segment with both, com
 	$(BIN)/launcher submit pipelines/digits.yaml --watch
 
 test: slurm kubernetes browser lint  ## Check style and types, run every test that does not need the image
-	$(BIN)/python -m pytest -m "not image"
+	$(PYTEST) -m "not image"
 
 test-image: container-tools kubernetes  ## Build the image; run it, and runs in it on a real cluster (an hour, 60 GB)
-	$(BIN)/python -m pytest -m image
+	$(PYTEST) -m image
 
 test-fast: install  ## Run the tests that take no more than a few seconds each
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: install  ## Check style and types
 	$(BIN)/ruff check .
