@@ -1,0 +1,212 @@
+"""A run on Kubernetes, without a cluster: how its JobSets and pods are understood, what `advance` decides, logs."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import runs
+from hypothesis import given
+from hypothesis import strategies as st
+from lightkube.resources.core_v1 import Pod
+
+from launcher.backends.base import NoLogYetError
+from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.advance import advance
+from launcher.backends.kubernetes.logs import lines
+from launcher.backends.kubernetes.observe import Snapshot, observations
+from launcher.plan import Plan
+from launcher.run_folder import RunError
+from launcher.state import JobState, Observation, Status
+from launcher.status import derive
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+class ApiOfJobSets:
+    """What `advance` needs of a cluster, in memory."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.applied: list[str] = []
+        self.there = {names.jobset(plan.run_id, job.name): _jobset() for job in plan.jobs if not job.needs}
+
+    def set_label(self, name: str, label: str, value: str) -> None:
+        self.there[name]["metadata"]["labels"][label] = value
+
+    def jobset(self, name: str) -> dict[str, Any] | None:
+        return self.there.get(name)
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        self.applied.append(manifest["metadata"]["annotations"][names.JOB_ANNOTATION])
+        self.there.setdefault(manifest["metadata"]["name"], _jobset())
+
+
+def _jobset(**status: Any) -> dict[str, Any]:
+    return {"metadata": {"labels": {}, "name": "x"}, "spec": {}, "status": status}
+
+
+def diamond(tmp_path: Path) -> Plan:
+    """a and b, c after both, d after a."""
+    jobs = [runs.job("a"), runs.job("b"), runs.job("c", needs=("a", "b")), runs.job("d", needs=("a",))]
+    return runs.make(tmp_path, *jobs, backend="kubernetes").plan()
+
+
+@given(st.permutations(["a", "b", "a", "b", "c"]))
+def test_advance_begins_each_job_once_all_it_needs_is_done(order: list[str]) -> None:
+    jobs = (runs.job("a"), runs.job("b"), runs.job("c", needs=("a", "b")), runs.job("d", needs=("a",)))
+    plan = Plan("r", "test", "", Path("/runs/r"), "", "test", jobs, "kubernetes")
+    api = ApiOfJobSets(plan)
+    done: set[str] = set()
+    for name in order:
+        if names.jobset("r", name) not in api.there:
+            continue
+        done.add(name)
+        before = set(api.applied)
+        advance(plan, name, api, ["plan"])  # type: ignore[arg-type]
+        for new in set(api.applied) - before:
+            assert done.issuperset(plan.job(new).needs)
+    assert set(api.applied) == {"c", "d"}
+
+
+def observed(plan: Plan, seen: Snapshot, **recorded: JobState) -> dict[str, Observation]:
+    return observations(plan, {job.name: recorded.get(job.name, JobState()) for job in plan.jobs}, seen)
+
+
+def seen_with(plan: Plan, jobsets: dict[str, dict[str, Any]], pods: dict[str, list[Pod]] | None = None) -> Snapshot:
+    named = {
+        names.jobset(plan.run_id, job): {**each, "metadata": {"labels": {}, "name": names.jobset(plan.run_id, job)}}
+        for job, each in jobsets.items()
+    }
+    return Snapshot(named, {names.jobset(plan.run_id, job): each for job, each in (pods or {}).items()}, now=NOW)
+
+
+def pod(phase: str = "Pending", deleted: datetime | None = None, **status: Any) -> Pod:
+    values = {
+        "metadata": {"name": "p", **({"deletionTimestamp": deleted.isoformat()} if deleted else {})},
+        "spec": {"nodeName": "n1", "containers": []},
+        "status": {"phase": phase, **status},
+    }
+    made: Pod = Pod.from_dict(values)  # type: ignore[assignment]
+    return made
+
+
+def ended(exit_code: int, reason: str = "Error", message: str = "") -> Pod:
+    state = {"terminated": {"exitCode": exit_code, "reason": reason, "message": message}}
+    return pod("Failed", containerStatuses=[container(state)])
+
+
+def container(state: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "main", "state": state, "ready": False, "restartCount": 0, "image": "", "imageID": ""}
+
+
+def waiting(reason: str) -> Pod:
+    return pod(containerStatuses=[container({"waiting": {"reason": reason, "message": "told so"}})])
+
+
+FAILED = _jobset(
+    conditions=[
+        {"type": "Failed", "status": "True", "message": "no more", "lastTransitionTime": "2026-11-21T12:00:00Z"}
+    ]
+)
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+
+
+@pytest.mark.parametrize(
+    ("jobset", "pods", "status", "reason"),
+    [
+        (FAILED, [ended(2, message="config is wrong")], Status.INVALID, "config is wrong"),
+        (FAILED, [ended(137, "OOMKilled")], Status.FAILED, "OOMKilled"),
+        (FAILED, [ended(1, message="ValueError: no")], Status.FAILED, "ValueError: no"),
+        (FAILED, [], Status.FAILED, "no more"),
+        (FAILED, [pod("Failed", reason="Evicted", message="disk full")], Status.FAILED, "Evicted: disk full"),
+        (_jobset(), [pod(conditions=[UNSCHEDULABLE])], Status.QUEUED, "Unschedulable: 0/3 nodes"),
+        (_jobset(), [waiting("ImagePullBackOff")], Status.QUEUED, "pull_secrets"),
+        (_jobset(), [waiting("CreateContainerConfigError")], Status.QUEUED, "make the Secret"),
+        (_jobset(), [pod("Running")], Status.RUNNING, "on n1"),
+        (_jobset(restarts=2), [], Status.QUEUED, "starts again"),
+        (_jobset(), [pod("Pending", deleted=NOW - timedelta(minutes=5))], Status.QUEUED, "node n1 does not answer"),
+        (
+            _jobset(),
+            [pod("Running", deleted=NOW - timedelta(minutes=5))],
+            Status.RUNNING,
+            "kubectl taint nodes n1 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+        ),
+    ],
+)
+def test_causes_are_named(tmp_path: Path, jobset: dict[str, Any], pods: list[Pod], status: Status, reason: str) -> None:
+    plan = diamond(tmp_path)
+    view = derive(plan, observed(plan, seen_with(plan, {"a": jobset}, {"a": pods})), supervised=True)
+    job = next(job for job in view.jobs if job.name == "a")
+    assert job.status is status
+    assert reason in job.reason
+
+
+def test_what_needs_a_failed_job_is_blocked_and_the_rest_goes_on(tmp_path: Path) -> None:
+    plan = diamond(tmp_path)
+    seen = seen_with(plan, {"a": FAILED, "b": _jobset()}, {"a": [ended(1)], "b": [pod("Running")]})
+    view = derive(plan, observed(plan, seen), supervised=True)
+    assert {job.name: str(job.status) for job in view.jobs} == {
+        "a": "failed", "b": "running", "c": "blocked", "d": "blocked",
+    }  # fmt: skip
+
+
+def test_a_job_that_nobody_will_apply_is_lost(tmp_path: Path) -> None:
+    plan = diamond(tmp_path)
+    completed = _jobset(
+        conditions=[{"type": "Completed", "status": "True", "lastTransitionTime": "2026-11-21T12:00:00Z"}]
+    )
+    there = observed(plan, seen_with(plan, {"a": completed, "b": _jobset()}))
+    deleted = observed(plan, seen_with(plan, {"b": _jobset()}), a=JobState(Status.DONE, 1))
+    for found in (there, deleted):
+        view = derive(plan, found, supervised=True)
+        assert {job.name: str(job.status) for job in view.jobs} == {
+            "a": "done", "b": "queued", "c": "pending", "d": "lost",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.INVALID])
+def test_how_a_job_ended_is_known_when_its_jobset_is_gone(tmp_path: Path, status: Status) -> None:
+    plan = diamond(tmp_path)
+    found = observed(plan, seen_with(plan, {"b": _jobset()}), a=JobState(status, 1, reason="told"))
+    assert found["a"].state.status is status
+
+
+class ClusterWithPods:
+    """What a log is read from."""
+
+    def __init__(self, *pods: Pod) -> None:
+        self._pods = pods
+
+    def pods(self, run_id: str) -> Sequence[Pod]:
+        return self._pods
+
+    def log(self, pod: str, follow: bool) -> Iterator[str]:
+        yield from ("[rank 0] one\n", "[rank 1] two\n", "three\n")
+
+
+def first_pod(plan: Plan, job: str, state: dict[str, Any]) -> Pod:
+    labels = {names.JOBSET_NAME_LABEL: names.jobset(plan.run_id, job), names.REPLICATED_JOB_LABEL: names.MAIN}
+    found = pod(containerStatuses=[container(state)])
+    assert found.metadata is not None
+    found.metadata.labels = {**labels, names.RESTART_LABEL: "2"}
+    found.metadata.annotations = {names.INDEX_ANNOTATION: "0"}
+    return found
+
+
+def test_a_log_is_there_once_the_first_pod_has_started(tmp_path: Path) -> None:
+    plan = diamond(tmp_path)
+
+    def printed(*pods: Pod, rank: int | None = None, attempt: int | None = None) -> str:
+        return "".join(lines(ClusterWithPods(*pods), plan, plan.job("a"), rank, attempt, True))  # type: ignore[arg-type]
+
+    started = first_pod(plan, "a", {"running": {"startedAt": "2026-11-21T12:00:00Z"}})
+    assert printed(started) == "[rank 0] one\n[rank 1] two\nthree\n"
+    assert printed(started, rank=1, attempt=3) == "two\n"
+    with pytest.raises(RunError, match="of attempt 2 no pod is left"):
+        printed(started, attempt=2)
+    with pytest.raises(NoLogYetError, match="has no pod now"):
+        printed(first_pod(plan, "b", {}))
+    with pytest.raises(NoLogYetError, match=r"has not started: ImagePullBackOff: .*correct `image`"):
+        printed(first_pod(plan, "a", {"waiting": {"reason": "ImagePullBackOff"}}))
