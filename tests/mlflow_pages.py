@@ -21,6 +21,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from locat.engine.mlflow_client import MlflowClient
 from locat.engine.run_notes import TRAINING_VIEW
+from locat.engine.runs_view import SHARED
 from locat.engine.tracking_files import Parent, Sent
 from locat.job_folder import JobFolder
 
@@ -51,22 +52,22 @@ class Pages:
         self._experiment = f"{self.parent.uri}/#/experiments/{self.parent.experiment_id}/runs"
 
     def experiment(self) -> None:
-        """The list of runs, with the jobs' opened below that of the pipeline."""
-        self._open(self._experiment)
+        """The list of runs with its shared columns, and the jobs' opened below that of the pipeline."""
+        self._open(f"{self._experiment}{TRAINING_VIEW}&{SHARED}")
         self.find(f"//*[starts-with(@id, 'cell-') and .//a[contains(., '{self.run.name}')]]//button").click()
 
     def of_parent(self, tab: str = "") -> None:
-        self._open(f"{self._experiment}/{self.parent.run_id}{tab}")
+        self._open(f"{self._experiment}/{self.parent.run_id}{tab}{TRAINING_VIEW}")
 
     def of_job(self, job: str, tab: str = "") -> None:
         run_id = Sent.read(JobFolder(self.run / "jobs" / job)).run_id
-        self._open(f"{self._experiment}/{run_id}{tab}")
+        self._open(f"{self._experiment}/{run_id}{tab}{TRAINING_VIEW}")
 
     def registered_model(self, job: str) -> str:
         """The page of the model that a job left; its name."""
         run_id = Sent.read(JobFolder(self.run / "jobs" / job)).run_id
         (version,) = MlflowClient(self.parent.uri).search_model_versions(f"run_id = '{run_id}'")
-        self._open(f"{self.parent.uri}/#/models/{version.name}/versions/{version.version}")
+        self._open(f"{self.parent.uri}/#/models/{version.name}/versions/{version.version}{TRAINING_VIEW}")
         return str(version.name)
 
     def charts(self, section: str) -> None:
@@ -78,7 +79,7 @@ class Pages:
     def follow(self, link: str) -> None:
         """Go where a link of a note leads; a click would open that in a window of its own."""
         address = self.find(f"//td//a[. = '{link}']").get_attribute("href")
-        self._open(str(address).removesuffix(TRAINING_VIEW))
+        self._open(str(address))
 
     def find(self, xpath: str) -> WebElement:
         """The first such element, once it is there and shown."""
@@ -113,7 +114,7 @@ class Pages:
 
     def _open(self, address: str) -> None:
         self.driver.get("about:blank")  # or a mere change behind the # would load nothing
-        self.driver.get(address + TRAINING_VIEW)
+        self.driver.get(address)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from locat.config import Tracking
+from locat.engine import runs_view
 from locat.engine.mlflow_client import MlflowClient, create_run, delete_doubles, find_experiment
 from locat.engine.run_notes import pipeline_note
 from locat.engine.tracking_files import Parent, only_sender
@@ -37,10 +38,11 @@ def end_parent_run(folder: Path, status: str, ended: float) -> None:
 
 def _create(client: MlflowClient, tracking: Tracking, key: str, started: float) -> Parent:
     experiment_id = find_experiment(client, tracking.experiment, tracking.uri)
+    runs_view.share(client, experiment_id)
     tags = {**tracking.run_tags, "run_folder": str(tracking.parent), MLFLOW_SOURCE_NAME: "launcher submit"}
     run_id = create_run(client, experiment_id, key, tracking.parent.name, started, tags)
     pipeline = tracking.parent / "pipeline.yaml"
     if pipeline.exists():
         client.log_artifact(run_id, str(pipeline))
-        client.set_tag(run_id, MLFLOW_RUN_NOTE, pipeline_note(tracking.parent))
+        client.set_tag(run_id, MLFLOW_RUN_NOTE, pipeline_note(tracking.parent, experiment_id))
     return Parent(tracking.uri, experiment_id, run_id)

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from locat.config import JobConfig, TrainingConfig
+from locat.engine import runs_view
 from locat.engine.tracking_files import Parent, Sent
 from locat.job_folder import JobFolder
 
@@ -23,7 +24,7 @@ CHARTS = (
 )
 
 
-def pipeline_note(folder: Path) -> str:
+def pipeline_note(folder: Path, experiment_id: str) -> str:
     """Of a whole pipeline run: what the pipeline says of itself, its jobs, where the run lies, how to do it again.
 
     Of a run that was submitted from elsewhere pipeline.yaml is but a comment: the note then has less to say.
@@ -33,6 +34,7 @@ def pipeline_note(folder: Path) -> str:
     pipeline = yaml.safe_load(text) or {}
     where = {
         "numbers": "of `compare` jobs, under **Metrics**; each job has a run of its own, nested below this one",
+        "list": f"[runs with their numbers](#/experiments/{experiment_id}/runs{TRAINING_VIEW}&{runs_view.SHARED})",
         "tables": f"`launcher report {folder.name}`",
         "folder": f"`{folder}`",
     }

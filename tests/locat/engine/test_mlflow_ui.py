@@ -81,10 +81,12 @@ def finish(job: JobFolder, config: JobConfig) -> None:
         JobRun(job, config, config.tracking, key, lifetime.started, running=False).end(lifetime)
 
 
-def test_the_list_of_runs_has_the_jobs_below_their_pipeline_with_datasets_and_sources(pages: Pages) -> None:
+def test_the_list_of_runs_has_the_jobs_below_their_pipeline_with_their_numbers_and_datasets(pages: Pages) -> None:
     pages.experiment()
-    pages.seen("digits-1", "Dataset", "Duration", "Source", "7 matching runs")
-    pages.seen("convert", "compare", JOB, "segment-vit_tiny", "scikit-learn digits (0123456789ab)")
+    pages.seen("digits-1", "Duration", "val/top1", "train/loss", "seed", "Dataset", "7 matching runs")
+    pages.seen(
+        "convert", "compare", JOB, "segment-vit_tiny", str(NUMBERS["top1"]), "scikit-learn digits (0123456789ab)"
+    )
 
 
 def test_the_pipelines_run_tells_what_it_is_and_has_the_numbers_that_were_compared(pages: Pages) -> None:
@@ -93,6 +95,8 @@ def test_the_pipelines_run_tells_what_it_is_and_has_the_numbers_that_were_compar
     pages.find("//*[normalize-space(text()) = 'Show more']").click()
     pages.seen("launcher report digits-1", f"launcher submit {pages.run / 'pipeline.yaml'}", "supervised")
     pages.find(f"//a[contains(., '{JOB}')]")
+    pages.follow("runs with their numbers")
+    pages.seen("digits-1", "val/top1")
 
 
 def test_a_job_leads_to_its_pipeline_the_jobs_before_it_its_datasets_and_its_model(pages: Pages) -> None:
