@@ -38,7 +38,7 @@ def test_a_pod_finds_a_hostname_of_a_jobset_on_the_other_node(cluster: Cluster, 
     del pair["spec"]["replicatedJobs"][1]["dependsOn"]
     apply(cluster, pair)
     log = ("logs", "-n", namespace, "job/pair-first-0")
-    cluster.until(lambda: "10.244.2." in cluster.kubectl(*log), "the address of a pod of node-2", timeout=60)
+    cluster.until(lambda: "10.244.2." in cluster.kubectl(*log), "the address of a pod of node-2")
 
 
 def test_a_jobset_runs_its_jobs_in_the_order_of_dependson(cluster: Cluster, namespace: str) -> None:
@@ -70,7 +70,7 @@ def test_a_pod_that_takes_more_memory_than_it_may_is_killed(cluster: Cluster, na
     apply(cluster, pod("greedy", namespace, pod_spec("allocate", "256", memory="64Mi")))
     state = "jsonpath={.status.containerStatuses[0].state.terminated.reason}"
     get = ("get", "pod", "-n", namespace, "greedy", "-o", state)
-    cluster.until(lambda: cluster.kubectl(*get) == "OOMKilled", "the kernel's verdict", timeout=60)
+    cluster.until(lambda: cluster.kubectl(*get) == "OOMKilled", "the kernel's verdict")
 
 
 def test_a_volume_is_the_same_on_both_nodes_and_on_this_machine(cluster: Cluster, namespace: str) -> None:
@@ -91,7 +91,7 @@ def test_a_limited_volume_gets_full(cluster: Cluster, namespace: str) -> None:
 
 def test_a_port_is_forwarded_to_this_machine(cluster: Cluster, namespace: str) -> None:
     apply(cluster, pod("server", namespace, pod_spec("serve", ":8080", node="node-2")))
-    cluster.kubectl("wait", "-n", namespace, "pod/server", "--for=condition=Ready", "--timeout=60s")
+    cluster.kubectl("wait", "-n", namespace, "pod/server", "--for=condition=Ready", "--timeout=300s")
     with (
         cluster.forwarded(namespace, "pod/server", 8080) as address,
         urllib.request.urlopen(f"{address}/") as answer,
@@ -102,11 +102,11 @@ def test_a_port_is_forwarded_to_this_machine(cluster: Cluster, namespace: str) -
 def test_a_node_that_is_cut_off_is_not_ready_until_it_is_joined(cluster: Cluster) -> None:
     cluster.cut("node-2")
     try:
-        cluster.until(lambda: cluster.ready_nodes("node-2") == 0, "the loss of node-2", timeout=60)
+        cluster.until(lambda: cluster.ready_nodes("node-2") == 0, "the loss of node-2")
         assert cluster.ready_nodes("node-1") == 1
     finally:
         cluster.join("node-2")
-    cluster.until(lambda: cluster.ready_nodes("node-2") == 1, "the return of node-2", timeout=60)
+    cluster.until(lambda: cluster.ready_nodes("node-2") == 1, "the return of node-2")
 
 
 def test_a_node_whose_programs_were_killed_works_again(cluster: Cluster, namespace: str) -> None:
@@ -168,12 +168,12 @@ def run(cluster: Cluster, namespace: str, spec: Manifest, phase: str = "Succeede
     name = f"pod-{uuid.uuid4().hex[:6]}"
     apply(cluster, pod(name, namespace, spec))
     get = ("get", "pod", "-n", namespace, name, "-o", "jsonpath={.status.phase}")
-    cluster.until(lambda: cluster.kubectl(*get) == phase, f"{name} {phase}", timeout=60)
+    cluster.until(lambda: cluster.kubectl(*get) == phase, f"{name} {phase}")
     return cluster.kubectl("logs", "-n", namespace, name)
 
 
 def completed(cluster: Cluster, namespace: str, name: str) -> None:
-    condition = ("--for=condition=Completed", "--timeout=90s")
+    condition = ("--for=condition=Completed", "--timeout=300s")
     cluster.kubectl("wait", "-n", namespace, f"jobset/{name}", *condition)
 
 

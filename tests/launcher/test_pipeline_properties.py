@@ -172,10 +172,10 @@ def test_a_thousand_jobs_take_a_moment(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False))
 
-    start = time.perf_counter()
+    start = time.process_time()
     plan = compile_pipeline(load(path), "run-1", RUNS)
     rendered = {name: backend.render(plan) for name, backend in BACKENDS.items()}
-    took = time.perf_counter() - start
+    took = time.process_time() - start
 
     print(f"{len(plan.jobs)} jobs loaded, compiled and rendered in {took:.2f} s")
     assert all(rendered.values())

@@ -33,7 +33,7 @@ def test_a_job_whose_server_was_away_from_begin_to_end_is_sent_afterwards(
         log = MetricLog(each.job.metrics)
         log.append(1500, {"loss": math.nan, "other": math.inf, "third": -math.inf})
         ended = time.monotonic()
-    assert time.monotonic() - ended < 2.0
+    assert time.monotonic() - ended < 10.0
     after = time.time()
     assert caplog.text.count("takes nothing now") == 1
     assert "`launcher sync run`" in caplog.text
