@@ -78,6 +78,16 @@ def look(run: RunFolder, plan: Plan) -> RunView:
     return derive(plan, {job.name: run.observe(job.name) for job in plan.jobs}, run.is_supervised())
 
 
+def unanswered(run: RunFolder, plan: Plan, error: str) -> RunView:
+    """The run as its folder alone tells it, taken to be still so, where its scheduler does not answer."""
+    seen = {}
+    for job in plan.jobs:
+        state = run.state(job.name)
+        alive = state.status is Status.RUNNING
+        seen[job.name] = Observation(state, alive, run.is_cancelled(job.name), note=f"as last recorded; {error}")
+    return derive(plan, seen, supervised=True)
+
+
 def derive(plan: Plan, seen: Mapping[str, Observation], supervised: bool) -> RunView:
     """The run's view from what was observed of each job."""
     views: dict[str, JobView] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import runs
 
+from launcher import locks
 from launcher.backends import BACKENDS, look
 from launcher.backends.slurm import requeue
 from launcher.backends.slurm.batches import batches
@@ -256,6 +257,22 @@ def test_only_what_slurm_does_not_have_is_submitted_again(commands: Path, tmp_pa
         "sbatch --parsable --dependency=afterok:4 --kill-on-invalid-dep=yes",
         "sbatch --parsable --dependency=afterok:9 --kill-on-invalid-dep=yes",
     ]
+
+
+def test_a_run_that_is_being_submitted_is_not_submitted_once_more(commands: Path, tmp_path: Path) -> None:
+    run = runs.make(tmp_path / "runs", runs.job("a"), backend="slurm")
+    entered, go_on = commands / "entered", commands / "go-on"
+    stand_in(commands, "sbatch", f"touch {entered}; while ! test -e {go_on}; do sleep 0.1; done; echo 12")
+    first = subprocess.Popen([sys.executable, "-m", "launcher", "retry", "--runs-dir", str(run.path.parent)])
+    runs.until(entered.exists)
+    for _ in range(2):
+        with pytest.raises(SlurmError, match="is being submitted"):
+            SLURM.start(run)
+        first.kill()  # its shell goes on, and submits the rest
+        first.wait()
+    go_on.touch()
+    runs.until(lambda: not locks.is_held(run.path / "submit.lock"))
+    assert len([call for call in calls(commands) if call.startswith("sbatch")]) == 1
 
 
 def test_options_are_merged_and_recorded() -> None:

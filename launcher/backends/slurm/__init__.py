@@ -1,11 +1,12 @@
 """Slurm: batch scripts that run attempts, dependencies between them, and nothing of ours that stays running."""
 
+import os
 import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from launcher import storage
+from launcher import locks, storage
 from launcher.backends.base import Backend
 from launcher.backends.slurm import queue
 from launcher.backends.slurm.batches import Batch, batches
@@ -15,7 +16,7 @@ from launcher.checks import Check
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder
 from launcher.state import Observation, Status
-from launcher.status import RunView, derive
+from launcher.status import RunView, derive, unanswered
 
 STOP_POLL = 1.0
 """Seconds between two looks at jobs that are being stopped."""
@@ -65,6 +66,16 @@ class SlurmBackend(Backend):
             yield Check("Slurm", True, f"{version}, partitions: {', '.join(partitions) or 'none'}", "")
 
     def start(self, run: RunFolder) -> str:
+        lock = locks.acquire(run.path / "submit.lock")
+        if lock is None:
+            raise SlurmError(f"{run.name} is being submitted to Slurm just now; look at it again when that has ended")
+        try:
+            return self._submit(run, lock)
+        finally:
+            os.close(lock)
+
+    def _submit(self, run: RunFolder, lock: int) -> str:
+        """Submit what Slurm does not have; the shell that does it holds the lock too, should this process die."""
         plan = run.plan()
         entries = queue.entries(plan, queue.lines(_owner(run)))
         view = _view(run, plan, entries)
@@ -83,7 +94,7 @@ class SlurmBackend(Backend):
         needed = {need for name in names for need in plan.job(name).needs}
         known = {name: slurm_id for name, slurm_id in active.items() if name in needed}
         try:
-            queue.ask(["bash", "-s"], program(plan, todo, known), timeout=queue.TIMEOUT + len(names))
+            queue.ask(["bash", "-s"], program(plan, todo, known), queue.TIMEOUT + len(names), held=[lock])
         except SlurmError as error:
             remedy = f"some jobs may be in the queue: `launcher retry {run.name}` adds the rest"
             raise SlurmError(f"{error}; {remedy}") from None
@@ -104,7 +115,7 @@ class SlurmBackend(Backend):
                 answers[user] = _ask(user)
             answer = answers[user]
             if isinstance(answer, SlurmError):
-                views.append(_unanswered(run, plan, str(answer)))
+                views.append(unanswered(run, plan, str(answer)))
             else:
                 views.append(_view(run, plan, queue.entries(plan, answer)))
         return views
@@ -181,13 +192,3 @@ def _observation(run: RunFolder, name: str, entry: Entry | None) -> Observation:
         return Observation(replace(state, status=Status.FAILED, reason=reason, failures=1 << 30), False)
     note = str(entry) if entry else "not in Slurm's queue"
     return Observation(state, False, cancelled, scheduled=state.status not in _UNRUN, note=note)
-
-
-def _unanswered(run: RunFolder, plan: Plan, error: str) -> RunView:
-    """What the folder alone tells, taken to be still so."""
-    seen = {}
-    for job in plan.jobs:
-        state = run.state(job.name)
-        alive = state.status is Status.RUNNING
-        seen[job.name] = Observation(state, alive, run.is_cancelled(job.name), note=f"as last recorded; {error}")
-    return derive(plan, seen, supervised=True)

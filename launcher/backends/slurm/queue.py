@@ -1,7 +1,7 @@
 """What Slurm knows of runs' jobs: one call of squeue, however many there are."""
 
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from launcher.plan import Plan
@@ -89,15 +89,17 @@ def _rank(entry: Entry) -> tuple[bool, int]:
     return entry.is_active, int(entry.id.partition("_")[0])
 
 
-def ask(command: Iterable[str], text: str | None = None, timeout: float = TIMEOUT) -> str:
-    """What a command of Slurm prints.
+def ask(command: Iterable[str], text: str | None = None, timeout: float = TIMEOUT, held: Collection[int] = ()) -> str:
+    """What a command of Slurm prints. It holds these descriptors too.
 
     Raises:
         SlurmError: it is not installed, or failed; says what it said.
     """
     program, *arguments = command
     try:
-        answer = subprocess.run([program, *arguments], input=text, capture_output=True, text=True, timeout=timeout)
+        answer = subprocess.run(
+            [program, *arguments], input=text, capture_output=True, text=True, timeout=timeout, pass_fds=held
+        )
     except FileNotFoundError:
         raise SlurmError(f"no {program} on this machine; use a login node of the cluster") from None
     except subprocess.TimeoutExpired:
