@@ -27,6 +27,8 @@ from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
 
 GRACE = 60.0
 """Seconds a job has to checkpoint after it was asked to stop."""
+RECORD_PATIENCE = 60.0
+"""Seconds in which the end of an attempt must be written."""
 LAUNCH_LOG = "launch.log"
 """What the command prints before its ranks write logs of their own."""
 STOPPED_MARK = "stopped"
@@ -168,8 +170,7 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
     state.write(folder.state)
     ending = execute(job, run, folder.attempt(number), stop, host, held=[lock, *host.slots])
-    state = _ended(state, ending, cancelled=run.is_cancelled(name))
-    state.write(folder.state)
+    _record(_ended(state, ending, cancelled=run.is_cancelled(name)), folder.state)
     os.close(lock)  # from here on whoever looks sees how it ended, this process too
     return ending.exit_code
 
@@ -283,6 +284,19 @@ def _ended(state: JobState, ending: Ending, cancelled: bool) -> JobState:
         ended=time.time(),
         failures=state.failures + (status is Status.FAILED),
     )
+
+
+def _record(state: JobState, file: Path) -> None:
+    """Write how a job ended; a full disk may have room in a moment, but schedulers wait for the exit code."""
+    deadline = time.monotonic() + RECORD_PATIENCE
+    while True:
+        try:
+            return state.write(file)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                print(f"cannot record that the attempt ended: {error}", flush=True)
+                return None
+        time.sleep(1)
 
 
 def main() -> int:

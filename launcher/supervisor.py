@@ -8,6 +8,7 @@ The end of a child wakes it. For what others may change it looks at the times of
 
 import argparse
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -58,10 +59,20 @@ class Supervisor:
     def watch(self) -> None:
         """Work until nothing runs and nothing more can run."""
         with _ends_of_children() as ended:
-            while self.round():
+            while self._round_if_room():
                 select.select([ended], [], [], self._pause())
                 with contextlib.suppress(BlockingIOError):
                     os.read(ended, 4096)
+
+    def _round_if_room(self) -> bool:
+        """A round; one that needs room on a full disk is left for later."""
+        try:
+            return self.round()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self.view = None
+            return True
 
     def round(self) -> bool:
         """Start what can run now; False when nothing more can."""
@@ -205,8 +216,9 @@ def supervise(run: RunFolder) -> int:
 
 
 def log(line: str) -> None:
-    """One decision, one line of supervisor.log."""
-    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
+    """One decision, one line of supervisor.log; none where that has no room."""
+    with contextlib.suppress(OSError):
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
 
 
 def main() -> int:

@@ -1,0 +1,52 @@
+"""A disk that gets full, for real: a run whose folder is on a small file system of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import runs
+
+from launcher.state import Status
+
+pytestmark = pytest.mark.slow
+FILL = """
+import os
+with open('fill', 'wb', buffering=0) as file:
+    try:
+        while file.write(bytes(512)): pass
+    except OSError: pass
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of a MiB."""
+    if os.geteuid():
+        pytest.skip("a file system is mounted by root only")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], check=True)
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+def test_how_a_job_ended_is_written_once_there_is_room_and_the_run_goes_on(small: Path) -> None:
+    run = runs.make(small, runs.job("a", FILL), runs.job("b", needs=("a",)))
+    with runs.supervisor(run) as supervisor:
+        runs.until(lambda: (run.path / "fill").exists() and not os.statvfs(small).f_bavail)
+        time.sleep(2)
+        assert run.state("a").status is Status.RUNNING
+        (run.path / "fill").unlink()
+        assert supervisor.wait(runs.TIMEOUT) == 0
+    assert runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+    assert run.state("a").attempt == 1
+
+
+def test_who_waits_for_the_exit_code_gets_it_in_the_end(small: Path) -> None:
+    run = runs.make(small, runs.job("a", FILL + "exit(75)"))
+    impatient = "import sys; from launcher import attempt; attempt.RECORD_PATIENCE = 1.0; sys.exit(attempt.main())"
+    done = subprocess.run([sys.executable, "-c", impatient, str(run.path), "a"], timeout=runs.TIMEOUT, check=False)
+    assert done.returncode == 75
+    assert run.state("a").status is Status.RUNNING
