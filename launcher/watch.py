@@ -8,6 +8,7 @@ from rich.live import Live
 
 from launcher import tables
 from launcher.backends import BACKENDS, look
+from launcher.backends.base import NoAnswerError
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
 from launcher.state import Status
@@ -20,8 +21,13 @@ PROGRESS_EVERY = 15.0
 def views(run: RunFolder, plan: Plan) -> Iterator[RunView]:
     """The run's view now and then, the last one when there is nothing left to wait for."""
     alone = 0
+    view: RunView | None = None
     while True:
-        view = look(run, plan)
+        try:
+            view = look(run, plan)
+        except NoAnswerError:
+            if view is None:
+                raise
         # A supervisor takes a moment between its last decision and its end: twice alone is really alone.
         alone = 0 if view.supervised or view.running else alone + 1
         yield view

@@ -15,6 +15,10 @@ class NoLogYetError(RunError):
     """A job has not printed anything; it may when it runs."""
 
 
+class NoAnswerError(RunError):
+    """A scheduler was asked and did not answer; it may a moment later."""
+
+
 class Backend(ABC):
     """Renders plans for a scheduler that already exists, and speaks to it about runs."""
 

@@ -71,6 +71,15 @@ def test_cancel_and_retry(site: Site) -> None:
     assert statuses(site.until_ended(run)) == {"a": "done", "b": "done"}
 
 
+def test_a_job_that_is_cancelled_while_it_waits_does_not_begin(site: Site) -> None:
+    run = site.start(job("a", "import time; time.sleep(10)"), job("b", "", ("a",)))
+    site.until_is(run, "a", Status.RUNNING)
+    assert runs.cli(run, "cancel", run.name, "b").stdout == "cancelled: b\n"
+    assert statuses(site.until_ended(run)) == {"a": "done", "b": "cancelled"}
+    retry(run)
+    assert statuses(site.until_ended(run)) == {"a": "done", "b": "done"}
+
+
 def test_preemption_is_not_counted(site: Site) -> None:
     for name, value in (("low", 1), ("high", 1000)):
         manifest = {

@@ -125,6 +125,8 @@ def test_a_job_that_nothing_needs_has_no_advance_and_keeps_nothing_running() -> 
     advance_pod = rendered("a")["spec"]["replicatedJobs"][1]["template"]["spec"]["template"]["spec"]
     assert advance_pod["serviceAccountName"] == "locat-advance"
     assert "nvidia.com/gpu" not in str(advance_pod)
+    where = ("nodeSelector", "tolerations", "priorityClassName", "imagePullSecrets")
+    assert [advance_pod[key] for key in where] == [main_spec(rendered("a"))[key] for key in where]
 
 
 def test_pods_meet_the_restricted_standard() -> None:
@@ -192,7 +194,29 @@ def test_a_large_plan_is_cut_and_put_together_again(size: int) -> None:
         maps = plan_objects.config_maps(large)
     assert all(len(text) <= 5_000 for each in maps for text in each["data"].values())
     data = {key: text for each in reversed(maps) for key, text in each["data"].items()}
+    data[plan_objects.CANCELLED] = "a\nb"
     assert plan_objects.from_data(data) == large
+
+
+def test_a_plan_that_somebody_else_made_is_taken_only_as_it_is_rendered() -> None:
+    plan = planned()
+
+    def taken(plan: Plan, **more: str) -> Plan | None:
+        (part,) = plan_objects.config_maps(plan)
+        return plan_objects.of_others("full-1", part["data"] | more)
+
+    assert taken(plan) == plan
+    outside = replace(plan.jobs[0], name="/tmp/outside")
+    for other in (
+        replace(plan, run_id="../full-1"),
+        replace(plan, backend="local"),
+        replace(plan, folder=Path("/home/me")),
+        replace(plan, jobs=(outside,)),
+        replace(plan, jobs=(replace(outside, name=".."),)),
+    ):
+        assert taken(other) is None
+    assert taken(plan, **{"plan.0001.json": "{"}) is None  # a part is missing, or one too many
+    assert plan_objects.of_others("full-1", {"plan.0000.json": "[]"}) is None
 
 
 @pytest.mark.parametrize(

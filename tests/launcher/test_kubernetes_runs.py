@@ -1,9 +1,12 @@
 """A run on Kubernetes, without a cluster: how its JobSets and pods are understood, what `advance` decides, logs."""
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import runs
@@ -11,15 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lightkube.resources.core_v1 import Pod
 
+from launcher.backends import BACKENDS, look_all
 from launcher.backends.base import NoLogYetError
 from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes import pod as pod_runner
 from launcher.backends.kubernetes.advance import advance
+from launcher.backends.kubernetes.cluster import Cluster, KubernetesError, UnansweredError
 from launcher.backends.kubernetes.logs import lines
 from launcher.backends.kubernetes.observe import Snapshot, observations
+from launcher.backends.kubernetes.plan_objects import CANCELLED, cancelled_in
+from launcher.backends.kubernetes.pod import follow, prepared, run_pod
 from launcher.plan import Plan
-from launcher.run_folder import RunError
+from launcher.run_folder import RunError, RunFolder
 from launcher.state import JobState, Observation, Status
-from launcher.status import derive
+from launcher.status import RunView, derive
+from launcher.watch import views
+from locat import durable
+from locat.job_folder import ExitCode
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -64,10 +75,38 @@ def test_advance_begins_each_job_once_all_it_needs_is_done(order: list[str]) -> 
             continue
         done.add(name)
         before = set(api.applied)
-        advance(plan, name, api, ["plan"])  # type: ignore[arg-type]
+        advance(plan, name, api, ["plan"], cancelled=())  # type: ignore[arg-type]
         for new in set(api.applied) - before:
             assert done.issuperset(plan.job(new).needs)
     assert set(api.applied) == {"c", "d"}
+
+
+def test_advance_leaves_out_what_was_cancelled_before_it_began(tmp_path: Path) -> None:
+    plan = diamond(tmp_path)
+    api = ApiOfJobSets(plan)
+    (tmp_path / CANCELLED).write_text("c\nd")
+    for name in ("a", "b"):
+        assert advance(plan, name, api, ["plan"], cancelled_in(tmp_path)) == []  # type: ignore[arg-type]
+    (tmp_path / CANCELLED).unlink()
+    assert advance(plan, "b", api, ["plan"], cancelled_in(tmp_path)) == ["c"]  # type: ignore[arg-type]
+
+
+def test_pods_of_another_plan_with_the_same_run_id_run_nothing(tmp_path: Path) -> None:
+    plan = diamond(tmp_path)
+    again = replace(plan, jobs=tuple(replace(job, image="registry.example/newer:2") for job in plan.jobs))
+    assert prepared(plan.folder, again).plan() == plan
+    other = replace(plan, jobs=(replace(plan.jobs[0], config={"task": "other"}), *plan.jobs[1:]))
+    code, reason = run_pod(plan.folder, "a", other)
+    assert code == ExitCode.INVALID
+    assert reason == f"{plan.folder} is of another plan with the same run id; render this one with another --run-id"
+
+
+def test_pods_whose_first_one_finds_no_place_are_started_again_and_that_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pod_runner, "PATIENCE", 0.0)
+    plan = diamond(tmp_path)
+    assert follow(prepared(plan.folder, plan), "a", "uid.0", "1")[0] == ExitCode.PREEMPTED
 
 
 def observed(plan: Plan, seen: Snapshot, **recorded: JobState) -> dict[str, Observation]:
@@ -141,6 +180,62 @@ def test_causes_are_named(tmp_path: Path, jobset: dict[str, Any], pods: list[Pod
     job = next(job for job in view.jobs if job.name == "a")
     assert job.status is status
     assert reason in job.reason
+
+
+def test_a_job_whose_last_pod_finds_no_place_says_so(tmp_path: Path) -> None:
+    plan = diamond(tmp_path)
+    name = names.jobset(plan.run_id, "a")
+    seen = seen_with(plan, {"a": _jobset()}, {"a": [pod("Succeeded")]})
+    advancing = {name: [pod(conditions=[UNSCHEDULABLE])]}
+    job = derive(plan, observed(plan, replace(seen, advancing=advancing)), supervised=True).jobs[0]
+    assert job.status is Status.RUNNING
+    assert job.reason.startswith("has ended; its pod `advance`: Unschedulable: 0/3 nodes")
+
+
+def test_who_looks_on_is_patient_with_a_server_that_has_answered_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = diamond(tmp_path)
+    run = RunFolder(plan.folder)
+    going = derive(plan, observed(plan, seen_with(plan, {"a": _jobset()})), supervised=True)
+    done = {job.name: JobState(Status.DONE, 1) for job in plan.jobs}
+    over = derive(plan, observed(plan, seen_with(plan, {}), **done), supervised=False)
+    away = UnansweredError("the Kubernetes API does not answer")
+
+    def seen(*answers: RunView | Exception) -> list[RunView]:
+        monkeypatch.setattr("launcher.watch.look", Mock(side_effect=answers))
+        return list(views(run, plan))
+
+    monkeypatch.setattr(BACKENDS["kubernetes"], "wait", lambda run: None)
+
+    assert seen(going, away, away, over) == [going, going, going, over]
+    with pytest.raises(UnansweredError):
+        seen(away, over)
+
+
+def test_a_run_whose_cluster_is_gone_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    plan = diamond(tmp_path)
+    run = RunFolder(plan.folder)
+    JobState(Status.DONE, 1).write(run.job("a").state)
+    durable.write_json(run.path / "cluster.json", {"context": "gone", "namespace": "n"})
+    (view,) = look_all([run])
+    assert [str(job.status) for job in view.jobs] == ["done", "queued", "pending", "queued"]
+    assert "as last recorded; no cluster is configured" in view.jobs[1].reason
+
+
+def test_a_login_that_has_expired_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "false"}}
+    config = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with pytest.raises(KubernetesError, match=r"no access to the cluster: .*log in again"):
+        Cluster().jobsets("r")
 
 
 def test_what_needs_a_failed_job_is_blocked_and_the_rest_goes_on(tmp_path: Path) -> None:

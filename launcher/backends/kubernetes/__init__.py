@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -12,18 +12,18 @@ from lightkube.resources.core_v1 import Pod
 from launcher.backends.base import Backend
 from launcher.backends.kubernetes import doctor, names
 from launcher.backends.kubernetes.changes import Changes
-from launcher.backends.kubernetes.cluster import Cluster
+from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 from launcher.backends.kubernetes.logs import lines
 from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
 from launcher.backends.kubernetes.observe import ENDED, Snapshot, is_active, observations
-from launcher.backends.kubernetes.plan_objects import ELSEWHERE, config_maps, from_data
+from launcher.backends.kubernetes.plan_objects import CANCELLED, ELSEWHERE, config_maps, of_others
 from launcher.backends.kubernetes.pod_template import options_of
 from launcher.backends.kubernetes.text import to_yaml
 from launcher.checks import Check
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder, create
 from launcher.state import Status
-from launcher.status import RunView, derive
+from launcher.status import RunView, derive, unanswered
 from locat import durable
 
 STOP_POLL = 1.0
@@ -96,15 +96,24 @@ class KubernetesBackend(Backend):
         waiting = any(is_active(each) for each in seen.jobsets.values())
         return derive(plan, found, supervised=waiting)
 
+    def look_all(self, runs: Sequence[tuple[RunFolder, Plan]]) -> list[RunView]:
+        return [self._look_or_recall(run, plan) for run, plan in runs]
+
+    def _look_or_recall(self, run: RunFolder, plan: Plan) -> RunView:
+        """A run may be of a cluster that is gone, or that this user has no access to any more."""
+        try:
+            return self.look(run, plan)
+        except KubernetesError as error:
+            return unanswered(run, plan, str(error))
+
     def checks(self) -> Iterator[Check]:
         return doctor.checks(Cluster())
 
     def adopt(self, runs: Path) -> None:
         cluster = Cluster().where()
         for run_id, data in cluster.plans().items():
-            if not (runs / run_id).exists():
-                run = create(from_data(data), ELSEWHERE, runs)
-                _record(run, cluster)
+            if not (runs / run_id).exists() and (plan := of_others(run_id, data)):
+                _record(create(plan, ELSEWHERE, runs), cluster)
 
     def wait(self, run: RunFolder) -> None:
         if run.path not in self._changes:
@@ -159,15 +168,17 @@ def _file(run: RunFolder) -> Path:
 def _snapshot(run: RunFolder, plan: Plan, cluster: Cluster) -> Snapshot:
     jobsets = {each["metadata"]["name"]: each for each in cluster.jobsets(run.name)}
     pods: dict[str, list[Pod]] = {}
+    advancing: dict[str, list[Pod]] = {}
     for pod in cluster.pods(run.name):
         labels = (pod.metadata.labels if pod.metadata else None) or {}
-        if labels.get(names.REPLICATED_JOB_LABEL) == names.MAIN:
-            pods.setdefault(labels[names.JOBSET_NAME_LABEL], []).append(pod)
+        of_its_kind = pods if labels.get(names.REPLICATED_JOB_LABEL) == names.MAIN else advancing
+        of_its_kind.setdefault(labels[names.JOBSET_NAME_LABEL], []).append(pod)
     idle = [each for name, each in jobsets.items() if is_active(each) and name not in pods]
     queued = any(options_of(job).queue for job in plan.jobs) and any(each["spec"].get("suspend") for each in idle)
     return Snapshot(
         jobsets,
         pods,
+        advancing,
         cancelled=_cancelled(run, cluster) | {job.name for job in plan.jobs if run.is_cancelled(job.name)},
         waits=cluster.quota_waits() if queued else {},
         refused=cluster.failed_creations() if any(not each["spec"].get("suspend") for each in idle) else {},
@@ -175,12 +186,11 @@ def _snapshot(run: RunFolder, plan: Plan, cluster: Cluster) -> Snapshot:
 
 
 def _cancelled(run: RunFolder, cluster: Cluster) -> frozenset[str]:
-    marked = cluster.annotation(names.plan(run.name), names.CANCELLED_ANNOTATION)
-    return frozenset(filter(None, marked.split(",")))
+    return frozenset(cluster.data(names.plan(run.name), CANCELLED).splitlines())
 
 
 def _mark_cancelled(run: RunFolder, cluster: Cluster, jobs: frozenset[str]) -> None:
-    cluster.set_annotation(names.plan(run.name), names.CANCELLED_ANNOTATION, ",".join(sorted(jobs)) or None)
+    cluster.set_data(names.plan(run.name), CANCELLED, "\n".join(sorted(jobs)) or None)
 
 
 def _delete(run: RunFolder, cluster: Cluster, jobsets: Collection[str], grace: float) -> None:

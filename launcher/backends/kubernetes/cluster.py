@@ -16,6 +16,7 @@ from lightkube.operators import exists
 from lightkube.resources.core_v1 import ConfigMap, Event, Pod
 from lightkube.types import CascadeType, PatchType
 
+from launcher.backends.base import NoAnswerError
 from launcher.backends.kubernetes import names
 from locat.errors import UserError
 
@@ -123,26 +124,25 @@ class Cluster:
                 found.setdefault(labels[names.RUN_LABEL], {}).update(part.data or {})
         return found
 
-    def annotation(self, config_map: str, annotation: str) -> str:
-        """What is annotated on a ConfigMap; empty if nothing is, or it is not there."""
+    def data(self, config_map: str, key: str) -> str:
+        """What a ConfigMap has under a key; empty if nothing, or it is not there."""
         try:
             with translated():
                 found = self.client.get(ConfigMap, config_map)
         except Missing:
             return ""
-        annotations: dict[str, str] = (found.metadata.annotations if found.metadata else None) or {}
-        return annotations.get(annotation, "")
+        data: dict[str, str] = found.data or {}
+        return data.get(key, "")
 
     def set_label(self, jobset: str, label: str, value: str) -> None:
         """Put a label on a JobSet."""
         with translated():
             self.client.patch(JobSet, jobset, {"metadata": {"labels": {label: value}}}, patch_type=PatchType.MERGE)
 
-    def set_annotation(self, config_map: str, annotation: str, value: str | None) -> None:
-        """Put an annotation on a ConfigMap, or take it off."""
-        patch = {"metadata": {"annotations": {annotation: value}}}
+    def set_data(self, config_map: str, key: str, value: str | None) -> None:
+        """Put something into a ConfigMap, or take it out."""
         with translated():
-            self.client.patch(ConfigMap, config_map, patch, patch_type=PatchType.MERGE)
+            self.client.patch(ConfigMap, config_map, {"data": {key: value}}, patch_type=PatchType.MERGE)
 
     def delete_jobset(self, name: str) -> None:
         """Begin to delete a JobSet; it is gone when its pods are."""
@@ -160,6 +160,10 @@ class Cluster:
             yield from self.client.log(pod, container=names.MAIN, follow=follow)
 
 
+class UnansweredError(KubernetesError, NoAnswerError):
+    """The API server does not answer, or is in trouble."""
+
+
 class Missing(KubernetesError):
     """There is no such object."""
 
@@ -171,8 +175,10 @@ def translated() -> Iterator[None]:
         yield
     except ApiError as error:
         raise _explained(error) from error
+    except (ConfigError, OSError) as error:  # of what the kubeconfig runs to get a token
+        raise KubernetesError(f"no access to the cluster: {error}; log in again, or correct your kubeconfig") from error
     except (httpx2.HTTPError, ConditionError) as error:
-        raise KubernetesError(f"the Kubernetes API does not answer: {error}; is the cluster reachable?") from error
+        raise UnansweredError(f"the Kubernetes API does not answer: {error}; is the cluster reachable?") from error
 
 
 def _explained(error: ApiError) -> KubernetesError:
@@ -186,6 +192,8 @@ def _explained(error: ApiError) -> KubernetesError:
             if "/workloads" in path:
                 return KubernetesError("Kueue is not installed in this cluster; leave options.kubernetes.queue out")
         return Missing(message)
+    if (status.code or 0) >= 500:
+        return UnansweredError(message)
     remedy = REMEDIES.get(status.code or 0)
     return KubernetesError(f"{message}; {remedy}" if remedy else message)
 

@@ -10,8 +10,6 @@ RUN_LABEL = "locat.dev/run"
 JOB_ANNOTATION = "locat.dev/job"
 DONE_LABEL = "locat.dev/done"
 """On a JobSet whose job is done; `advance` sets it before it looks at other jobs."""
-CANCELLED_ANNOTATION = "locat.dev/cancelled"
-"""On a plan's first ConfigMap: names of cancelled jobs, with commas."""
 PART_OF = {"app.kubernetes.io/part-of": "locat"}
 COMPONENT_LABEL = "app.kubernetes.io/component"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"

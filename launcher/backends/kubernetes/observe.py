@@ -28,6 +28,8 @@ class Snapshot:
     """By name."""
     pods: Mapping[str, Sequence[Pod]] = field(default_factory=dict)
     """Those that run jobs, by JobSet name."""
+    advancing: Mapping[str, Sequence[Pod]] = field(default_factory=dict)
+    """Those that apply what needs a job, by the job's JobSet."""
     cancelled: frozenset[str] = frozenset()
     """Jobs."""
     waits: Mapping[str, str] = field(default_factory=dict)
@@ -85,6 +87,9 @@ def _of_jobset(job: PlannedJob, jobset: dict[str, Any], seen: Snapshot) -> Obser
         status = Status.INVALID if code == ExitCode.INVALID else Status.FAILED
         reason = _first(trouble(pod, seen.now) for pod in pods) or failed.get("message", "")
         return Observation(_with(state, status, code, ended=_ended(jobset, pods), reason=reason), cancelled=cancelled)
+    if advancing := seen.advancing.get(name):
+        note = _first(trouble(pod, seen.now) for pod in advancing) or "runs"
+        return Observation(_with(state, Status.RUNNING), True, cancelled, note=f"has ended; its pod `advance`: {note}")
     note = _first(trouble(pod, seen.now) for pod in pods)
     running = [pod for pod in pods if pod.status and pod.status.phase == "Running"]
     if running:

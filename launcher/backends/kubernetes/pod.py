@@ -8,8 +8,10 @@ the JobSet's policies know, and the reason in the pod's status.
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from launcher import tracking
 from launcher.attempt import GRACE, LAUNCH_LOG, SCHEDULED_AS, Host, Stop, attempt, execute
@@ -26,17 +28,11 @@ TERMINATION_LOG = Path("/dev/termination-log")
 POLL = 0.5
 """Seconds between two looks for the first pod's attempt, and for new lines of logs."""
 PATIENCE = 600.0
-"""Seconds that other pods wait for the first one's attempt: its node may still be pulling the image."""
+"""Seconds that other pods wait for the first one's attempt; it may have no place yet, or still pull the image."""
 
 
 def main() -> int:
-    folder, name = Path(sys.argv[1]), sys.argv[2]
-    run = prepared(folder, from_folder(Path(PLAN_MOUNT)))
-    scheduled_as = f"{os.environ['LOCAT_JOBSET_UID']}.{os.environ['LOCAT_RESTART']}"
-    if os.environ["LOCAT_POD_INDEX"] == "0":
-        code, reason = lead(run, name, scheduled_as)
-    else:
-        code, reason = follow(run, name, scheduled_as, os.environ["LOCAT_POD_INDEX"])
+    code, reason = run_pod(Path(sys.argv[1]), sys.argv[2], from_folder(Path(PLAN_MOUNT)))
     if code:
         print(reason, file=sys.stderr)
         with suppress(OSError):
@@ -44,8 +40,24 @@ def main() -> int:
     return code
 
 
+def run_pod(folder: Path, name: str, plan: Plan) -> tuple[int, str]:
+    """Do this pod's part of the job called `name`; exit code and reason."""
+    try:
+        run = prepared(folder, plan)
+    except RunError as error:
+        return ExitCode.INVALID, str(error)
+    scheduled_as = f"{os.environ['LOCAT_JOBSET_UID']}.{os.environ['LOCAT_RESTART']}"
+    if (index := os.environ["LOCAT_POD_INDEX"]) == "0":
+        return lead(run, name, scheduled_as)
+    return follow(run, name, scheduled_as, index)
+
+
 def prepared(folder: Path, plan: Plan) -> RunFolder:
-    """The run's folder, made of the plan by whichever pod comes first."""
+    """The run's folder, made of the plan by whichever pod comes first.
+
+    Raises:
+        RunError: the folder is there already, and of a plan whose jobs do something else.
+    """
     run = RunFolder(folder)
     if not folder.exists():
         try:
@@ -53,7 +65,14 @@ def prepared(folder: Path, plan: Plan) -> RunFolder:
         except RunError:
             if not folder.exists():
                 raise
+    if _work(run.plan()) != _work(plan):
+        raise RunError(f"{folder} is of another plan with the same run id; render this one with another --run-id")
     return run
+
+
+def _work(plan: Plan) -> list[tuple[str, Sequence[str], dict[str, Any]]]:
+    """What the jobs of a plan do; on what, and in which image, may change between two attempts."""
+    return [(job.name, job.command, job.config) for job in plan.jobs]
 
 
 def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
@@ -77,7 +96,7 @@ def follow(run: RunFolder, name: str, scheduled_as: str, index: str) -> tuple[in
         if stop.requested or run.is_cancelled(name):
             return ExitCode.PREEMPTED, "stopped before it began"
         if time.monotonic() > deadline:
-            return 1, f"the first pod began no attempt within {PATIENCE:g} s"
+            return ExitCode.PREEMPTED, f"the first pod began no attempt within {PATIENCE:g} s"
         time.sleep(POLL)
     ending = execute(run.plan().job(name), run, folder, stop, Host(), log_name=f"pod-{index}-{LAUNCH_LOG}")
     return ending.exit_code, ending.reason

@@ -1,6 +1,6 @@
 """Pods of a run: what they may do, what they see, and what they are given."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.backends.kubernetes import names
@@ -53,13 +53,8 @@ def main_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
     spec = {
         **_pod(options.service_account, container, plan_parts),
         "terminationGracePeriodSeconds": STOP_GRACE,
-        **_present(
-            nodeSelector=selector,
-            tolerations=[each.model_dump(exclude_none=True) for each in options.tolerations],
-            priorityClassName=options.priority_class,
-            imagePullSecrets=[{"name": name} for name in options.pull_secrets],
-            affinity=_near(plan, job, options.topology) if options.topology else None,
-        ),
+        **_place(options, selector),
+        **_present(affinity=_near(plan, job, options.topology) if options.topology else None),
     }
     spec["volumes"] += [
         {"name": "shared-memory", "emptyDir": {"medium": "Memory", **limit}},
@@ -79,10 +74,7 @@ def advance_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Objec
     spec = {
         **_pod(ADVANCE_ACCOUNT, container, plan_parts),
         "automountServiceAccountToken": True,
-        **_present(
-            priorityClassName=options.priority_class,
-            imagePullSecrets=[{"name": name} for name in options.pull_secrets],
-        ),
+        **_place(options, options.node_selector),
     }
     return {"metadata": _metadata(plan, job, "advance"), "spec": spec}
 
@@ -117,6 +109,16 @@ def _pod(account: str, container: Object, plan_parts: Sequence[str]) -> Object:
             {"name": "plan", "projected": {"sources": [{"configMap": {"name": name}} for name in plan_parts]}},
         ],
     }
+
+
+def _place(options: KubernetesOptions, selector: Mapping[str, str]) -> Object:
+    """Where a job's pods may run."""
+    return _present(
+        nodeSelector=dict(selector),
+        tolerations=[each.model_dump(exclude_none=True) for each in options.tolerations],
+        priorityClassName=options.priority_class,
+        imagePullSecrets=[{"name": name} for name in options.pull_secrets],
+    )
 
 
 def _container(name: str, job: PlannedJob, arguments: list[str]) -> Object:
