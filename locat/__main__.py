@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from locat.commands import COMMANDS, commands
 from locat.config import (
@@ -23,9 +24,8 @@ from locat.config import (
     SupervisedConfig,
     load_job,
 )
-from locat.errors import UserError
 from locat.job_folder import ExitCode, JobFolder
-from locat.outcome import attempt_folder, write_outcome
+from locat.outcome import EXPECTED, attempt_folder, outcome_of, write_outcome
 from locat.parent import die_with_parent
 
 
@@ -49,23 +49,14 @@ def main() -> int:
 
 def run(config_file: Path) -> tuple[int, str]:
     """Run a job; its exit code and the reason where that is not 0."""
-    from locat.engine.nonfinite import NotFiniteError
-    from locat.engine.signals import Preempted
-
     try:
         dispatch(config_file)
-    except UserError as error:
+    except EXPECTED as error:
         print(error, file=sys.stderr)
-        return ExitCode.INVALID, str(error)
-    except Preempted as request:
-        print(request, file=sys.stderr)
-        return ExitCode.PREEMPTED, str(request)
-    except NotFiniteError as error:
-        print(error, file=sys.stderr)
-        return 1, str(error)
+        return outcome_of(error)
     except Exception as error:
         traceback.print_exc()
-        return 1, f"{type(error).__name__}: {error}"
+        return outcome_of(error)
     return ExitCode.DONE, ""
 
 
@@ -117,5 +108,16 @@ def log_to(path: Path) -> None:
     os.close(descriptor)
 
 
+def leave(code: int) -> NoReturn:
+    """End this process; at once where it leaves others of its group alone, for NCCL would wait for them."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_initialized():
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

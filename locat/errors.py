@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: reported in one line, without a traceback."""
+"""Errors that are reported in one line, without a traceback: the user's to mend, or nobody's fault."""
 
 
 class UserError(Exception):
@@ -15,3 +15,7 @@ class DataError(UserError):
 
 class WeightsError(UserError):
     """Weights do not fit the model they are loaded into."""
+
+
+class JobError(Exception):
+    """Machine, disks or numbers failed, with nothing wrong in what the user gave: tried again (exit code 1)."""

@@ -6,12 +6,29 @@ import os
 import tempfile
 from pathlib import Path
 
-from locat.job_folder import ATTEMPT_VARIABLE
+from locat.engine.signals import Preempted
+from locat.errors import JobError, UserError
+from locat.job_folder import ATTEMPT_VARIABLE, ExitCode
+
+EXPECTED = (UserError, JobError, Preempted)
+"""What one line tells; of anything else the traceback is wanted."""
 
 
 def attempt_folder() -> Path | None:
     """The attempt's folder; None where the job runs by hand."""
     return Path(os.environ[ATTEMPT_VARIABLE]) if ATTEMPT_VARIABLE in os.environ else None
+
+
+def outcome_of(error: Exception) -> tuple[int, str]:
+    """Exit code and reason of a job that an exception ends."""
+    match error:
+        case UserError():
+            return ExitCode.INVALID, str(error)
+        case Preempted():
+            return ExitCode.PREEMPTED, str(error)
+        case JobError():
+            return 1, str(error)
+    return 1, f"{type(error).__name__}: {error}"
 
 
 def write_outcome(code: int, reason: str) -> None:

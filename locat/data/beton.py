@@ -16,7 +16,7 @@ from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding
 from locat.data.ffcv_writer import write_samples
 from locat.data.parts import Parts, Quarantined
-from locat.errors import DataError
+from locat.errors import DataError, JobError
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ def write(
 
     Raises:
         DataError: more than the share `most_bad` of the images, or all, cannot be decoded, and are listed in
-            `bad_path(path)`; a sample cannot be read, or nothing be written; or a process died.
+            `bad_path(path)`; or a sample cannot be read.
+        JobError: nothing can be written, or a process died.
     """
     parts = Parts(path.with_name(f".{path.name}.parts"), dataset, encoding)
     manifest = current(path, parts.contents, most_bad)
@@ -97,7 +98,7 @@ def put_together(path: Path, parts: Parts, most_bad: float) -> Manifest:
         manifest_path(path).unlink(missing_ok=True)  # an old one must never stand beside the new file
         temporary.replace(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error!r}") from error
+        raise JobError(f"{path}: cannot be written: {error!r}") from error
     finally:
         temporary.unlink(missing_ok=True)
     durable.sync_folder(path.parent)

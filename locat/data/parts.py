@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from locat import durable
 from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding, Undecodable, encode
-from locat.errors import DataError, UserError
+from locat.errors import DataError, JobError, UserError
 from locat.parent import die_with_parent
 
 FORMAT = 1
@@ -82,7 +82,8 @@ class Parts:
         """Make the parts that are missing; `progress` gets the samples done in all.
 
         Raises:
-            DataError: a sample cannot be read, a part cannot be written, or a process died.
+            DataError: a sample cannot be read.
+            JobError: a part cannot be written, or a process died.
         """
         self._prepare()
         missing = [number for number in self._numbers() if not self._path(number).exists()]
@@ -98,14 +99,14 @@ class Parts:
                 done += finished.result()
                 progress(done)
         except BrokenProcessPool as error:
-            raise DataError(
+            raise JobError(
                 f"{self.folder}: a process that encoded images was killed, perhaps for want of memory; "
                 "run again with fewer workers to go on"
             ) from error
         except UserError:
             raise
         except Exception as error:
-            raise DataError(f"{self.folder}: cannot be written: {error!r}") from error
+            raise JobError(f"{self.folder}: cannot be written: {error!r}") from error
         finally:
             pool.shutdown(cancel_futures=True)
 

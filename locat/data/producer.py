@@ -9,7 +9,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from locat.errors import DataError
+from locat.errors import JobError, UserError
 
 AHEAD = 3  # batches under way or ready
 PIECES = 2  # of a batch, for each thread
@@ -49,7 +49,8 @@ class Producer(Generic[Batch]):
         """The batches.
 
         Raises:
-            DataError: a batch could not be made, or there was none for STALL_LIMIT seconds.
+            JobError: a batch could not be made, or there was none for STALL_LIMIT seconds.
+            DataError: the data are not as they should be, says `prepare` or `fill`.
         """
         pending: deque[list[Future[Any]]] = deque()
         for number in range(len(self.sizes) + AHEAD):
@@ -88,17 +89,17 @@ class Producer(Generic[Batch]):
         while True:
             try:
                 return future.result(timeout=min(POLL_INTERVAL, STALL_LIMIT))
-            except DataError:
+            except UserError:
                 raise
             except BaseException as error:
                 if future.done():
-                    raise DataError(f"{self.name}: decoding failed: {error!r}") from error
+                    raise JobError(f"{self.name}: decoding failed: {error!r}") from error
                 if not isinstance(error, TimeoutError):
                     raise  # the consumer was interrupted
                 if not all(thread.is_alive() for thread in self.threads):
-                    raise DataError(f"{self.name}: a decoding thread ended") from None
+                    raise JobError(f"{self.name}: a decoding thread ended") from None
                 if time.monotonic() > until:
-                    raise DataError(f"{self.name}: no batch was decoded for {STALL_LIMIT:.0f} seconds") from None
+                    raise JobError(f"{self.name}: no batch was decoded for {STALL_LIMIT:.0f} seconds") from None
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,8 @@ from typing import TypeVar, cast
 import torch
 import torch.distributed as dist
 
+from locat.outcome import outcome_of, write_outcome
+
 T = TypeVar("T")
 
 
@@ -61,7 +63,8 @@ class Ranks:
 def join_ranks(patience: float = 1800.0) -> Iterator[Ranks]:
     """Join the process group that the environment describes; without one, a group of one.
 
-    The ranks wait for each other for `patience` seconds.
+    The ranks wait for each other for `patience` seconds. Why one fails is written before the others can notice. On GPUs
+    it then stays in the group: to leave it would be to wait for ranks that wait for this one.
     """
     timeout = timedelta(seconds=patience)
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
@@ -75,7 +78,13 @@ def join_ranks(patience: float = 1800.0) -> Iterator[Ranks]:
         dist.init_process_group(backend, timeout=timeout)
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    stays = False
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size(), device, timeout)
+    except Exception as error:
+        write_outcome(*outcome_of(error))
+        stays = device.type == "cuda"
+        raise
     finally:
-        dist.destroy_process_group()
+        if not stays:
+            dist.destroy_process_group()

@@ -12,8 +12,10 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from locat.errors import JobError
 
-class NotFiniteError(Exception):
+
+class NotFiniteError(JobError):
     """Loss or gradients were not finite too often; the last good state is saved."""
 
 

@@ -19,7 +19,7 @@ def convert(config: ConvertConfig, job: JobFolder) -> None:
 
     Raises:
         ConfigError: a `shorter_side` is set, and the images have masks or share one size.
-        DataError: see `locat.data.datasets.open_dataset` and `locat.data.beton.write`.
+        DataError, JobError: see `locat.data.datasets.open_dataset` and `locat.data.beton.write`.
     """
     encoding = Encoding(config.shorter_side, config.jpeg_quality)
     with tracked(job, config, is_main=True):

@@ -18,7 +18,7 @@ from locat.data.datasets.base import Contents, Sample
 from locat.data.datasets.digits import DigitScenes
 from locat.data.encode import Encoding
 from locat.data.parts import Parts
-from locat.errors import DataError
+from locat.errors import DataError, JobError
 
 
 def silent(done: int) -> None:
@@ -157,7 +157,7 @@ def test_damage_is_one_sentence_that_names_the_file(copy: Path, damage, words: s
 def test_a_process_that_fails_is_an_error_and_leaves_no_file(
     tmp_path: Path, fault: str, words: str, workers: int
 ) -> None:
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(JobError, match=words):
         beton.write(tmp_path / "train.beton", Broken(fault), workers, silent)
     assert [path.name for path in tmp_path.iterdir()] == [".train.beton.parts"]
 
@@ -181,7 +181,7 @@ def test_a_process_that_could_not_write_ends_with_much_work_left(tmp_path: Path)
     command = [sys.executable, "-c", FAIL, str(tmp_path / "train.beton")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 1
-    assert "DataError" in ended.stderr.splitlines()[-1] and "no picture" in ended.stderr
+    assert "JobError" in ended.stderr.splitlines()[-1] and "no picture" in ended.stderr
 
 
 def test_killed_between_file_and_manifest_is_noticed(scenes: DigitScenes, copy: Path, monkeypatch) -> None:
@@ -223,7 +223,7 @@ def test_a_full_disk_is_an_error_and_no_file(scenes: DigitScenes, tmp_path: Path
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (9 * 2**20, before[1]))  # one page of FFCV's and a half of the next
     try:
-        with pytest.raises(DataError, match="cannot be written"):
+        with pytest.raises(JobError, match="cannot be written"):
             beton.write(path, scenes, 1, silent)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -1,0 +1,54 @@
+"""How the ranks of a job part when one of them fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from locat.engine import distributed
+from locat.engine.distributed import join_ranks
+from locat.errors import DataError, JobError
+from locat.job_folder import ATTEMPT_VARIABLE, ExitCode
+from locat.outcome import outcome_of
+
+
+@pytest.fixture
+def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(ATTEMPT_VARIABLE, str(tmp_path))
+    return tmp_path / "outcome.json"
+
+
+def test_why_a_rank_fails_is_written_before_the_others_can_notice(
+    attempt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destroy = dist.destroy_process_group
+
+    def after_the_outcome() -> None:
+        assert json.loads(attempt.read_text()) == {"exit_code": ExitCode.INVALID, "reason": "sample 7 is damaged"}
+        destroy()
+
+    monkeypatch.setattr(dist, "destroy_process_group", after_the_outcome)
+    with pytest.raises(DataError), join_ranks():
+        raise DataError("sample 7 is damaged")
+    assert not dist.is_initialized()
+
+
+def test_a_rank_with_a_gpu_that_fails_does_not_wait_for_the_others(
+    attempt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a GPU: the group is gloo's, and only told apart by its device."""
+    join = dist.init_process_group
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda backend, **options: join("gloo", **options))
+    with pytest.raises(ValueError, match="no picture"), join_ranks():
+        raise ValueError("no picture")
+    assert dist.is_initialized()
+    dist.destroy_process_group()
+    assert json.loads(attempt.read_text())["reason"] == "ValueError: no picture"
+
+
+def test_what_failed_though_nothing_given_was_wrong_is_tried_again() -> None:
+    assert outcome_of(JobError("no batch was decoded for 300 seconds")) == (1, "no batch was decoded for 300 seconds")
