@@ -25,14 +25,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Batch:
-    """One rank's n samples of a batch, on its device."""
+    """One rank's n samples of a batch."""
 
     views: tuple[torch.Tensor, ...]
-    """What was asked for of each image: uint8 (n, 3, H, W) each, in channels-last memory."""
+    """What was asked for of each image: uint8 (n, 3, H, W) each, in channels-last memory on the rank's device."""
     target: torch.Tensor
-    """The label, int64 (n,), or the mask, uint8 (n, H, W): whichever the loader was asked for."""
+    """The label, int64 (n,), or the mask, uint8 (n, H, W), whichever the loader was asked for, on that device."""
     index: torch.Tensor
-    """The samples' numbers in the dataset, int64 (n,)."""
+    """The samples' numbers in the dataset, int64 (n,), on the CPU: who draws by them waits for no device."""
 
     @property
     def image(self) -> torch.Tensor:
@@ -130,7 +130,8 @@ class Loader:
         A place belongs to the batch it came with, not to those that were decoded ahead.
 
         Raises:
-            DataError: decoding failed, or stopped.
+            DataError: a sample is damaged.
+            JobError: decoding failed otherwise, or stopped.
             ConfigError: an epoch has no such batch.
         """
         if start.batch >= self.batches_per_epoch:
@@ -175,7 +176,7 @@ class Loader:
         read = self._stored.labels if self.target == "label" else self._stored.masks
         target, index = torch.from_numpy(read(samples)), torch.from_numpy(samples.copy())
         if pinned:
-            target, index = target.pin_memory(), index.pin_memory()
+            target = target.pin_memory()
         pixels = torch.empty(int(ends[-1]), dtype=torch.uint8, pin_memory=pinned)
         return _Decoding(images, found, pixels, self._shapes, target, index)
 
@@ -208,10 +209,10 @@ class _Decoding:
     index: torch.Tensor
 
     def batch(self, device: torch.device) -> Batch:
-        pixels, target, index = (part.to(device, non_blocking=True) for part in (self.pixels, self.target, self.index))
-        counts = [len(index) * height * width * CHANNELS for height, width in self.shapes]
+        pixels, target = (part.to(device, non_blocking=True) for part in (self.pixels, self.target))
+        counts = [len(self.index) * height * width * CHANNELS for height, width in self.shapes]
         views = (
-            part.view(len(index), height, width, CHANNELS).permute(0, 3, 1, 2)
+            part.view(len(self.index), height, width, CHANNELS).permute(0, 3, 1, 2)
             for part, (height, width) in zip(pixels.split(counts), self.shapes, strict=True)
         )
-        return Batch(tuple(views), target, index)
+        return Batch(tuple(views), target, self.index)

@@ -67,7 +67,8 @@ class TrainPairs:
         """Batches from `start` to the end of its epoch, each with the place after it.
 
         Raises:
-            DataError: decoding failed.
+            DataError: a sample is damaged.
+            JobError: decoding failed otherwise, or stopped.
         """
         epoch, first = start
         everything = order.epoch_order(len(self.pairs), self.seed, epoch)
@@ -109,7 +110,8 @@ class ValPairs:
         """This rank's batches, each with the place after it.
 
         Raises:
-            DataError: decoding failed.
+            DataError: a sample is damaged.
+            JobError: decoding failed otherwise, or stopped.
         """
 
         for number, batch in enumerate(decoded(self.pieces, self._prepare, self.share), 1):
@@ -118,9 +120,8 @@ class ValPairs:
     def alone(self, sample: int) -> Batch:
         """One image as a batch of its own, whichever rank asks."""
         image, mask = self._prepare(sample)
-        parts = (part[None].to(self.share.device) for part in (image, mask, torch.tensor(sample)))
-        image, mask, index = parts
-        return Batch((image,), mask, index)
+        image, mask = (part[None].to(self.share.device) for part in (image, mask))
+        return Batch((image,), mask, torch.tensor([sample]))
 
     def _prepare(self, sample: int) -> tuple[torch.Tensor, torch.Tensor]:
         image, mask = self.pairs[sample]
@@ -194,5 +195,5 @@ class Begun:
         """Wait for the samples, and put them on the device."""
         for done in self._work:
             done.result()
-        images, masks, index = (part.to(device, non_blocking=True) for part in (self._images, self._masks, self._index))
-        return Batch((images,), masks, index)
+        images, masks = (part.to(device, non_blocking=True) for part in (self._images, self._masks))
+        return Batch((images,), masks, self._index)

@@ -94,7 +94,7 @@ class Retrieval:
         for batch in self._watched(self.train, "patches of the training set"):
             masks = resize_mask(batch.target, self._size)
             shares = class_shares(masks, self.patch, len(self.classes)).cpu()
-            self.bank.add(batch.index.cpu(), self._patches(batch)[0], shares, self.config.seed)
+            self.bank.add(batch.index, self._patches(batch)[0], shares, self.config.seed)
         self.bank.gather()
         logger.info("%d patches in the memory bank", len(self.bank))
         if len(self.bank) < self.config.neighbours:

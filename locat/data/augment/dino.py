@@ -37,10 +37,10 @@ class DinoTransform:
     def __call__(self, views: Sequence[torch.Tensor], index: torch.Tensor, epoch: int) -> list[torch.Tensor]:
         """Views uint8 (n, 3, s, s), the two large ones first, as normalised float32.
 
-        `index`, int64 (n,), are the samples' numbers; on the CPU they spare a wait for the device.
+        `index`, int64 (n,) on the CPU, are the samples' numbers.
         """
         assert len(views) == self.count
-        draws = Draws(self.seed, epoch, index.cpu())
+        draws = Draws(self.seed, epoch, index)
         return [self._vary(view, place, draws.in_stream(place)) for place, view in enumerate(views)]
 
     def _vary(self, images: torch.Tensor, place: int, draws: Draws) -> torch.Tensor:

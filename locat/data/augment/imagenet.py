@@ -45,8 +45,8 @@ class ImageNetTransform:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Images uint8 (n, 3, H, W) and labels int64 (n,) as float32 images and probabilities (n, classes).
 
-        The n samples, numbers `index` int64 (n,), are an even-sized piece of the epoch's global batch
-        number `batch`. An `index` on the CPU spares a wait for the device.
+        The n samples, numbers `index` int64 (n,) on the CPU, are an even-sized piece of the epoch's global batch
+        number `batch`.
         """
         varied = self.vary(images, index, epoch)
         mix = self.draw_mix(epoch, batch, *images.shape[2:])
@@ -54,7 +54,7 @@ class ImageNetTransform:
 
     def vary(self, images: torch.Tensor, index: torch.Tensor, epoch: int) -> torch.Tensor:
         """All but the mixing: float32 (n, 3, H, W)."""
-        draws = Draws(self.seed, epoch, index.cpu())
+        draws = Draws(self.seed, epoch, index)
         images = images.clone(memory_format=torch.contiguous_format)
         if self.config.rand_augment is not None:
             red, green, blue = (round(255 * value) for value in self.mean)

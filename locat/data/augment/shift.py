@@ -12,6 +12,7 @@ def random_shift(images: torch.Tensor, index: torch.Tensor, *, seed: int, epoch:
     The same as a random H x W crop of the image padded by reflection. `index` (n,) are the samples' numbers.
     """
     count, _, height, width = images.shape
+    index = index.to(images.device)
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
     down = counter.integers(seed, epoch, index, Operation.SHIFT_DOWN, -pixels, pixels)

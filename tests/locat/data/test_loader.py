@@ -18,7 +18,7 @@ from locat.data.datasets.digits import DigitScenes
 from locat.data.loader import Batch, Loader, Place
 from locat.data.producer import Producer
 from locat.data.views import CentreCrop, RandomResizedCrop
-from locat.errors import ConfigError, DataError
+from locat.errors import ConfigError, DataError, JobError
 
 GOLDEN_SAMPLES = [6, 13, 1, 18, 11, 19]
 GOLDEN_SUMS = [1387766, 333006, 944690]
@@ -160,7 +160,7 @@ def test_an_exception_in_the_pipeline_reaches_the_consumer(train_beton: Path, mo
     monkeypatch.setattr(Loader, "_fill", fail_at_second)
     batches = Loader(train_beton, SIZE).batches()
     next(batches)
-    with pytest.raises(DataError, match="a broken thread"):
+    with pytest.raises(JobError, match="a broken thread"):
         next(batches)
 
 
@@ -168,7 +168,7 @@ def test_an_exception_in_the_pipeline_reaches_the_consumer(train_beton: Path, mo
 def test_a_producer_that_hangs_is_an_error(train_beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer, "STALL_LIMIT", 0.3)
     monkeypatch.setattr(Loader, "_fill", lambda *_: threading.Event().wait())
-    with pytest.raises(DataError, match="no batch was decoded"):
+    with pytest.raises(JobError, match="no batch was decoded"):
         next(Loader(train_beton, SIZE).batches())
 
 
@@ -279,4 +279,4 @@ def test_on_a_gpu_the_batches_are_the_same(train_beton: Path) -> None:
     there = Loader(train_beton, SIZE, train=True, device="cuda").batches()
     for (one, _), (other, _) in zip(here, there, strict=True):
         assert other.image.is_cuda
-        assert equal(one, Batch(other.image.cpu(), other.target.cpu(), other.index.cpu()))
+        assert equal(one, Batch(other.image.cpu(), other.target.cpu(), other.index))
