@@ -1,7 +1,9 @@
 """The config of each task that trains or evaluates, with the files it leaves."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from locat.config.augmentation import (
     Augmentation,
@@ -19,6 +21,7 @@ from locat.config.base import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
+    PositiveFraction,
     PositiveInt,
 )
 from locat.config.training import Data, Model, Optimizer, Schedule, TrainingConfig
@@ -41,7 +44,7 @@ class SupervisedConfig(TrainingConfig):
     label_smoothing: Fraction = 0.1
     image_size: PositiveInt = 224
     """Height and width in pixels of what the model sees."""
-    crop_pct: Fraction = 0.9
+    crop_pct: PositiveFraction = 0.9
     """Evaluation: the centre crop's size as a part of the resized image's shorter side."""
     evaluate_epochs: PositiveInt = 1
     """Epochs between two evaluations; there is one at the end as well."""
@@ -82,14 +85,14 @@ class KnnConfig(JobConfig):
     backbone: Path
     """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
     data: Data
-    neighbours: list[PositiveInt] = [10, 20, 100, 200]
+    neighbours: Annotated[list[PositiveInt], Field(min_length=1)] = [10, 20, 100, 200]
     temperature: PositiveFloat = 0.07
     batch_size: PositiveInt = 256
     """Images of one forward pass over all ranks."""
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     loader_threads: PositiveInt = 1
     image_size: PositiveInt = 224
-    crop_pct: Fraction = 0.875
+    crop_pct: PositiveFraction = 0.875
     seed: Int = 0
 
 
@@ -108,7 +111,7 @@ class LinearConfig(TrainingConfig):
     crop_scale: tuple[Fraction, Fraction] = (0.08, 1.0)
     flip: Fraction = 0.5
     image_size: PositiveInt = 224
-    crop_pct: Fraction = 0.875
+    crop_pct: PositiveFraction = 0.875
     evaluate_epochs: PositiveInt = 1
 
 
@@ -160,5 +163,5 @@ class CompareConfig(JobConfig):
     outputs: ClassVar[dict[str, str]] = {"table": "comparison.json"}
 
     task: Literal["compare"]
-    results: list[Path]
+    results: Annotated[list[Path], Field(min_length=1)]
     """metrics.json files of upstream jobs."""

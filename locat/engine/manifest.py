@@ -58,7 +58,8 @@ class Manifest:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """What is called a checkpoint in a folder, oldest first."""
-    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+    steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
+    return sorted((path for path, step in steps.items() if step.isdecimal()), key=lambda path: int(steps[path]))
 
 
 def complete(folder: Path) -> list[Path]:

@@ -110,9 +110,11 @@ def micro_batch_size(config: TrainingConfig, ranks: Ranks) -> int:
     """Images of one forward pass of one rank.
 
     Raises:
-        ConfigError: they do not divide the rank's share of the batch.
+        ConfigError: there is none for each rank, or they do not divide the rank's share of the batch.
     """
     share = config.batch_size // ranks.world_size
+    if not share:
+        raise ConfigError(f"batch_size {config.batch_size} is not one image for each of {ranks.world_size} ranks")
     size = config.micro_batch_size or share
     if share % size:
         raise ConfigError(
