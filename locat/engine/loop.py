@@ -238,7 +238,8 @@ class Training:
             self.strategy.guard.resume(int(state.pop(DROPPED)))
             self.task.load_state(state)
         # Who is asked to stop saves first.
-        self.owes_evaluation = bool(position.step) and position.step % self.task.evaluate_every == 0 and not evaluated
+        step, every = position.step, self.task.evaluate_every
+        self.owes_evaluation = 0 < step < self.task.total_steps and step % every == 0 and not evaluated
         return position
 
     def _give_way(self) -> NoReturn:
