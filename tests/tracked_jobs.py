@@ -60,7 +60,7 @@ def make(folder: Path, proxy: Proxy, name: str = "job", experiment: str | None =
         run_tags={"pipeline": "p"},
         tags={"job": name},
     )
-    config = CompareConfig(task="compare", results=[], tracking=tracking)
+    config = CompareConfig(task="compare", results=[Path("metrics.json")], tracking=tracking)
     job.config.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     return Tracked(job, config, proxy.server)
 

@@ -60,7 +60,8 @@ def pipelines(draw: st.DrawFn) -> dict[str, Any]:
             }
         if job["task"] == "compare":
             outputs = {need: list(TASKS[jobs[need]["task"]].outputs)[-1] for need in needs}
-            job["config"] = {"results": [f"${{jobs.{need}.outputs.{key}}}" for need, key in outputs.items()]}
+            paths = [f"${{jobs.{need}.outputs.{key}}}" for need, key in outputs.items()]
+            job["config"] = {"results": paths or ["metrics.json"]}
         jobs[name] = job
     shuffled = {name: jobs[name] for name in draw(st.permutations(names))}
     return {"name": "generated", "defaults": {"retries": draw(st.integers(0, 3))}, "jobs": shuffled}

@@ -23,7 +23,7 @@ from locat.engine.tracking_files import Lifetime
 def tracked_run(folder: Path, uri: str, *names: str) -> RunFolder:
     """A run of `compare` jobs that are tracked; none was started."""
     tracked = {"uri": uri, "experiment": "test", "parent": str(folder / "test")}
-    config = {"task": "compare", "results": [], "tracking": tracked}
+    config = {"task": "compare", "results": ["metrics.json"], "tracking": tracked}
     return runs.make(folder, *(replace(runs.job(name), config=config) for name in names))
 
 

@@ -42,7 +42,7 @@ def test_what_a_dead_server_missed_is_sent_by_the_next_attempt(tmp_path: Path, p
     assert each.points() == [(1, 1.0), (2, 0.5)]
     run = each.run()
     assert run.info.status == "FINISHED"
-    assert run.data.params == {"task": "compare", "results": "[]"}
+    assert run.data.params == {"task": "compare", "results": "['metrics.json']"}
     (parent,) = (other for other in each.runs() if other.info.run_id != run.info.run_id)
     assert (parent.data.tags["pipeline"], run.data.tags["pipeline"], run.data.tags["job"]) == ("p", "p", "job")
     assert "| pipeline | p; `pipeline.yaml`" in parent.data.tags["mlflow.note.content"]
