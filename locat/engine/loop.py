@@ -17,9 +17,9 @@ from locat.engine.manifest import Position
 from locat.engine.metric_log import MetricLog
 from locat.engine.nonfinite import NotFiniteError
 from locat.engine.progress import Progress
-from locat.engine.signals import Preempted, StopRequest
+from locat.engine.signals import Interrupted, Preempted, StopRequest
 from locat.engine.strategies import make_strategy, micro_batch_size
-from locat.engine.task import Models, Task
+from locat.engine.task import Batches, Models, Task
 from locat.engine.throughput import Throughput, slowest
 from locat.engine.tracking import tracked
 from locat.engine.watchdog import Watchdog
@@ -62,6 +62,8 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
         training = Training(task, config, job, ranks, stack)
         training.run()
         metrics = training.evaluate()
+        if metrics is None:
+            training.give_way()
         weights = training.strategy.full_weights()
         training.checkpoints.wait()  # who has results is done for good
         if ranks.is_main:
@@ -109,8 +111,8 @@ class Training:
         config, task = self.config, self.task
         self.models.trained.train()
         total = task.total_steps
-        if self.owes_evaluation:
-            self.evaluate()
+        if self.owes_evaluation and self.evaluate() is None:
+            self.give_way()
         with Progress(self.job, "train", total, "step", done=self.position.step, shown=self.ranks.is_main) as progress:
             for batch, after in self._batches():
                 self.watchdog.enter(self.position.step, "computes")
@@ -119,31 +121,43 @@ class Training:
                 self.position, step = after, after.step
                 progress.advance_to(step)
                 stopping = self.ranks.any(self.stop.received)
-                is_last, found = step == total, {}
+                is_last, found = step == total, None
                 if step % config.log_every == 0 or is_last:
                     self._report()
                 self.watchdog.rest()
                 if step % task.evaluate_every == 0 and not is_last and not stopping:
                     found = self.evaluate()
-                judged = config.checkpoints.best in found
+                    stopping = found is None
+                judged = found is not None and config.checkpoints.best in found
                 if step % config.checkpoints.every_steps == 0 or is_last or stopping or judged:
-                    self._save(found)
+                    self._save(found or {})
                 if stopping:
-                    self._give_way()
+                    self.give_way()
 
-    def evaluate(self) -> dict[str, float]:
-        """What the task finds of the models as they are now, logged."""
+    def evaluate(self) -> dict[str, float] | None:
+        """What the task finds of the models as they are now, logged; None if some rank is asked to stop meanwhile."""
         self._settle()
         self.models.trained.eval()
-        with torch.no_grad(), self.strategy.autocast():
-            found = self.task.evaluate(self.models)
-        self.models.trained.train()
+        try:
+            with torch.no_grad(), self.strategy.autocast():
+                found = self.task.evaluate(self.models, self._interruptible)
+        except Interrupted:
+            return None
+        finally:
+            self.models.trained.train()
         if self.log:
             self.log.append(self.position.step, {f"val/{name}": value for name, value in found.items()})
             numbers = ", ".join(f"{key} {value:.4f}" for key, value in found.items())
             logger.info("step %d: %s", self.position.step, numbers)
         self.throughput.restart()
         return found
+
+    def _interruptible(self, batches: Batches) -> Batches:
+        """The batches, until some rank is asked to stop."""
+        for batch in batches:
+            if self.ranks.any(self.stop.received):
+                raise Interrupted
+            yield batch
 
     def _batches(self) -> Iterator[tuple[Batch, Position]]:
         """The task's batches; waiting for each belongs to its step."""
@@ -242,7 +256,8 @@ class Training:
         self.owes_evaluation = 0 < step < self.task.total_steps and step % every == 0 and not evaluated
         return position
 
-    def _give_way(self) -> NoReturn:
+    def give_way(self) -> NoReturn:
+        """Ask to be run again, once the checkpoint that was begun is written."""
         saved = self.checkpoints.wait()
         step = self.position.step
         raise Preempted(f"asked to stop; checkpoint of step {step} {'saved' if saved else 'could not be saved'}")

@@ -8,6 +8,10 @@ class Preempted(Exception):
     """The job was asked to stop and has saved what it needs to go on."""
 
 
+class Interrupted(Exception):
+    """Some rank was asked to stop in the middle of something that is begun anew later."""
+
+
 class StopRequest:
     """Remembers that SIGTERM or SIGUSR1 arrived, for the loop to act on between two steps."""
 

@@ -1,14 +1,16 @@
 """What a task says of itself; locat/engine/loop.py does the rest."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from locat.data.loader import Batch
+from locat.data.loader import Batch, Place
 from locat.engine.manifest import Position
+
+Batches = Iterator[tuple[Batch, Place]]
 
 
 class Models(NamedTuple):
@@ -81,8 +83,11 @@ class Task(ABC):
         return
 
     @abstractmethod
-    def evaluate(self, models: Models) -> dict[str, float]:
-        """Metrics over the whole evaluation set, under autocast; every rank calls it and gets the same."""
+    def evaluate(self, models: Models, interruptible: Callable[[Batches], Batches]) -> dict[str, float]:
+        """Metrics over the whole evaluation set, under autocast; every rank calls it and gets the same.
+
+        It goes through its batches, of which all ranks have as many, by way of `interruptible`.
+        """
 
     @abstractmethod
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:

@@ -6,7 +6,7 @@ import torch
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from locat.data.loader import Loader
+from locat.engine.task import Batches
 from locat.tasks.loaders import at_least_one
 
 
@@ -19,10 +19,10 @@ class Accuracy:
             {f"top{top}": MulticlassAccuracy(classes, top_k=top, average="micro") for top in tops}
         ).to(device)
 
-    def over(self, loader: Loader, classify: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
+    def over(self, batches: Batches, classify: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
         """Of `classify`, uint8 images (n, 3, H, W) -> logits (n, classes); every rank calls it and gets the same."""
         self._scores.reset()
-        for batch, _ in loader.batches():
+        for batch, _ in batches:
             logits = classify(at_least_one(batch.image))
             if len(batch):
                 self._scores.update(logits, batch.target)

@@ -1,7 +1,7 @@
 """dino: self-distillation without labels (Caron et al. 2021, arXiv 2104.14294; method.md section 4)."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import torch
@@ -17,7 +17,7 @@ from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
 from locat.engine.manifest import Position
 from locat.engine.schedules import cosine
-from locat.engine.task import Models, Task
+from locat.engine.task import Batches, Models, Task
 from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps
 from locat.models.create import create_model, save_model, title
@@ -105,9 +105,9 @@ class Dino(Task):
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         self.centre.value = state["centre"]
 
-    def evaluate(self, models: Models) -> dict[str, float]:
+    def evaluate(self, models: Models, interruptible: Callable[[Batches], Batches]) -> dict[str, float]:
         total = torch.zeros(self.config.head.out_dim + 1, device=self.ranks.device)  # the last one: sum of entropies
-        for batch, _ in self.val_loader.batches():
+        for batch, _ in interruptible(self.val_loader.batches()):
             images = normalize(at_least_one(batch.image), IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
             outputs = models.exported([images])[0]
             if len(batch):

@@ -1,6 +1,6 @@
 """linear: one linear layer on a frozen backbone's features (method.md section 4)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from safetensors.torch import save_file
@@ -14,7 +14,7 @@ from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
 from locat.engine.manifest import Position
 from locat.engine.schedules import cosine
-from locat.engine.task import Models, Task
+from locat.engine.task import Batches, Models, Task
 from locat.job_folder import JobFolder
 from locat.tasks.accuracy import Accuracy
 from locat.tasks.frozen import FrozenBackbone
@@ -62,12 +62,12 @@ class Linear(Task):
     def loss(self, models: Models, batch: Batch, position: Position) -> torch.Tensor:
         return F.cross_entropy(models.trained(self.backbone.features(batch.image)), batch.target)
 
-    def evaluate(self, models: Models) -> dict[str, float]:
+    def evaluate(self, models: Models, interruptible: Callable[[Batches], Batches]) -> dict[str, float]:
         def classify(images: torch.Tensor) -> torch.Tensor:
             logits: torch.Tensor = models.exported(self.backbone.features(images))
             return logits
 
-        return self.accuracy.over(self.val_loader, classify)
+        return self.accuracy.over(interruptible(self.val_loader.batches()), classify)
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
         self.job.outputs.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """segment: train a small head on a frozen backbone's patches (method.md section 5)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
@@ -17,7 +17,7 @@ from locat.engine.loop import run_training
 from locat.engine.manifest import Position
 from locat.engine.precision import autocast
 from locat.engine.schedules import one_cycle
-from locat.engine.task import Models, Task
+from locat.engine.task import Batches, Models, Task
 from locat.job_folder import JobFolder
 from locat.models.any_size import pad_to_patches
 from locat.models.create import load_backbone
@@ -61,9 +61,9 @@ class Segment(Task):
         features, padded = self._features(batch.image)
         return cross_entropy(models.trained(features), padded, batch.target)
 
-    def evaluate(self, models: Models) -> dict[str, float]:
+    def evaluate(self, models: Models, interruptible: Callable[[Batches], Batches]) -> dict[str, float]:
         confusion = Confusion(len(self.classes), self.ranks.device)
-        for batch, _ in self.val_loader.batches():
+        for batch, _ in interruptible(self.val_loader.batches()):
             predictions = self._predict(models.exported, batch.image, size_of(batch.target))
             if len(batch):
                 confusion.add(predictions, batch.target)

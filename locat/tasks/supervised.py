@@ -1,7 +1,7 @@
 """supervised: train a classifier (method.md section 4)."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from timm.data import resolve_data_config
@@ -18,7 +18,7 @@ from locat.engine.loop import run_training
 from locat.engine.manifest import Position
 from locat.engine.schedules import triangular
 from locat.engine.strategies import micro_batch_size
-from locat.engine.task import Models, Task
+from locat.engine.task import Batches, Models, Task
 from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps, cls_attends
@@ -91,12 +91,12 @@ class Supervised(Task):
         images, targets = self._vary(batch, position)
         return F.cross_entropy(models.trained(images), targets)
 
-    def evaluate(self, models: Models) -> dict[str, float]:
+    def evaluate(self, models: Models, interruptible: Callable[[Batches], Batches]) -> dict[str, float]:
         def classify(images: torch.Tensor) -> torch.Tensor:
             logits: torch.Tensor = models.exported(normalize(images, self.mean, self.std))
             return logits
 
-        return self.accuracy.over(self.val_loader, classify)
+        return self.accuracy.over(interruptible(self.val_loader.batches()), classify)
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
         model = create_model(self.config.model)

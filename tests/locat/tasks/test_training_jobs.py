@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -118,6 +119,43 @@ def test_a_preempted_job_goes_on_as_if_nothing_had_happened(data: dict[str, str]
     assert (JobFolder(stopped).outputs / "model.safetensors").read_bytes() == (
         JobFolder(alone).outputs / "model.safetensors"
     ).read_bytes()
+
+
+SLOW_EVALUATION = """
+import sys, time
+from locat.__main__ import leave, main
+from locat.tasks.accuracy import Accuracy
+
+def slowly(batches):
+    for batch in batches:
+        print("evaluates", file=log, flush=True)
+        time.sleep(2)
+        yield batch
+
+over = Accuracy.over
+Accuracy.over = lambda self, batches, classify: over(self, slowly(batches), classify)
+log = open(sys.argv.pop(), "a")
+leave(main())
+"""
+
+
+def test_a_job_is_preempted_in_the_middle_of_an_evaluation_too(data: dict[str, str], tmp_path: Path) -> None:
+    alone, stopped, evaluated = tmp_path / "alone", tmp_path / "stopped", tmp_path / "evaluated"
+    for folder in (alone, stopped):
+        training.write_config(folder, training.supervised(data, batch_size=8, evaluate_epochs=1))
+    training.run(alone)
+    slow = [sys.executable, "-c", SLOW_EVALUATION, str(stopped / "config.yaml"), str(evaluated)]
+    process = subprocess.Popen(slow, env=training.environment(stopped))
+    while not (evaluated.exists() and evaluated.read_text()):
+        time.sleep(0.05)
+        assert process.poll() is None, training.log(stopped)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == ExitCode.PREEMPTED
+    assert len(evaluated.read_text().splitlines()) < 5  # of the batches of 33 images
+    assert not training.metrics(stopped, "val/top1")
+    training.run(stopped)
+    assert training.metrics(stopped, "val/top1") == training.metrics(alone, "val/top1")
+    assert JobFolder(stopped).results.read_text() == JobFolder(alone).results.read_text()
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "deepspeed"])
