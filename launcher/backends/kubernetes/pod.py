@@ -21,6 +21,7 @@ from launcher.backends.kubernetes.pod_template import PLAN_MOUNT, STOP_GRACE
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder, create
 from launcher.state import Status
+from locat.errors import ConfigError
 from locat.job_folder import ExitCode
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -44,8 +45,10 @@ def run_pod(folder: Path, name: str, plan: Plan) -> tuple[int, str]:
     """Do this pod's part of the job called `name`; exit code and reason."""
     try:
         run = prepared(folder, plan)
-    except RunError as error:
+    except ConfigError as error:
         return ExitCode.INVALID, str(error)
+    except RunError as error:
+        return 1, str(error)
     scheduled_as = f"{os.environ['LOCAT_JOBSET_UID']}.{os.environ['LOCAT_RESTART']}"
     if (index := os.environ["LOCAT_POD_INDEX"]) == "0":
         return lead(run, name, scheduled_as)
@@ -56,7 +59,8 @@ def prepared(folder: Path, plan: Plan) -> RunFolder:
     """The run's folder, made of the plan by whichever pod comes first.
 
     Raises:
-        RunError: the folder is there already, and of a plan whose jobs do something else.
+        ConfigError: the folder is there already, and of a plan whose jobs do something else.
+        RunError: it cannot be made.
     """
     run = RunFolder(folder)
     if not folder.exists():
@@ -66,7 +70,7 @@ def prepared(folder: Path, plan: Plan) -> RunFolder:
             if not folder.exists():
                 raise
     if _work(run.plan()) != _work(plan):
-        raise RunError(f"{folder} is of another plan with the same run id; render this one with another --run-id")
+        raise ConfigError(f"{folder} is of another plan with the same run id; render this one with another --run-id")
     return run
 
 
