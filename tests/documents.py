@@ -66,7 +66,7 @@ NOT_FOLLOWED = {
     "make test": "CI does",
     "make test-fast": "its tests are among those of `make test`",
     "make demo": "takes minutes; test_chain.py submits the same pipeline, with less to do",
-    "launcher submit pipelines/digits_parts.yaml --watch": "takes 45 minutes; docs/results.md has what it gave",
+    "launcher submit pipelines/miniature.yaml --watch": "takes hours; docs/results.md has what it gave",
     "launcher submit pipelines/dino_digits.yaml --watch": "takes 12 minutes; docs/results.md has what it gave",
     "launcher logs RUN JOB --rank 1": "test_chain.py does, which has a job of two ranks",
     "launcher submit k8s/examples/digits.yaml --backend kubernetes": "with --watch in cluster/test_walkthrough.py",
