@@ -33,8 +33,8 @@ def pipeline_note(folder: Path, experiment_id: str) -> str:
     text = file.read_text()
     pipeline = yaml.safe_load(text) or {}
     where = {
-        "numbers": "of `compare` jobs, under **Metrics**; each job has a run of its own, nested below this one",
         "list": f"[runs with their numbers](#/experiments/{experiment_id}/runs{TRAINING_VIEW}&{runs_view.SHARED})",
+        "numbers": "of `compare` jobs, under **Metrics**; each job has a run of its own, nested below this one",
         "tables": f"`launcher report {folder.name}`",
         "folder": f"`{folder}`",
     }

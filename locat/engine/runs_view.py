@@ -10,8 +10,8 @@ TAG = f"mlflow.sharedViewState.{NAME}"
 SHARED = f"viewStateShareKey={NAME}"
 """What a link to the list of runs says to be shown so."""
 WIDTHS = {
-    "attributes.`Run Name`": 270,
-    "runDateAndNestInfo": 130,
+    "attributes.`Run Name`": 260,
+    "runDateAndNestInfo": 140,
     "metrics.`val/top1`": 80,
     "metrics.`val/miou`": 80,
     "metrics.`train/loss`": 90,
