@@ -1,6 +1,8 @@
 """How the ranks of a job part when one of them fails."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,24 @@ def test_a_rank_with_a_gpu_that_fails_does_not_wait_for_the_others(
     assert dist.is_initialized()
     dist.destroy_process_group()
     assert json.loads(attempt.read_text())["reason"] == "ValueError: no picture"
+
+
+LEAVE = """
+import atexit, sys
+import torch.distributed as dist
+from locat.__main__ import leave
+
+atexit.register(print, "waits for the other ranks")
+if sys.argv[1] == "in the group":
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+leave(3)
+"""
+
+
+@pytest.mark.parametrize(("where", "printed"), [("in the group", ""), ("alone", "waits for the other ranks\n")])
+def test_who_is_still_in_the_group_ends_at_once(where: str, printed: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", LEAVE, where], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (3, printed), ended.stderr
 
 
 def test_what_failed_though_nothing_given_was_wrong_is_tried_again() -> None:
