@@ -25,7 +25,7 @@ from locat.config import (
     load_job,
 )
 from locat.job_folder import ExitCode, JobFolder
-from locat.outcome import EXPECTED, attempt_folder, outcome_of, write_outcome
+from locat.outcome import CODES, attempt_folder, outcome_of, write_outcome
 from locat.parent import die_with_parent
 
 
@@ -51,11 +51,11 @@ def run(config_file: Path) -> tuple[int, str]:
     """Run a job; its exit code and the reason where that is not 0."""
     try:
         dispatch(config_file)
-    except EXPECTED as error:
-        print(error, file=sys.stderr)
-        return outcome_of(error)
     except Exception as error:
-        traceback.print_exc()
+        if isinstance(error, tuple(CODES)):
+            print(error, file=sys.stderr)
+        else:
+            traceback.print_exc()
         return outcome_of(error)
     return ExitCode.DONE, ""
 

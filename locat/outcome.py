@@ -10,8 +10,8 @@ from locat.engine.signals import Preempted
 from locat.errors import JobError, UserError
 from locat.job_folder import ATTEMPT_VARIABLE, ExitCode
 
-EXPECTED = (UserError, JobError, Preempted)
-"""What one line tells; of anything else the traceback is wanted."""
+CODES = {UserError: ExitCode.INVALID, Preempted: ExitCode.PREEMPTED, JobError: 1}
+"""What one line tells -> exit code; anything else is a failure whose traceback is wanted."""
 
 
 def attempt_folder() -> Path | None:
@@ -21,13 +21,9 @@ def attempt_folder() -> Path | None:
 
 def outcome_of(error: Exception) -> tuple[int, str]:
     """Exit code and reason of a job that an exception ends."""
-    match error:
-        case UserError():
-            return ExitCode.INVALID, str(error)
-        case Preempted():
-            return ExitCode.PREEMPTED, str(error)
-        case JobError():
-            return 1, str(error)
+    for kind, code in CODES.items():
+        if isinstance(error, kind):
+            return code, str(error)
     return 1, f"{type(error).__name__}: {error}"
 
 
