@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
     --upgrade
 
-.PHONY: help demo test test-fast test-image lint format bench bench-gpu chaos lock system slurm kubernetes container-tools \
+.PHONY: help demo test test-fast lint format bench bench-gpu chaos lock system slurm kubernetes container-tools \
     image cluster install clean
 
 help:  ## Show what can be made
@@ -18,11 +18,8 @@ help:  ## Show what can be made
 demo: install  ## Train ViT and LocAtViT on digit scenes, segment with both, compare
 	$(BIN)/launcher submit pipelines/digits.yaml --watch
 
-test: slurm kubernetes browser lint  ## Check style and types, run every test that does not need the image
-	$(PYTEST) -m "not image"
-
-test-image: container-tools kubernetes  ## Build the image; run it, and runs in it on a real cluster (an hour, 60 GB)
-	$(PYTEST) -m image
+test: slurm kubernetes container-tools browser lint  ## Check style and types, run every test
+	$(PYTEST)
 
 test-fast: install  ## Run the tests that take no more than a few seconds each
 	$(PYTEST) -m "not slow"
