@@ -53,7 +53,9 @@ LabelValue = Annotated[
     str, BeforeValidator(_text), named("a label's value", "([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?", 63)
 ]
 Size = Annotated[str, named("a size such as 500M, 64G or 1T", "[1-9][0-9]*[MGT]", 12)]
+MEBIBYTES = {"M": 1, "G": 1 << 10, "T": 1 << 20}
 Duration = Annotated[str, named("a duration such as 90m, 12h or 2d", "[1-9][0-9]*[mhd]", 8)]
+MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
 
 
 class Schema(BaseModel):

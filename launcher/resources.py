@@ -5,11 +5,9 @@ from pathlib import Path
 
 from launcher.combinations import Report
 from launcher.errors import KeyPath
+from launcher.options import MEBIBYTES, MINUTES
 from launcher.pipeline import ResourceRequest
 from launcher.plan import Resources
-
-MEBIBYTES = {"M": 1, "G": 1 << 10, "T": 1 << 20}
-MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
 
 
 def settle(

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from locat import durable
 
@@ -51,6 +52,11 @@ class JobState:
             values = json.loads(path.read_text())
         except FileNotFoundError:
             return cls()
+        return cls.from_json(values)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "JobState":
+        """The state that `asdict` made these values of."""
         return cls(**{**values, "status": Status(values["status"])})
 
     def write(self, path: Path) -> None:

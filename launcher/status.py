@@ -78,13 +78,12 @@ def look(run: RunFolder, plan: Plan) -> RunView:
     return derive(plan, {job.name: run.observe(job.name) for job in plan.jobs}, run.is_supervised())
 
 
-def unanswered(run: RunFolder, plan: Plan, error: str) -> RunView:
-    """The run as its folder alone tells it, taken to be still so, where its scheduler does not answer."""
+def unanswered(run: RunFolder, plan: Plan, recorded: Mapping[str, JobState], error: str) -> RunView:
+    """The run as it was last recorded, taken to be still so, where its scheduler does not answer."""
     seen = {}
-    for job in plan.jobs:
-        state = run.state(job.name)
+    for name, state in recorded.items():
         alive = state.status is Status.RUNNING
-        seen[job.name] = Observation(state, alive, run.is_cancelled(job.name), note=f"as last recorded; {error}")
+        seen[name] = Observation(state, alive, run.is_cancelled(name), note=f"as last recorded; {error}")
     return derive(plan, seen, supervised=True)
 
 

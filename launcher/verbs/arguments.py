@@ -1,19 +1,12 @@
-"""Arguments that several verbs take, and the plans that files and options make."""
+"""Arguments that several verbs take."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from launcher.backends import BACKENDS
-from launcher.backends.places import places
-from launcher.compiler import compile_pipeline
 from launcher.completion import complete_job, complete_run
-from launcher.errors import PipelineError, Problem
-from launcher.pipeline import Pipeline, load
-from launcher.plan import Plan
-from launcher.run_folder import new_run_id
 
 runs_option = click.option(
     "--runs-dir",
@@ -47,30 +40,3 @@ def folder_name(context: click.Context, parameter: click.Parameter, value: str |
     if value is not None and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", value):
         raise click.BadParameter("letters, digits and '_.-' make a folder's name")
     return value
-
-
-def compiled(
-    files: Iterable[Path],
-    overrides: tuple[str, ...],
-    runs: Path,
-    backend: str,
-    name: str | None = None,
-    run_id: str | None = None,
-) -> list[tuple[Pipeline, Plan]]:
-    """Each file's pipeline and its plan, under a new run id (that begins with `name`) unless one is given.
-
-    Raises:
-        PipelineError: one of them is not valid; lists the problems of all.
-    """
-    made: list[tuple[Pipeline, Plan]] = []
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            pipeline = load(file, overrides)
-            chosen = run_id or new_run_id(name or pipeline.name)
-            made.append((pipeline, compile_pipeline(pipeline, chosen, *places(backend, runs), backend)))
-        except PipelineError as error:
-            problems += error.problems
-    if problems:
-        raise PipelineError(problems)
-    return made

@@ -8,12 +8,12 @@ from launcher.backends import BACKENDS
 from launcher.run_folder import RunError
 from launcher.verbs.arguments import (
     backend_option,
-    compiled,
     files_argument,
     folder_name,
     runs_option,
     set_option,
 )
+from launcher.verbs.plans import compiled
 from locat import durable
 
 

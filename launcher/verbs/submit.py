@@ -12,7 +12,8 @@ from launcher.pipeline import Pipeline
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder, create
 from launcher.tree import tree
-from launcher.verbs.arguments import backend_option, compiled, files_argument, folder_name, runs_option, set_option
+from launcher.verbs.arguments import backend_option, files_argument, folder_name, runs_option, set_option
+from launcher.verbs.plans import compiled
 
 
 @click.command("submit")

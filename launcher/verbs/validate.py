@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from launcher.verbs.arguments import compiled, files_argument, runs_option, set_option
+from launcher.verbs.arguments import files_argument, runs_option, set_option
+from launcher.verbs.plans import compiled
 
 
 @click.command("validate")

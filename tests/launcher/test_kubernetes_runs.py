@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import msgspec
 import pytest
 import runs
 from hypothesis import given
 from hypothesis import strategies as st
-from lightkube.resources.core_v1 import Pod
 
 from launcher.backends import BACKENDS, look_all
 from launcher.backends.base import NoLogYetError
-from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes import ended, names
 from launcher.backends.kubernetes import pod as pod_runner
 from launcher.backends.kubernetes.advance import advance
-from launcher.backends.kubernetes.cluster import Cluster, KubernetesError, UnansweredError
+from launcher.backends.kubernetes.api_objects import JobSet, Metadata, Pod
+from launcher.backends.kubernetes.cluster import Cluster, KubernetesError, UnansweredError, translated
 from launcher.backends.kubernetes.logs import lines
 from launcher.backends.kubernetes.observe import Snapshot, observations
 from launcher.backends.kubernetes.plan_objects import CANCELLED, cancelled_in
@@ -44,9 +45,9 @@ class ApiOfJobSets:
         self.there = {names.jobset(plan.run_id, job.name): _jobset() for job in plan.jobs if not job.needs}
 
     def set_label(self, name: str, label: str, value: str) -> None:
-        self.there[name]["metadata"]["labels"][label] = value
+        self.there[name].metadata.labels[label] = value
 
-    def jobset(self, name: str) -> dict[str, Any] | None:
+    def jobset(self, name: str) -> JobSet | None:
         return self.there.get(name)
 
     def apply(self, manifest: dict[str, Any]) -> None:
@@ -54,8 +55,8 @@ class ApiOfJobSets:
         self.there.setdefault(manifest["metadata"]["name"], _jobset())
 
 
-def _jobset(**status: Any) -> dict[str, Any]:
-    return {"metadata": {"labels": {}, "name": "x"}, "spec": {}, "status": status}
+def _jobset(**status: Any) -> JobSet:
+    return msgspec.convert({"metadata": {"name": "x"}, "spec": {}, "status": status}, JobSet)
 
 
 def diamond(tmp_path: Path) -> Plan:
@@ -113,12 +114,16 @@ def observed(plan: Plan, seen: Snapshot, **recorded: JobState) -> dict[str, Obse
     return observations(plan, {job.name: recorded.get(job.name, JobState()) for job in plan.jobs}, seen)
 
 
-def seen_with(plan: Plan, jobsets: dict[str, dict[str, Any]], pods: dict[str, list[Pod]] | None = None) -> Snapshot:
-    named = {
-        names.jobset(plan.run_id, job): {**each, "metadata": {"labels": {}, "name": names.jobset(plan.run_id, job)}}
-        for job, each in jobsets.items()
-    }
-    return Snapshot(named, {names.jobset(plan.run_id, job): each for job, each in (pods or {}).items()}, now=NOW)
+def seen_with(plan: Plan, jobsets: dict[str, JobSet], pods: dict[str, list[Pod]] | None = None) -> Snapshot:
+    ids = {job: names.jobset(plan.run_id, job) for job in jobsets}
+    named = {ids[job]: jobset_of(plan, job, each) for job, each in jobsets.items()}
+    return Snapshot(named, {ids[job]: each for job, each in (pods or {}).items()}, now=NOW)
+
+
+def jobset_of(plan: Plan, job: str, jobset: JobSet) -> JobSet:
+    """The same JobSet, as that of a job of the plan."""
+    name, annotations = names.jobset(plan.run_id, job), {names.JOB_ANNOTATION: job}
+    return msgspec.structs.replace(jobset, metadata=Metadata(name, annotations=annotations))
 
 
 def pod(phase: str = "Pending", deleted: datetime | None = None, **status: Any) -> Pod:
@@ -127,11 +132,10 @@ def pod(phase: str = "Pending", deleted: datetime | None = None, **status: Any) 
         "spec": {"nodeName": "n1", "containers": []},
         "status": {"phase": phase, **status},
     }
-    made: Pod = Pod.from_dict(values)  # type: ignore[assignment]
-    return made
+    return msgspec.convert(values, Pod)
 
 
-def ended(exit_code: int, reason: str = "Error", message: str = "") -> Pod:
+def pod_ended(exit_code: int, reason: str = "Error", message: str = "") -> Pod:
     state = {"terminated": {"exitCode": exit_code, "reason": reason, "message": message}}
     return pod("Failed", containerStatuses=[container(state)])
 
@@ -144,20 +148,21 @@ def waiting(reason: str) -> Pod:
     return pod(containerStatuses=[container({"waiting": {"reason": reason, "message": "told so"}})])
 
 
-FAILED = _jobset(
-    conditions=[
-        {"type": "Failed", "status": "True", "message": "no more", "lastTransitionTime": "2026-11-21T12:00:00Z"}
-    ]
-)
+def terminal(kind: str) -> dict[str, str]:
+    return {"type": kind, "status": "True", "message": "no more", "lastTransitionTime": "2026-11-21T12:00:00Z"}
+
+
+FAILED = _jobset(conditions=[terminal("Failed")])
+COMPLETED = _jobset(conditions=[terminal("Completed")])
 UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
 
 
 @pytest.mark.parametrize(
     ("jobset", "pods", "status", "reason"),
     [
-        (FAILED, [ended(2, message="config is wrong")], Status.INVALID, "config is wrong"),
-        (FAILED, [ended(137, "OOMKilled")], Status.FAILED, "OOMKilled"),
-        (FAILED, [ended(1, message="ValueError: no")], Status.FAILED, "ValueError: no"),
+        (FAILED, [pod_ended(2, message="config is wrong")], Status.INVALID, "config is wrong"),
+        (FAILED, [pod_ended(137, "OOMKilled")], Status.FAILED, "OOMKilled"),
+        (FAILED, [pod_ended(1, message="ValueError: no")], Status.FAILED, "ValueError: no"),
         (FAILED, [], Status.FAILED, "no more"),
         (FAILED, [pod("Failed", reason="Evicted", message="disk full")], Status.FAILED, "Evicted: disk full"),
         (_jobset(), [pod(conditions=[UNSCHEDULABLE])], Status.QUEUED, "Unschedulable: 0/3 nodes"),
@@ -174,7 +179,7 @@ UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedul
         ),
     ],
 )
-def test_causes_are_named(tmp_path: Path, jobset: dict[str, Any], pods: list[Pod], status: Status, reason: str) -> None:
+def test_causes_are_named(tmp_path: Path, jobset: JobSet, pods: list[Pod], status: Status, reason: str) -> None:
     plan = diamond(tmp_path)
     view = derive(plan, observed(plan, seen_with(plan, {"a": jobset}, {"a": pods})), supervised=True)
     job = next(job for job in view.jobs if job.name == "a")
@@ -217,7 +222,7 @@ def test_a_run_whose_cluster_is_gone_does_not_hide_the_others(tmp_path: Path, mo
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     plan = diamond(tmp_path)
     run = RunFolder(plan.folder)
-    JobState(Status.DONE, 1).write(run.job("a").state)
+    ended.record(run, {"a": JobState(Status.DONE, 1)})
     durable.write_json(run.path / "cluster.json", {"context": "gone", "namespace": "n"})
     (view,) = look_all([run])
     assert [str(job.status) for job in view.jobs] == ["done", "queued", "pending", "queued"]
@@ -238,9 +243,30 @@ def test_a_login_that_has_expired_is_told_in_one_line(tmp_path: Path, monkeypatc
         Cluster().jobsets("r")
 
 
+def test_an_answer_that_is_not_of_the_api_is_told_in_one_line() -> None:
+    with pytest.raises(UnansweredError, match="does not answer"), translated():
+        msgspec.json.decode(b"<html>log in first</html>", type=JobSet)
+
+
+def test_retry_forgets_how_jobs_failed_and_not_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = diamond(tmp_path)
+    run = RunFolder(plan.folder)
+    done, failed = JobState(Status.DONE, 1), JobState(Status.FAILED, 1)
+    ended.record(run, {"a": done, "b": failed, "d": failed})
+    there = {job: jobset_of(plan, job, each) for job, each in {"a": COMPLETED, "b": FAILED, "d": FAILED}.items()}
+    cluster = Mock(spec=Cluster)
+    cluster.data.return_value = ""
+    cluster.jobsets.side_effect = lambda _: list(there.values())
+    cluster.delete_jobset.side_effect = lambda name: there.pop(next(job for job in there if there[job].name == name))
+    monkeypatch.setattr("launcher.backends.kubernetes._cluster", lambda _: cluster)
+    BACKENDS["kubernetes"].forget(run, {"a", "b"})
+    assert ended.recorded(run) == {"a": done, "d": failed}
+    assert set(there) == {"a", "d"}
+
+
 def test_what_needs_a_failed_job_is_blocked_and_the_rest_goes_on(tmp_path: Path) -> None:
     plan = diamond(tmp_path)
-    seen = seen_with(plan, {"a": FAILED, "b": _jobset()}, {"a": [ended(1)], "b": [pod("Running")]})
+    seen = seen_with(plan, {"a": FAILED, "b": _jobset()}, {"a": [pod_ended(1)], "b": [pod("Running")]})
     view = derive(plan, observed(plan, seen), supervised=True)
     assert {job.name: str(job.status) for job in view.jobs} == {
         "a": "failed", "b": "running", "c": "blocked", "d": "blocked",
@@ -249,10 +275,7 @@ def test_what_needs_a_failed_job_is_blocked_and_the_rest_goes_on(tmp_path: Path)
 
 def test_a_job_that_nobody_will_apply_is_lost(tmp_path: Path) -> None:
     plan = diamond(tmp_path)
-    completed = _jobset(
-        conditions=[{"type": "Completed", "status": "True", "lastTransitionTime": "2026-11-21T12:00:00Z"}]
-    )
-    there = observed(plan, seen_with(plan, {"a": completed, "b": _jobset()}))
+    there = observed(plan, seen_with(plan, {"a": COMPLETED, "b": _jobset()}))
     deleted = observed(plan, seen_with(plan, {"b": _jobset()}), a=JobState(Status.DONE, 1))
     for found in (there, deleted):
         view = derive(plan, found, supervised=True)
@@ -284,7 +307,6 @@ class ClusterWithPods:
 def first_pod(plan: Plan, job: str, state: dict[str, Any]) -> Pod:
     labels = {names.JOBSET_NAME_LABEL: names.jobset(plan.run_id, job), names.REPLICATED_JOB_LABEL: names.MAIN}
     found = pod(containerStatuses=[container(state)])
-    assert found.metadata is not None
     found.metadata.labels = {**labels, names.RESTART_LABEL: "2"}
     found.metadata.annotations = {names.INDEX_ANNOTATION: "0"}
     return found

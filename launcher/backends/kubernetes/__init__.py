@@ -3,26 +3,24 @@
 import json
 import time
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from lightkube.resources.core_v1 import Pod
-
 from launcher.backends.base import Backend
-from launcher.backends.kubernetes import doctor, names
+from launcher.backends.kubernetes import doctor, ended, names
+from launcher.backends.kubernetes.api_objects import Pod
 from launcher.backends.kubernetes.changes import Changes
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 from launcher.backends.kubernetes.logs import lines
 from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
-from launcher.backends.kubernetes.observe import ENDED, Snapshot, is_active, observations
+from launcher.backends.kubernetes.observe import ENDED, Snapshot, observations
 from launcher.backends.kubernetes.plan_objects import CANCELLED, ELSEWHERE, config_maps, of_others
 from launcher.backends.kubernetes.pod_template import options_of
 from launcher.backends.kubernetes.text import to_yaml
 from launcher.checks import Check
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder, create
-from launcher.state import Status
+from launcher.state import JobState, Status
 from launcher.status import RunView, derive, unanswered
 from locat import durable
 
@@ -71,7 +69,7 @@ class KubernetesBackend(Backend):
         maps = config_maps(plan)
         parts = [each["metadata"]["name"] for each in maps]
         view = self.look(run, plan)
-        there = {each["metadata"]["name"] for each in cluster.jobsets(run.name)}
+        there = {each.name for each in cluster.jobsets(run.name)}
         done = {job.name for job in view.having([Status.DONE])}
         ready = [
             job.job
@@ -83,17 +81,15 @@ class KubernetesBackend(Backend):
         return f"applied: {', '.join(job.name for job in ready)}" if ready else "in the cluster already"
 
     def look(self, run: RunFolder, plan: Plan) -> RunView:
-        recorded = {job.name: run.state(job.name) for job in plan.jobs}
+        recorded = _recorded(run, plan)
         if all(state.status is Status.DONE for state in recorded.values()):
             return derive(plan, observations(plan, recorded, Snapshot({})), supervised=False)
         seen = _snapshot(run, plan, _cluster(run))
         found = observations(plan, recorded, seen)
-        # A JobSet may be deleted once it has ended; what became of it is kept here.
-        ended = {name: each.state for name, each in found.items() if each.state.status in ENDED}
-        new = [name for name, state in ended.items() if state != recorded[name]]
-        with ThreadPoolExecutor() as pool:  # some at once: half the time of one after the other
-            list(pool.map(lambda name: ended[name].write(run.job(name).state), new))
-        waiting = any(is_active(each) for each in seen.jobsets.values())
+        states = {name: each.state for name, each in found.items() if each.state.status in ENDED}
+        if any(state != recorded[name] for name, state in states.items()):
+            ended.record(run, ended.recorded(run) | states)
+        waiting = any(each.is_active for each in seen.jobsets.values())
         return derive(plan, found, supervised=waiting)
 
     def look_all(self, runs: Sequence[tuple[RunFolder, Plan]]) -> list[RunView]:
@@ -104,7 +100,7 @@ class KubernetesBackend(Backend):
         try:
             return self.look(run, plan)
         except KubernetesError as error:
-            return unanswered(run, plan, str(error))
+            return unanswered(run, plan, _recorded(run, plan), str(error))
 
     def checks(self) -> Iterator[Check]:
         return doctor.checks(Cluster())
@@ -127,17 +123,12 @@ class KubernetesBackend(Backend):
         return lines(_cluster(run), plan, plan.job(job), rank, attempt, follow)
 
     def forget(self, run: RunFolder, jobs: Collection[str]) -> None:
-        plan = run.plan()
         cluster = _cluster(run)
         _mark_cancelled(run, cluster, _cancelled(run, cluster) - frozenset(jobs))
-        failed = {
-            each["metadata"]["name"]
-            for each in cluster.jobsets(run.name)
-            if not is_active(each)
-            and run.state(each["metadata"]["annotations"][names.JOB_ANNOTATION]).status not in ENDED
-        }
-        mine = {names.jobset(plan.run_id, job) for job in jobs} & failed
-        _delete(run, cluster, mine, grace=0)
+        states = ended.recorded(run)
+        ended.record(run, {job: each for job, each in states.items() if job not in jobs or each.status is Status.DONE})
+        failed = {each.name for each in cluster.jobsets(run.name) if each.job in jobs and each.condition("Failed")}
+        _delete(run, cluster, failed, grace=0)
 
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
         plan = run.plan()
@@ -145,7 +136,7 @@ class KubernetesBackend(Backend):
         # First the mark, then again and again what is there: an `advance` may just now have applied another one.
         _mark_cancelled(run, cluster, _cancelled(run, cluster) | frozenset(jobs))
         mine = {names.jobset(plan.run_id, job) for job in jobs}
-        while alive := {each["metadata"]["name"] for each in cluster.jobsets(run.name) if is_active(each)} & mine:
+        while alive := {each.name for each in cluster.jobsets(run.name) if each.is_active} & mine:
             _delete(run, cluster, alive, grace)
 
 
@@ -166,23 +157,28 @@ def _file(run: RunFolder) -> Path:
 
 
 def _snapshot(run: RunFolder, plan: Plan, cluster: Cluster) -> Snapshot:
-    jobsets = {each["metadata"]["name"]: each for each in cluster.jobsets(run.name)}
+    jobsets, all_pods = cluster.jobsets_and_pods(run.name)
     pods: dict[str, list[Pod]] = {}
     advancing: dict[str, list[Pod]] = {}
-    for pod in cluster.pods(run.name):
-        labels = (pod.metadata.labels if pod.metadata else None) or {}
-        of_its_kind = pods if labels.get(names.REPLICATED_JOB_LABEL) == names.MAIN else advancing
-        of_its_kind.setdefault(labels[names.JOBSET_NAME_LABEL], []).append(pod)
-    idle = [each for name, each in jobsets.items() if is_active(each) and name not in pods]
-    queued = any(options_of(job).queue for job in plan.jobs) and any(each["spec"].get("suspend") for each in idle)
+    for pod in all_pods:
+        of_its_kind = pods if pod.is_main else advancing
+        of_its_kind.setdefault(pod.jobset, []).append(pod)
+    idle = [each for each in jobsets if each.is_active and each.name not in pods]
+    queued = any(options_of(job).queue for job in plan.jobs) and any(each.spec.suspend for each in idle)
     return Snapshot(
-        jobsets,
+        {each.name: each for each in jobsets},
         pods,
         advancing,
         cancelled=_cancelled(run, cluster) | {job.name for job in plan.jobs if run.is_cancelled(job.name)},
         waits=cluster.quota_waits() if queued else {},
-        refused=cluster.failed_creations() if any(not each["spec"].get("suspend") for each in idle) else {},
+        refused=cluster.failed_creations() if any(not each.spec.suspend for each in idle) else {},
     )
+
+
+def _recorded(run: RunFolder, plan: Plan) -> dict[str, JobState]:
+    """How jobs ended, and of the others what `retry` left."""
+    states = ended.recorded(run)
+    return {job.name: states.get(job.name) or run.state(job.name) for job in plan.jobs}
 
 
 def _cancelled(run: RunFolder, cluster: Cluster) -> frozenset[str]:
@@ -199,14 +195,12 @@ def _delete(run: RunFolder, cluster: Cluster, jobsets: Collection[str], grace: f
         cluster.delete_jobset(name)
     deadline = time.monotonic() + grace
     killed: set[str] = set()
-    while left := {each["metadata"]["name"] for each in cluster.jobsets(run.name)}.intersection(jobsets):
+    while left := {each.name for each in cluster.jobsets(run.name)}.intersection(jobsets):
         if time.monotonic() > deadline + END_TIMEOUT:
             raise RunError(f"the cluster has not deleted {', '.join(sorted(left))} yet; see `kubectl get jobsets`")
         if time.monotonic() > deadline:
             for pod in cluster.pods(run.name):
-                labels = (pod.metadata.labels if pod.metadata else None) or {}
-                name = (pod.metadata.name if pod.metadata else None) or ""
-                if labels.get(names.JOBSET_NAME_LABEL) in left and name not in killed:
-                    killed.add(name)
-                    cluster.kill_pod(name)
+                if pod.jobset in left and pod.name not in killed:
+                    killed.add(pod.name)
+                    cluster.kill_pod(pod.name)
         time.sleep(STOP_POLL)

@@ -8,7 +8,6 @@ one that looks later sees both marks. Jobs that were cancelled before it began a
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
@@ -31,16 +30,7 @@ def advance(plan: Plan, name: str, cluster: Cluster, plan_parts: list[str], canc
 def _is_ready(plan: Plan, job: PlannedJob, done: str, cluster: Cluster) -> bool:
     """Whether all that a job needs is done. Its last need is asked about first: likely the last to be done."""
     others = (names.jobset(plan.run_id, need) for need in reversed(job.needs) if need != done)
-    return all(is_done(cluster.jobset(other)) for other in others)
-
-
-def is_done(found: dict[str, Any] | None) -> bool:
-    """Whether a JobSet's job is done."""
-    if found is None:
-        return False
-    conditions = (found.get("status") or {}).get("conditions", [])
-    completed = any(each["type"] == "Completed" and each["status"] == "True" for each in conditions)
-    return completed or names.DONE_LABEL in found["metadata"].get("labels", {})
+    return all((found := cluster.jobset(other)) is not None and found.is_done for other in others)
 
 
 def main() -> int:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from lightkube.models.core_v1 import ContainerStateTerminated, ContainerStatus
-from lightkube.resources.core_v1 import Pod
+from launcher.backends.kubernetes.api_objects import ContainerState, Pod, Terminated
 
 SILENT_AFTER = timedelta(seconds=30)
 """A pod that is still there so long after its last moment is on a node that does not answer."""
@@ -29,10 +28,8 @@ def trouble(pod: Pod, now: datetime) -> str:
 
 def _troubles(pod: Pod, now: datetime) -> Iterator[str]:
     status = pod.status
-    if status is None:
-        return
     if _is_silent(pod, now):
-        node = pod.spec.nodeName if pod.spec else ""
+        node = pod.spec.node_name
         yield (
             f"node {node} does not answer, and Kubernetes waits for it; if that machine is off,"
             f" `kubectl taint nodes {node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute` (or delete the"
@@ -40,35 +37,27 @@ def _troubles(pod: Pod, now: datetime) -> Iterator[str]:
         )
     if status.reason == "Evicted":
         yield f"Evicted: {status.message}"
-    for container in status.containerStatuses or []:
-        yield from _of_container(container)
-    for condition in status.conditions or []:
+    for container in status.container_statuses:
+        yield from _of_container(container.state)
+    for condition in status.conditions:
         if condition.type == "PodScheduled" and condition.status == "False" and condition.reason == "Unschedulable":
             yield f"Unschedulable: {condition.message}; {UNSCHEDULABLE}"
-        if condition.type == "DisruptionTarget" and condition.status == "True":
+        if condition.type == "DisruptionTarget" and condition.holds:
             yield f"{condition.reason}: {condition.message}"
 
 
-def _of_container(container: ContainerStatus) -> Iterator[str]:
-    state = container.state
-    if state and state.waiting and state.waiting.reason in WAITING:
-        yield f"{state.waiting.reason}: {state.waiting.message or ''}; {WAITING[state.waiting.reason]}"
-    if state and state.terminated and state.terminated.exitCode:
+def _of_container(state: ContainerState) -> Iterator[str]:
+    if state.waiting and state.waiting.reason in WAITING:
+        yield f"{state.waiting.reason}: {state.waiting.message}; {WAITING[state.waiting.reason]}"
+    if state.terminated and state.terminated.exit_code:
         yield _end(state.terminated)
 
 
-def _end(terminated: ContainerStateTerminated) -> str:
+def _end(terminated: Terminated) -> str:
     if terminated.reason == "OOMKilled":
         return f"OOMKilled: {OUT_OF_MEMORY}"
-    lines = (terminated.message or "").strip().splitlines()
-    return lines[-1] if lines else f"exit code {terminated.exitCode}"
-
-
-def exit_code(pod: Pod) -> int | None:
-    """Of a pod's first container; None while it has none."""
-    containers = (pod.status.containerStatuses or []) if pod.status else []
-    ended = [each.state.terminated for each in containers if each.state and each.state.terminated]
-    return ended[0].exitCode if ended else None
+    lines = terminated.message.strip().splitlines()
+    return lines[-1] if lines else f"exit code {terminated.exit_code}"
 
 
 def _is_silent(pod: Pod, now: datetime) -> bool:
@@ -76,9 +65,8 @@ def _is_silent(pod: Pod, now: datetime) -> bool:
 
     Such a pod may be Pending for ever too: its node has started it, and could not say so any more.
     """
-    last_moment = pod.metadata.deletionTimestamp if pod.metadata else None
-    placed = pod.spec is not None and bool(pod.spec.nodeName)
-    if last_moment is None or not placed or pod.status is None or pod.status.phase not in ("Pending", "Running"):
+    last_moment = pod.metadata.deletion_timestamp
+    if last_moment is None or not pod.spec.node_name or pod.status.phase not in ("Pending", "Running"):
         return False
-    evicted = any(each.reason == "DeletionByTaintManager" for each in pod.status.conditions or [])
+    evicted = any(each.reason == "DeletionByTaintManager" for each in pod.status.conditions)
     return evicted or now > last_moment + SILENT_AFTER

@@ -3,9 +3,8 @@
 import threading
 import time
 
-from lightkube.resources.core_v1 import Pod
-
-from launcher.backends.kubernetes.cluster import Cluster, JobSet, KubernetesError
+from launcher.backends.kubernetes.api_objects import JobSet, Pod
+from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 
 SETTLE = 0.3
 """Seconds after a change in which others that belong to it come."""

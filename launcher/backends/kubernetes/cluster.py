@@ -8,19 +8,20 @@ from functools import cached_property
 from typing import Any, cast
 
 import httpx2
+import msgspec
 from lightkube import ApiError, Client
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConditionError, ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.operators import exists
-from lightkube.resources.core_v1 import ConfigMap, Event, Pod
+from lightkube.resources.core_v1 import ConfigMap, Event
 from lightkube.types import CascadeType, PatchType
 
 from launcher.backends.base import NoAnswerError
 from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.api_objects import JobSet, Pod, WholeJobSet
 from locat.errors import UserError
 
-JobSet = create_namespaced_resource("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets")
 Workload = create_namespaced_resource("kueue.x-k8s.io", "v1beta2", "Workload", "workloads")
 PAGE = 500
 """Objects of one answer to a list."""
@@ -72,7 +73,7 @@ class Cluster:
             if manifest["kind"] == "ConfigMap":
                 self.client.apply(cast(ConfigMap, ConfigMap.from_dict(manifest)), force=True, dry_run=dry_run)
             else:
-                self.client.apply(JobSet.from_dict(manifest), force=True, dry_run=dry_run)
+                self.client.apply(WholeJobSet.from_dict(manifest), force=True, dry_run=dry_run)
 
     def apply_all(self, manifests: Sequence[dict[str, Any]]) -> None:
         """Server-side apply of several, some at once; of those that fail the first error is raised."""
@@ -80,12 +81,12 @@ class Cluster:
             for _ in pool.map(self.apply, manifests):
                 pass
 
-    def jobsets(self, run_id: str) -> list[dict[str, Any]]:
+    def jobsets(self, run_id: str) -> list[JobSet]:
         """A run's JobSets."""
         with translated():
             return list(self.client.list(JobSet, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
 
-    def jobset(self, name: str) -> dict[str, Any] | None:
+    def jobset(self, name: str) -> JobSet | None:
         """One JobSet; None if there is none."""
         try:
             with translated():
@@ -97,6 +98,13 @@ class Cluster:
         """A run's pods."""
         with translated():
             return list(self.client.list(Pod, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
+
+    def jobsets_and_pods(self, run_id: str) -> tuple[list[JobSet], list[Pod]]:
+        """Both, asked for at once: the server prepares one answer while the other is read."""
+        _ = self.client  # is made before two threads need it
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(self.pods, run_id)
+            return self.jobsets(run_id), asked.result()
 
     def watch(self, kind: type, run_id: str) -> Iterator[object]:
         """Changes of a run's objects of one kind, as they come."""
@@ -177,7 +185,7 @@ def translated() -> Iterator[None]:
         raise _explained(error) from error
     except (ConfigError, OSError) as error:  # of what the kubeconfig runs to get a token
         raise KubernetesError(f"no access to the cluster: {error}; log in again, or correct your kubeconfig") from error
-    except (httpx2.HTTPError, ConditionError) as error:
+    except (httpx2.HTTPError, ConditionError, msgspec.DecodeError) as error:  # what is no JSON is a proxy's page
         raise UnansweredError(f"the Kubernetes API does not answer: {error}; is the cluster reachable?") from error
 
 

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from lightkube.resources.core_v1 import Pod
-
 from launcher.backends.base import NoLogYetError
 from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.api_objects import Pod
 from launcher.backends.kubernetes.causes import trouble
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 from launcher.plan import Plan, PlannedJob
@@ -32,9 +31,9 @@ def lines(
     """
     folder = plan.job_folder(job.name)
     pod = _first_pod(cluster, plan, job)
-    if pod is None or pod.metadata is None or not pod.metadata.name:
+    if pod is None:
         raise NoLogYetError(f"{job.name} has no pod now; what earlier ones wrote is in {folder.attempts}")
-    latest = int((pod.metadata.labels or {}).get(names.RESTART_LABEL, 0)) + 1
+    latest = int(pod.metadata.labels.get(names.RESTART_LABEL, 0)) + 1
     if attempt not in (None, latest):
         raise RunError(
             f"{job.name}: of attempt {attempt} no pod is left; its logs are in {folder.attempt(attempt or latest)}"
@@ -43,23 +42,20 @@ def lines(
     if not _has_started(pod):
         why = trouble(pod, datetime.now(UTC))
         raise NoLogYetError(f"{job.name}: its first pod has not started" + (f": {why}" if why else ""))
-    return _of_rank(_printed(cluster, job, pod.metadata.name, follow), rank)
+    return _of_rank(_printed(cluster, job, pod.name, follow), rank)
 
 
 def _first_pod(cluster: Cluster, plan: Plan, job: PlannedJob) -> Pod | None:
     name = names.jobset(plan.run_id, job.name)
     for pod in cluster.pods(plan.run_id):
-        labels = (pod.metadata.labels if pod.metadata else None) or {}
-        annotations = (pod.metadata.annotations if pod.metadata else None) or {}
-        mine = labels.get(names.JOBSET_NAME_LABEL) == name and labels.get(names.REPLICATED_JOB_LABEL) == names.MAIN
-        if mine and annotations.get(names.INDEX_ANNOTATION) == "0":
+        if pod.is_main and pod.jobset == name and pod.index == 0:
             return pod
     return None
 
 
 def _has_started(pod: Pod) -> bool:
-    containers = (pod.status.containerStatuses if pod.status else None) or []
-    return any(each.state and (each.state.running or each.state.terminated) for each in containers)
+    states = [each.state for each in pod.status.container_statuses]
+    return any(state.running is not None or state.terminated is not None for state in states)
 
 
 def _printed(cluster: Cluster, job: PlannedJob, pod: str, follow: bool) -> Iterator[str]:

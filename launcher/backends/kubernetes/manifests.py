@@ -7,8 +7,8 @@ from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.plan_objects import config_maps
 from launcher.backends.kubernetes.pod_template import advance_pod, main_pod, options_of
 from launcher.backends.kubernetes.text import to_yaml
+from launcher.options import MINUTES
 from launcher.plan import Plan, PlannedJob
-from launcher.resources import MINUTES
 from locat.job_folder import ExitCode
 
 ADVANCE_TRIES = 6

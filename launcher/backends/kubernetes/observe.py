@@ -1,15 +1,12 @@
 """How the jobs of a run stand, from its JobSets and pods. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-
-from lightkube.resources.core_v1 import Pod
 
 from launcher.backends.kubernetes import names
-from launcher.backends.kubernetes.advance import is_done
-from launcher.backends.kubernetes.causes import exit_code, trouble
+from launcher.backends.kubernetes.api_objects import JobSet, Pod
+from launcher.backends.kubernetes.causes import trouble
 from launcher.backends.kubernetes.pod_template import options_of
 from launcher.plan import Plan, PlannedJob
 from launcher.state import JobState, Observation, Status
@@ -24,7 +21,7 @@ ENDED = frozenset({Status.DONE, Status.FAILED, Status.INVALID})
 class Snapshot:
     """What the cluster says of a run at one moment."""
 
-    jobsets: Mapping[str, dict[str, Any]]
+    jobsets: Mapping[str, JobSet]
     """By name."""
     pods: Mapping[str, Sequence[Pod]] = field(default_factory=dict)
     """Those that run jobs, by JobSet name."""
@@ -53,11 +50,6 @@ def observations(plan: Plan, recorded: Mapping[str, JobState], seen: Snapshot) -
     return found
 
 
-def is_active(jobset: dict[str, Any]) -> bool:
-    """Whether a JobSet goes on by itself."""
-    return not _condition(jobset, "Completed") and not _condition(jobset, "Failed")
-
-
 def _absent(plan: Plan, job: PlannedJob, recorded: Mapping[str, JobState], seen: Snapshot) -> Observation:
     """A job without a JobSet: its turn has not come, or something is wrong."""
 
@@ -66,46 +58,46 @@ def _absent(plan: Plan, job: PlannedJob, recorded: Mapping[str, JobState], seen:
         jobset = seen.jobsets.get(names.jobset(plan.run_id, need))
         if jobset is None:
             return recorded[need].status is Status.DONE
-        return is_done(jobset) and not is_active(jobset)
+        return jobset.is_done and not jobset.is_active
 
     due = all(is_past(need) for need in job.needs)
     state = JobState(attempt=recorded[job.name].attempt)
     return Observation(state, cancelled=job.name in seen.cancelled, scheduled=not due, note="not in the cluster")
 
 
-def _of_jobset(job: PlannedJob, jobset: dict[str, Any], seen: Snapshot) -> Observation:
-    name = jobset["metadata"]["name"]
-    pods = sorted(seen.pods.get(name, ()), key=_index)
-    restarts = (jobset.get("status") or {}).get("restarts", 0)
+def _of_jobset(job: PlannedJob, jobset: JobSet, seen: Snapshot) -> Observation:
+    name = jobset.name
+    pods = sorted(seen.pods.get(name, ()), key=lambda pod: pod.index)
+    restarts = jobset.status.restarts
     cancelled = job.name in seen.cancelled
     state = JobState(attempt=restarts + 1 if pods else restarts, started=_started(pods))
-    if is_done(jobset):
+    if jobset.is_done:
         return Observation(_with(state, Status.DONE, ExitCode.DONE, ended=_ended(jobset, pods)))
-    if failed := _condition(jobset, "Failed"):
-        codes = [code for pod in pods if (code := exit_code(pod))]
+    if failed := jobset.condition("Failed"):
+        codes = [each.exit_code for pod in pods for each in pod.terminated if each.exit_code]
         code = ExitCode.INVALID if ExitCode.INVALID in codes else next(iter(codes), 1)
         status = Status.INVALID if code == ExitCode.INVALID else Status.FAILED
-        reason = _first(trouble(pod, seen.now) for pod in pods) or failed.get("message", "")
+        reason = _first(trouble(pod, seen.now) for pod in pods) or failed.message
         return Observation(_with(state, status, code, ended=_ended(jobset, pods), reason=reason), cancelled=cancelled)
     if advancing := seen.advancing.get(name):
         note = _first(trouble(pod, seen.now) for pod in advancing) or "runs"
         return Observation(_with(state, Status.RUNNING), True, cancelled, note=f"has ended; its pod `advance`: {note}")
     note = _first(trouble(pod, seen.now) for pod in pods)
-    running = [pod for pod in pods if pod.status and pod.status.phase == "Running"]
+    running = [pod for pod in pods if pod.status.phase == "Running"]
     if running:
-        nodes = sorted({pod.spec.nodeName or "" for pod in running if pod.spec})
+        nodes = sorted({pod.spec.node_name for pod in running})
         return Observation(_with(state, Status.RUNNING), True, cancelled, note=note or f"on {', '.join(nodes)}")
     again = f"starts again, for the {restarts}. time" if restarts else ""
-    note = note or _waiting(job, name, jobset, seen) or again
+    note = note or _waiting(job, jobset, seen) or again
     return Observation(state, cancelled=cancelled, note=note)
 
 
-def _waiting(job: PlannedJob, name: str, jobset: dict[str, Any], seen: Snapshot) -> str:
+def _waiting(job: PlannedJob, jobset: JobSet, seen: Snapshot) -> str:
     """Why a JobSet has no pods yet, or none that run."""
-    if jobset["spec"].get("suspend"):
+    if jobset.spec.suspend:
         queue = options_of(job).queue
-        return f"waits in queue {queue}: {seen.waits.get(name, 'not admitted yet')}" if queue else "suspended"
-    return seen.refused.get(f"{name}-{names.MAIN}-0", "")
+        return f"waits in queue {queue}: {seen.waits.get(jobset.name, 'not admitted yet')}" if queue else "suspended"
+    return seen.refused.get(f"{jobset.name}-{names.MAIN}-0", "")
 
 
 def _with(
@@ -117,35 +109,18 @@ def _with(
     )
 
 
-def _condition(jobset: dict[str, Any], kind: str) -> dict[str, Any] | None:
-    conditions = (jobset.get("status") or {}).get("conditions", [])
-    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
-
-
-def _index(pod: Pod) -> int:
-    annotations = (pod.metadata.annotations if pod.metadata else None) or {}
-    return int(annotations.get(names.INDEX_ANNOTATION, 0))
-
-
 def _started(pods: Sequence[Pod]) -> float | None:
-    starts = [pod.status.startTime for pod in pods if pod.status and pod.status.startTime]
+    starts = [pod.status.start_time for pod in pods if pod.status.start_time]
     return min(starts).timestamp() if starts else None
 
 
-def _ended(jobset: dict[str, Any], pods: Sequence[Pod]) -> float | None:
+def _ended(jobset: JobSet, pods: Sequence[Pod]) -> float | None:
     """When the job's pods ended; else when its JobSet did."""
-    ends = [
-        container.state.terminated.finishedAt
-        for pod in pods
-        if pod.status
-        for container in pod.status.containerStatuses or []
-        if container.state and container.state.terminated and container.state.terminated.finishedAt
-    ]
-    if ends:
-        return max(ends).timestamp()
-    terminal = _condition(jobset, "Completed") or _condition(jobset, "Failed")
-    return datetime.fromisoformat(terminal["lastTransitionTime"]).timestamp() if terminal else None
+    ends = [each.finished_at for pod in pods for each in pod.terminated if each.finished_at]
+    terminal = jobset.condition("Completed") or jobset.condition("Failed")
+    end = max(ends) if ends else terminal and terminal.last_transition_time
+    return end.timestamp() if end else None
 
 
-def _first(texts: Any) -> str:
+def _first(texts: Iterable[str]) -> str:
     return next(filter(None, texts), "")

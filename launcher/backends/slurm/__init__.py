@@ -107,7 +107,8 @@ class SlurmBackend(Backend):
         answers: dict[int, list[str] | SlurmError] = {}
         views = []
         for run, plan in runs:
-            if all(run.state(job.name).status is Status.DONE for job in plan.jobs):
+            recorded = {job.name: run.state(job.name) for job in plan.jobs}
+            if all(state.status is Status.DONE for state in recorded.values()):
                 views.append(_view(run, plan, {}))  # nothing to ask about
                 continue
             user = _owner(run)
@@ -115,7 +116,7 @@ class SlurmBackend(Backend):
                 answers[user] = _ask(user)
             answer = answers[user]
             if isinstance(answer, SlurmError):
-                views.append(unanswered(run, plan, str(answer)))
+                views.append(unanswered(run, plan, recorded, str(answer)))
             else:
                 views.append(_view(run, plan, queue.entries(plan, answer)))
         return views

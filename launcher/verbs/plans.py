@@ -1,0 +1,38 @@
+"""The plans that files and options make. Apart from arguments.py: verbs that compile nothing start twice as fast."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from launcher.backends.places import places
+from launcher.compiler import compile_pipeline
+from launcher.errors import PipelineError, Problem
+from launcher.pipeline import Pipeline, load
+from launcher.plan import Plan
+from launcher.run_folder import new_run_id
+
+
+def compiled(
+    files: Iterable[Path],
+    overrides: tuple[str, ...],
+    runs: Path,
+    backend: str,
+    name: str | None = None,
+    run_id: str | None = None,
+) -> list[tuple[Pipeline, Plan]]:
+    """Each file's pipeline and its plan, under a new run id (that begins with `name`) unless one is given.
+
+    Raises:
+        PipelineError: one of them is not valid; lists the problems of all.
+    """
+    made: list[tuple[Pipeline, Plan]] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            pipeline = load(file, overrides)
+            chosen = run_id or new_run_id(name or pipeline.name)
+            made.append((pipeline, compile_pipeline(pipeline, chosen, *places(backend, runs), backend)))
+        except PipelineError as error:
+            problems += error.problems
+    if problems:
+        raise PipelineError(problems)
+    return made
