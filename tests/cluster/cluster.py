@@ -63,6 +63,7 @@ class Cluster:
         binaries = self.folder / "bin"
         link_components(kubernetes, binaries)
         (binaries / "pause").symlink_to(probe)
+        (binaries / "policies").symlink_to(build.build(build.POLICIES))
         try:
             self._start_control_plane(binaries)
             self._start_nodes(binaries, archive)
@@ -224,6 +225,7 @@ class Cluster:
             machine = Machine(name, self.folder / name, binaries / "pause", within=self._hub)
             machine.start()
             network.plug(self._hub, machine, number)
+            network.queue_connections(machine)
             self.nodes[name] = Node(number, machine, binaries, f"{self.folder.name}/{name}")
             self.nodes[name].prepare(self._authority)
             self.nodes[name].start_containerd()
@@ -234,6 +236,7 @@ class Cluster:
         for node in self.nodes.values():
             node.start_kubelet()
             node.start_proxy()
+            node.start_policies()
         self.until(lambda: self.ready_nodes() == len(self.nodes), "nodes")
 
     def _install(self, addon: addons.Addon) -> None:

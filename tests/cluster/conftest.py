@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import project_image
@@ -13,6 +14,20 @@ from .host import missing
 from .site import IMAGE, Site, make_site
 
 REQUIRED = "CI" in os.environ or "LOCAT_REQUIRE_CLUSTER" in os.environ
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the image come last: it is built meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("image") is not None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def archive(request: pytest.FixtureRequest) -> Iterator["Future[Path] | None"]:
+    """The image's archive, which is made beside the first tests: that is mostly waiting for the disk."""
+    wanted = any(item.get_closest_marker("image") for item in request.session.items)
+    possible = not project_image.missing() and "LOCAT_CLUSTER" not in os.environ
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit(project_image.built) if wanted and possible else None
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +50,10 @@ def cluster(cluster_possible: None) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def image(cluster: Cluster) -> None:
+def image(cluster: Cluster, archive: "Future[Path]") -> None:
     """The project's own image, on all nodes."""
     if "LOCAT_CLUSTER" not in os.environ:
-        cluster.import_image(project_image.built(), IMAGE)
+        cluster.import_image(archive.result(), IMAGE)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A node: containerd, kubelet and kube-proxy on a machine of their own."""
+"""A node: containerd, kubelet, kube-proxy and what enforces NetworkPolicies, on a machine of their own."""
 
 import json
 import os
@@ -59,6 +59,7 @@ class Node:
         cgroups.make(self.group)
         node = authority.kubeconfig(API, f"system:node:{self.name}", "system:nodes")
         proxy = authority.kubeconfig(API, "system:kube-proxy")
+        policies = authority.kubeconfig(API, "policies", "system:masters")
         (folder / "resolv.conf").touch()
         (folder / "containerd.toml").write_text(
             CONTAINERD.format(pause=PAUSE, plugins=CNI_PLUGINS, folder=folder).lstrip()
@@ -68,11 +69,17 @@ class Node:
         self._write("kubelet.yaml", self._kubelet(authority.file))
         self._write("kube-proxy.yaml", self._proxy(proxy))
         shutil.copy(node, folder / "kubelet.kubeconfig")
+        shutil.copy(policies, folder / "policies.kubeconfig")
 
     @property
     def starters(self) -> dict[str, Callable[[], None]]:
         """How each of its processes is started."""
-        return {"containerd": self.start_containerd, "kubelet": self.start_kubelet, "kube-proxy": self.start_proxy}
+        return {
+            "containerd": self.start_containerd,
+            "kubelet": self.start_kubelet,
+            "kube-proxy": self.start_proxy,
+            "policies": self.start_policies,
+        }
 
     def start_containerd(self) -> None:
         self.machine.daemon("containerd", "containerd", "--config", str(self.machine.folder / "containerd.toml"))
@@ -89,6 +96,10 @@ class Node:
         self.machine.daemon(
             "kube-proxy", str(self.binaries / "kube-proxy"), f"--config={self.machine.folder}/kube-proxy.yaml"
         )
+
+    def start_policies(self) -> None:
+        kubeconfig = f"--kubeconfig={self.machine.folder}/policies.kubeconfig"
+        self.machine.daemon("policies", str(self.binaries / "policies"), kubeconfig, f"--node={self.name}")
 
     def import_image(self, archive: Path, alike: "Node | None" = None) -> list[str]:
         """Unpack the images of an archive (as `docker save` writes it); returns their names.

@@ -43,8 +43,8 @@ def pod_spec(*arguments: str, node: str = "", memory: str = "", claim: str = "")
     return spec
 
 
-def pod(name: str, namespace: str, spec: Manifest) -> Manifest:
-    metadata = {"name": name, "namespace": namespace, "labels": {"app": name}}
+def pod(name: str, namespace: str, spec: Manifest, **labels: str) -> Manifest:
+    metadata = {"name": name, "namespace": namespace, "labels": {"app": name, **labels}}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 

@@ -1,5 +1,6 @@
 """k8s/base with its queue, applied as a user applies it: MLflow on PostgreSQL behind a password."""
 
+import json
 import os
 import secrets
 import time
@@ -12,8 +13,10 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from . import network
 from .base import POSTGRES, credentials, prepare, until_ready
 from .cluster import Cluster
+from .pods import pod, pod_spec
 from .site import IMAGE
 
 pytestmark = [pytest.mark.cluster, pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -90,6 +93,41 @@ def test_accounts_may_do_what_they_need_and_no_more(cluster: Cluster, base: str)
     assert jobsets.startswith("jobsets.jobset.x-k8s.io")
     assert jobsets.endswith("[get list create patch]")
     assert allowed("locat-job") == allowed("mlflow") == set()
+
+
+def test_pods_reach_what_the_policies_name_and_nothing_else(cluster: Cluster, base: str) -> None:
+    def start(name: str, namespace: str, component: str, *arguments: str) -> None:
+        labels = {"app.kubernetes.io/component": component}
+        cluster.kubectl("apply", "-f", "-", input=json.dumps(pod(name, namespace, pod_spec(*arguments), **labels)))
+
+    def address(name: str, port: int) -> str:
+        query = ("-n", base, "get", "pod", name, "-o", "jsonpath={.status.podIP}")
+        cluster.until(lambda: cluster.kubectl(*query), f"{name}'s address")
+        return f"{cluster.kubectl(*query)}:{port}"
+
+    start("peer", base, "train", "serve", ":29400")
+    known = {
+        f"mlflow.{base}.svc.cluster.local:5000": "mlflow",
+        "kubernetes.default.svc.cluster.local:443": "API server",
+        f"{network.SWITCH}:10257": "controllers",
+        address("postgres-0", 5432): "database",
+        address("peer", 29400): "peer",
+    }
+    cluster.kubectl("-n", base, "wait", "pod/peer", "--for=condition=Ready", "--timeout=300s")
+    expected = {
+        (base, "train"): {"mlflow", "peer"},
+        (base, "advance"): {"API server"},
+        (base, "another"): set(),
+        ("default", "train"): {"API server", "controllers"},  # of a namespace without policies
+    }
+    for namespace, component in expected:
+        start(f"asks-as-{component}", namespace, component, "dial", *known)
+    for (namespace, component), reached in expected.items():
+        query = ("-n", namespace, "get", "pod", f"asks-as-{component}", "-o", "jsonpath={.status.phase}")
+        cluster.until(lambda query=query: cluster.kubectl(*query) == "Succeeded", f"{component}'s end")
+        said = cluster.kubectl("-n", namespace, "logs", f"asks-as-{component}").splitlines()
+        assert {known[each] for each in said} == reached, (namespace, component)
+    cluster.kubectl("-n", "default", "delete", "pod", "asks-as-train")
 
 
 def test_the_queue_takes_runs(cluster: Cluster, base: str) -> None:

@@ -41,9 +41,11 @@ func main() {
 		get(argument)
 	case "serve":
 		serve(argument)
+	case "dial":
+		dial(os.Args[2:])
 	default:
 		log.Fatal("usage: probe sleep SECONDS | exit CODE | allocate MEBIBYTES | write FILE MEBIBYTES |" +
-			" resolve HOST | get URL | serve :PORT")
+			" resolve HOST | get URL | serve :PORT | dial HOST:PORT ...")
 	}
 }
 
@@ -110,6 +112,18 @@ func serve(address string) {
 		fmt.Fprintln(answer, name)
 	})
 	log.Fatal(http.ListenAndServe(address, nil))
+}
+
+// dial says which addresses take connections, once this pod's own address may be known to those who enforce policies.
+func dial(addresses []string) {
+	time.Sleep(5 * time.Second)
+	for _, address := range addresses {
+		connection, err := net.DialTimeout("tcp", address, 5*time.Second)
+		if err == nil {
+			connection.Close()
+			fmt.Println(address)
+		}
+	}
 }
 
 // patiently tries for half a minute: a service's name may be asked for before it has a pod.
