@@ -31,6 +31,7 @@ from locat.engine.manifest import (
     delete,
     find_fault,
     read_metrics,
+    record_metrics,
     seal,
     set_aside,
     sweep,
@@ -116,6 +117,14 @@ class Checkpoints:
             return False
         return True
 
+    def judge(self, position: Position, metrics: dict[str, float]) -> None:
+        """Note what an evaluation found of the checkpoint that training was taken up from."""
+        if self.ranks.is_main:
+            try:
+                record_metrics(self._path(position), metrics)
+            except OSError as error:
+                logger.warning("what was found of step %d could not be noted (%s)", position.step, error)
+
     def metrics(self) -> dict[str, float]:
         """What they have cost this attempt so far."""
         return {"checkpoint/stalled_seconds": self.stalled, "checkpoint/failures": self.failures}
@@ -167,7 +176,7 @@ class Checkpoints:
 
     def _write(self, saved: Saved) -> None:
         """Write, seal and rename a checkpoint, then delete what is not kept; in the thread, on all ranks together."""
-        final = self.folder / f"step-{saved.position.step:07d}"
+        final = self._path(saved.position)
         temporary = final.with_name(f".{final.name}.partial")
         main = self.ranks.is_main
         if self._together(final, lambda: main and (final / MANIFEST).exists()):
@@ -211,6 +220,9 @@ class Checkpoints:
             if told:
                 raise NotWritten(told)
         return bool(answers[0][0])
+
+    def _path(self, position: Position) -> Path:
+        return self.folder / f"step-{position.step:07d}"
 
     def _delete_old(self) -> None:
         kept = complete(self.folder)[-self.settings.keep :]

@@ -111,8 +111,10 @@ class Training:
         config, task = self.config, self.task
         self.models.trained.train()
         total = task.total_steps
-        if self.owes_evaluation and self.evaluate() is None:
-            self.give_way()
+        if self.owes_evaluation:
+            if (owed := self.evaluate()) is None:
+                self.give_way()
+            self.checkpoints.judge(self.position, owed)
         with Progress(self.job, "train", total, "step", done=self.position.step, shown=self.ranks.is_main) as progress:
             for batch, after in self._batches():
                 self.watchdog.enter(self.position.step, "computes")

@@ -8,7 +8,7 @@ damaged-step-<n>    set aside: its digests did not hold
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,11 @@ def seal(temporary: Path, final: Path, position: Position, **what: Any) -> None:
     durable.write_json(temporary / MANIFEST, asdict(Manifest(position, files=files, **what)))
     temporary.rename(final)
     durable.sync_folder(final.parent)
+
+
+def record_metrics(checkpoint: Path, metrics: dict[str, float]) -> None:
+    """Say in a complete checkpoint what an evaluation has found of it since."""
+    durable.write_json(checkpoint / MANIFEST, asdict(replace(Manifest.read(checkpoint), metrics=metrics)))
 
 
 def find_fault(folder: Path) -> str | None:

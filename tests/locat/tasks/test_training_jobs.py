@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import locat.models  # noqa: F401
 from locat.data.order import epoch_order
-from locat.engine.manifest import complete
+from locat.engine.manifest import complete, read_metrics
 from locat.job_folder import ExitCode, JobFolder
 
 pytestmark = pytest.mark.slow
@@ -142,7 +142,8 @@ leave(main())
 def test_a_job_is_preempted_in_the_middle_of_an_evaluation_too(data: dict[str, str], tmp_path: Path) -> None:
     alone, stopped, evaluated = tmp_path / "alone", tmp_path / "stopped", tmp_path / "evaluated"
     for folder in (alone, stopped):
-        training.write_config(folder, training.supervised(data, batch_size=8, evaluate_epochs=1))
+        kept = {"keep": 9, "best": "top1"}
+        training.write_config(folder, training.supervised(data, batch_size=8, evaluate_epochs=1, checkpoints=kept))
     training.run(alone)
     slow = [sys.executable, "-c", SLOW_EVALUATION, str(stopped / "config.yaml"), str(evaluated)]
     process = subprocess.Popen(slow, env=training.environment(stopped))
@@ -156,6 +157,12 @@ def test_a_job_is_preempted_in_the_middle_of_an_evaluation_too(data: dict[str, s
     training.run(stopped)
     assert training.metrics(stopped, "val/top1") == training.metrics(alone, "val/top1")
     assert JobFolder(stopped).results.read_text() == JobFolder(alone).results.read_text()
+    assert judged(stopped) == judged(alone)
+
+
+def judged(job: Path) -> dict[str, dict[str, float]]:
+    """What evaluations found of each checkpoint."""
+    return {path.name: read_metrics(path) for path in complete(JobFolder(job).checkpoints)}
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "deepspeed"])
