@@ -87,7 +87,8 @@ def forward(attend: Callable[..., Tensor], gaug: GAug, side: int, qkv: Tensor) -
     with torch.autocast(q.device.type, q.dtype, enabled=q.dtype != torch.float32):
         if attend is plain:
             return plain(q, k, v)
-        return attend(q, k, v, gaug(q[:, :, PREFIX:], k[:, :, PREFIX:], q, grid, grid), PREFIX)
+        q = q.contiguous()  # as LocAt's attention layers do
+        return attend(q, k, v, gaug(q, k, q, grid, grid), PREFIX)
 
 
 def step(run: Callable[[], Tensor], inputs: list[Tensor], weights: Tensor) -> None:

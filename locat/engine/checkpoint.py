@@ -24,6 +24,7 @@ from locat.config.training import Checkpoints as Settings
 from locat.engine.distributed import Ranks
 from locat.engine.manifest import (
     MANIFEST,
+    UNREADABLE,
     Manifest,
     Position,
     checkpoints_in,
@@ -122,7 +123,7 @@ class Checkpoints:
         if self.ranks.is_main:
             try:
                 record_metrics(self._path(position), metrics)
-            except OSError as error:
+            except UNREADABLE as error:
                 logger.warning("what was found of step %d could not be noted (%s)", position.step, error)
 
     def metrics(self) -> dict[str, float]:

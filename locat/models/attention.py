@@ -63,7 +63,8 @@ class GAugAttention:
         q, k = self.q_norm(q), self.k_norm(k)
         prefix = self.num_prefix_tokens
         grid = self.patch_grid.of(x.shape[1] - prefix)
-        gaussians = self.gaug(q[:, :, prefix:], k[:, :, prefix:], x[:, prefix:], grid, self.patch_grid.initial)
+        q = q.contiguous()  # once for all that reads it
+        gaussians = self.gaug(q, k, x, grid, self.patch_grid.initial)
         if rope is not None:
             q, k = (rotate(heads, rope, prefix, self.rotate_half).type_as(v) for heads in (q, k))
         dropout = self.attn_drop.p if self.training else 0.0

@@ -84,20 +84,22 @@ class GAug(nn.Module):
     def forward(self, q: Tensor, k: Tensor, x: Tensor, grid: Grid, initial_grid: Grid) -> Gaussians:
         """The Gaussians of the patches of a grid (h, w), computed in float32 at least, also under autocast.
 
-        `q` and `k` (B, H, h * w, head_dim) are the patches' queries and keys after q-norm and
-        k-norm, before rotation, `x` (B, h * w, dim) is what they were projected from;
-        `initial_grid` is the grid the model was built for.
+        `q` and `k` (B, H, N, head_dim) are queries and keys after q-norm and k-norm, before
+        rotation, `x` (B, N, dim) is what they were projected from, of all tokens: the first N - h * w
+        are prefix tokens, which have no Gaussian. `initial_grid` is the grid the model was built for.
         """
-        q = q.contiguous()  # once, where each of the maps would
-        variance = scaled_variance(self.variance(q, x, initial_grid), grid, initial_grid)
-        return Gaussians(self.alpha(q, k, x), variance, grid, initial_grid)
+        # Read of all tokens, then cut: to cut q first would copy it, and its gradient.
+        patches = slice(q.shape[2] - grid[0] * grid[1], None)
+        variance = self.variance(q, x, initial_grid)[:, :, patches]
+        alpha = self.alpha(q, k[:, :, patches], x)[:, :, patches]
+        return Gaussians(alpha, scaled_variance(variance, grid, initial_grid), grid, initial_grid)
 
     def variance(self, q: Tensor, x: Tensor, initial_grid: Grid) -> Tensor:
-        """Variance along y and x in squared patches of the initial grid: (B, H, h * w, 2)."""
+        """Of each token, the variance along y and x in squared patches of the initial grid: (B, H, N, 2)."""
         return bounded_variance(at_least_float32(self.log_var(q)), initial_grid)
 
     def alpha(self, q: Tensor, k: Tensor, x: Tensor) -> Tensor:
-        """Height of the Gaussian, in logits: (B, H, h * w, 1)."""
+        """Of each token, the height of the Gaussian in logits: (B, H, N, 1); `k` are the patches' keys."""
         return F.softplus(at_least_float32(self.log_alpha(q)))
 
 

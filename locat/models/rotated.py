@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from locat.models.gaug import GAug, Grid, at_least_float32, numerator, scaled_variance
+from locat.models.gaug import GAug, Grid, at_least_float32, numerator
 
 
 class RotatedGaussians(NamedTuple):
@@ -58,7 +58,7 @@ class Rotated(GAug):
         self, q: Tensor, k: Tensor, x: Tensor, grid: Grid, initial_grid: Grid
     ) -> RotatedGaussians:
         """As GAug's; b scales with the grid as the standard deviations do."""
-        variance = scaled_variance(self.variance(q, x, initial_grid), grid, initial_grid)
-        off_diagonal = at_least_float32(self.off_diagonal(q)) * (min(grid) / min(initial_grid)) ** 0.5
-        tilt = off_diagonal / variance[..., :1].sqrt()
-        return RotatedGaussians(self.alpha(q, k, x), variance, tilt, grid, initial_grid)
+        alpha, variance, *_ = super().forward(q, k, x, grid, initial_grid)
+        off_diagonal = at_least_float32(self.off_diagonal(q))[:, :, -variance.shape[2] :]
+        tilt = off_diagonal * (min(grid) / min(initial_grid)) ** 0.5 / variance[..., :1].sqrt()
+        return RotatedGaussians(alpha, variance, tilt, grid, initial_grid)

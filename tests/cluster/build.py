@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -121,10 +120,12 @@ def _environment() -> dict[str, str]:
 
 def build_all() -> None:
     """Build every program; the packages that they share, compiled, are not kept: they take 5 GB."""
-    with locked("go-build") as folder, tempfile.TemporaryDirectory(dir=folder) as compiled:
-        os.environ["GOCACHE"] = compiled
+    with locked("go-build") as folder:
+        compiled = folder / "go-build"
+        os.environ["GOCACHE"] = str(compiled)
         for program in PROGRAMS:
             build(program)
+        shutil.rmtree(compiled, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import project_image
 import pytest
+from required import require
 
 from .cluster import Cluster
 from .host import missing
 from .site import IMAGE, Site, make_site
-
-REQUIRED = "CI" in os.environ or "LOCAT_REQUIRE_CLUSTER" in os.environ
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,20 +20,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("image") is not None)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def archive(request: pytest.FixtureRequest) -> Iterator["Future[Path] | None"]:
-    """The image's archive, which is made beside the first tests: that is mostly waiting for the disk."""
-    wanted = any(item.get_closest_marker("image") for item in request.session.items)
-    possible = not project_image.missing() and "LOCAT_CLUSTER" not in os.environ
-    with ThreadPoolExecutor() as pool:
-        yield pool.submit(project_image.built) if wanted and possible else None
-
-
 @pytest.fixture(scope="session")
 def cluster_possible() -> None:
     """Skips where no cluster can be started, and says why; where one is required, that is a failure."""
-    if reason := missing():
-        pytest.fail(reason, pytrace=False) if REQUIRED else pytest.skip(reason)
+    require(missing())
 
 
 @pytest.fixture(scope="session")
@@ -49,10 +38,21 @@ def cluster(cluster_possible: None) -> Iterator[Cluster]:
     cluster.stop()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def archive(request: pytest.FixtureRequest) -> Iterator["Future[Path] | None"]:
+    """The image's archive, which is made beside the first tests: that is mostly waiting for the disk."""
+    wanted = any(item.get_closest_marker("image") for item in request.session.items)
+    possible = not (missing() or project_image.missing() or "LOCAT_CLUSTER" in os.environ)
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit(project_image.built) if wanted and possible else None
+
+
 @pytest.fixture(scope="session")
-def image(cluster: Cluster, archive: "Future[Path]") -> None:
+def image(cluster: Cluster, archive: "Future[Path] | None") -> None:
     """The project's own image, on all nodes."""
     if "LOCAT_CLUSTER" not in os.environ:
+        require(project_image.missing())
+        assert archive is not None
         cluster.import_image(archive.result(), IMAGE)
 
 

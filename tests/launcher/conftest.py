@@ -1,11 +1,11 @@
 """Settings of the launcher's tests."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import slurm_cluster
+from required import require
 
 
 @pytest.fixture(autouse=True)
@@ -19,10 +19,7 @@ def slots_of_this_test(tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_cluster.Cluster]:
     """A Slurm cluster, which the environment names meanwhile."""
-    missing = slurm_cluster.missing()
-    if missing and "CI" not in os.environ:
-        pytest.skip(missing)
-    assert not missing
+    require(slurm_cluster.missing())
     cluster = slurm_cluster.Cluster(tmp_path_factory.mktemp("slurm"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cluster.environment.items():

@@ -1,9 +1,12 @@
 """A run on Kubernetes, without a cluster: how its JobSets and pods are understood, what `advance` decides, logs."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -14,12 +17,13 @@ import runs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.backends import BACKENDS, look_all
+from launcher.backends import BACKENDS, look, look_all
 from launcher.backends.base import NoLogYetError
 from launcher.backends.kubernetes import ended, names
 from launcher.backends.kubernetes import pod as pod_runner
 from launcher.backends.kubernetes.advance import advance
 from launcher.backends.kubernetes.api_objects import JobSet, Metadata, Pod
+from launcher.backends.kubernetes.changes import Changes
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError, UnansweredError, translated
 from launcher.backends.kubernetes.logs import lines
 from launcher.backends.kubernetes.observe import Snapshot, observations
@@ -123,7 +127,7 @@ def seen_with(plan: Plan, jobsets: dict[str, JobSet], pods: dict[str, list[Pod]]
 def jobset_of(plan: Plan, job: str, jobset: JobSet) -> JobSet:
     """The same JobSet, as that of a job of the plan."""
     name, annotations = names.jobset(plan.run_id, job), {names.JOB_ANNOTATION: job}
-    return msgspec.structs.replace(jobset, metadata=Metadata(name, annotations=annotations))
+    return msgspec.structs.replace(jobset, metadata=Metadata(name, jobset.metadata.labels, annotations))
 
 
 def pod(phase: str = "Pending", deleted: datetime | None = None, **status: Any) -> Pod:
@@ -229,16 +233,20 @@ def test_a_run_whose_cluster_is_gone_does_not_hide_the_others(tmp_path: Path, mo
     assert "as last recorded; no cluster is configured" in view.jobs[1].reason
 
 
-def test_a_login_that_has_expired_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "false"}}
+def use_kubeconfig(folder: Path, monkeypatch: pytest.MonkeyPatch, server: str, user: dict[str, Any]) -> None:
     config = {
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
         "users": [{"name": "u", "user": user}],
     }
-    (tmp_path / "config").write_text(json.dumps(config))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    (folder / "config").write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(folder / "config"))
+
+
+def test_a_login_that_has_expired_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "false"}}
+    use_kubeconfig(tmp_path, monkeypatch, "http://127.0.0.1:1", user)
     with pytest.raises(KubernetesError, match=r"no access to the cluster: .*log in again"):
         Cluster().jobsets("r")
 
@@ -253,15 +261,62 @@ def test_retry_forgets_how_jobs_failed_and_not_what_is_done(tmp_path: Path, monk
     run = RunFolder(plan.folder)
     done, failed = JobState(Status.DONE, 1), JobState(Status.FAILED, 1)
     ended.record(run, {"a": done, "b": failed, "d": failed})
-    there = {job: jobset_of(plan, job, each) for job, each in {"a": COMPLETED, "b": FAILED, "d": FAILED}.items()}
+    stuck = msgspec.structs.replace(FAILED, metadata=Metadata("", labels={names.DONE_LABEL: "true"}))
+    jobsets = {"a": COMPLETED, "b": FAILED, "c": stuck, "d": FAILED}
+    there = {job: jobset_of(plan, job, each) for job, each in jobsets.items()}
     cluster = Mock(spec=Cluster)
     cluster.data.return_value = ""
     cluster.jobsets.side_effect = lambda _: list(there.values())
     cluster.delete_jobset.side_effect = lambda name: there.pop(next(job for job in there if there[job].name == name))
     monkeypatch.setattr("launcher.backends.kubernetes._cluster", lambda _: cluster)
-    BACKENDS["kubernetes"].forget(run, {"a", "b"})
+    BACKENDS["kubernetes"].forget(run, {"a", "b", "c"})
     assert ended.recorded(run) == {"a": done, "d": failed}
-    assert set(there) == {"a", "d"}
+    assert set(there) == {"a", "c", "d"}
+
+
+def test_an_end_is_not_recorded_of_what_is_being_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = diamond(tmp_path)
+    run = RunFolder(plan.folder)
+    failed, leaving = (jobset_of(plan, job, FAILED) for job in "ab")
+    leaving.metadata.deletion_timestamp = NOW
+    cluster = Mock(spec=Cluster)
+    cluster.data.return_value = ""
+    cluster.jobsets_and_pods.return_value = [failed, leaving], []
+    cluster.pods.return_value = []
+    monkeypatch.setattr("launcher.backends.kubernetes._cluster", lambda _: cluster)
+    assert {job.name: str(job.status) for job in look(run, plan).jobs}["b"] == "failed"
+    assert set(ended.recorded(run)) == {"a"}
+
+
+class Watched(BaseHTTPRequestHandler):
+    """Says of one kind of objects that there is a new one, and then nothing."""
+
+    kind = ""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        if self.kind in self.path:
+            event = {"type": "ADDED", "object": {"metadata": {"name": "x", "resourceVersion": "7"}}}
+            self.wfile.write(f"{json.dumps(event)}\n".encode())
+            self.wfile.flush()
+        threading.Event().wait(30)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.parametrize("kind", ["/jobsets", "/pods"])
+def test_who_waits_hears_of_changes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watched, "kind", kind)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Watched)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    use_kubeconfig(tmp_path, monkeypatch, f"http://127.0.0.1:{server.server_port}", {"token": "x"})
+    started = time.monotonic()
+    Changes(Cluster(), "r").wait(20)
+    assert time.monotonic() - started < 10
+    server.shutdown()
 
 
 def test_what_needs_a_failed_job_is_blocked_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -86,9 +86,11 @@ class KubernetesBackend(Backend):
             return derive(plan, observations(plan, recorded, Snapshot({})), supervised=False)
         seen = _snapshot(run, plan, _cluster(run))
         found = observations(plan, recorded, seen)
+        leaving = {each.job for each in seen.jobsets.values() if each.metadata.deletion_timestamp and not each.is_done}
         states = {name: each.state for name, each in found.items() if each.state.status in ENDED}
-        if any(state != recorded[name] for name, state in states.items()):
-            ended.record(run, ended.recorded(run) | states)
+        new = {name: state for name, state in states.items() if state != recorded[name] and name not in leaving}
+        if new:
+            ended.record(run, new)
         waiting = any(each.is_active for each in seen.jobsets.values())
         return derive(plan, found, supervised=waiting)
 
@@ -125,10 +127,9 @@ class KubernetesBackend(Backend):
     def forget(self, run: RunFolder, jobs: Collection[str]) -> None:
         cluster = _cluster(run)
         _mark_cancelled(run, cluster, _cancelled(run, cluster) - frozenset(jobs))
-        states = ended.recorded(run)
-        ended.record(run, {job: each for job, each in states.items() if job not in jobs or each.status is Status.DONE})
-        failed = {each.name for each in cluster.jobsets(run.name) if each.job in jobs and each.condition("Failed")}
-        _delete(run, cluster, failed, grace=0)
+        failed = [each for each in cluster.jobsets(run.name) if each.condition("Failed") and not each.is_done]
+        _delete(run, cluster, {each.name for each in failed if each.job in jobs}, grace=0)
+        ended.record(run, {}, forgotten=jobs)
 
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
         plan = run.plan()
@@ -157,7 +158,11 @@ def _file(run: RunFolder) -> Path:
 
 
 def _snapshot(run: RunFolder, plan: Plan, cluster: Cluster) -> Snapshot:
+    cancelled = _cancelled(run, cluster)
     jobsets, all_pods = cluster.jobsets_and_pods(run.name)
+    told = {pod.jobset for pod in all_pods if pod.terminated}
+    if any(each.condition("Failed") and each.name not in told for each in jobsets):
+        all_pods = cluster.pods(run.name)  # the first answer may be older than such an end
     pods: dict[str, list[Pod]] = {}
     advancing: dict[str, list[Pod]] = {}
     for pod in all_pods:
@@ -169,7 +174,7 @@ def _snapshot(run: RunFolder, plan: Plan, cluster: Cluster) -> Snapshot:
         {each.name: each for each in jobsets},
         pods,
         advancing,
-        cancelled=_cancelled(run, cluster) | {job.name for job in plan.jobs if run.is_cancelled(job.name)},
+        cancelled=cancelled | {job.name for job in plan.jobs if run.is_cancelled(job.name)},
         waits=cluster.quota_waits() if queued else {},
         refused=cluster.failed_creations() if any(not each.spec.suspend for each in idle) else {},
     )

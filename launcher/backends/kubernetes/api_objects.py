@@ -67,7 +67,7 @@ class JobSet(NamespacedResourceG, _Object):
 
     @property
     def job(self) -> str:
-        return self.metadata.annotations[names.JOB_ANNOTATION]
+        return self.metadata.annotations.get(names.JOB_ANNOTATION, "")
 
     @property
     def is_done(self) -> bool:
@@ -105,6 +105,7 @@ class ContainerState(_Object):
 
 
 class ContainerStatus(_Object):
+    name: str
     state: ContainerState = msgspec.field(default_factory=ContainerState)
 
 
@@ -137,7 +138,7 @@ class Pod(NamespacedResourceG, _Object):
 
     @property
     def jobset(self) -> str:
-        return self.metadata.labels[names.JOBSET_NAME_LABEL]
+        return self.metadata.labels.get(names.JOBSET_NAME_LABEL, "")
 
     @property
     def is_main(self) -> bool:
@@ -151,5 +152,6 @@ class Pod(NamespacedResourceG, _Object):
 
     @property
     def terminated(self) -> list[Terminated]:
-        """How its containers ended, of those that have."""
-        return [each.state.terminated for each in self.status.container_statuses if each.state.terminated]
+        """How its main container ended, if it has; what others were injected does not count."""
+        main = [each.state for each in self.status.container_statuses if each.name == names.MAIN]
+        return [state.terminated for state in main if state.terminated]

@@ -3,7 +3,9 @@
 import threading
 import time
 
-from launcher.backends.kubernetes.api_objects import JobSet, Pod
+from lightkube.resources.core_v1 import Pod
+
+from launcher.backends.kubernetes.api_objects import WholeJobSet
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 
 SETTLE = 0.3
@@ -17,7 +19,7 @@ class Changes:
 
     def __init__(self, cluster: Cluster, run_id: str) -> None:
         self._changed = threading.Event()
-        for kind in (JobSet, Pod):
+        for kind in (WholeJobSet, Pod):
             threading.Thread(target=self._watch, args=(cluster, kind, run_id), daemon=True).start()
 
     def wait(self, timeout: float) -> None:

@@ -185,6 +185,8 @@ def translated() -> Iterator[None]:
         raise _explained(error) from error
     except (ConfigError, OSError) as error:  # of what the kubeconfig runs to get a token
         raise KubernetesError(f"no access to the cluster: {error}; log in again, or correct your kubeconfig") from error
+    except msgspec.ValidationError as error:
+        raise KubernetesError(f"the Kubernetes API answered what is not understood: {error}") from error
     except (httpx2.HTTPError, ConditionError, msgspec.DecodeError) as error:  # what is no JSON is a proxy's page
         raise UnansweredError(f"the Kubernetes API does not answer: {error}; is the cluster reachable?") from error
 

@@ -1,13 +1,18 @@
 """How jobs ended, kept with the run: their JobSets may be deleted then. One file: a run may have a thousand jobs."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from launcher.run_folder import RunFolder
-from launcher.state import JobState
+from launcher import locks
+from launcher.run_folder import RunError, RunFolder
+from launcher.state import JobState, Status
 from locat import durable
+
+PATIENCE = 10.0
+"""Seconds to wait for others who write; each takes some milliseconds."""
 
 
 def recorded(run: RunFolder) -> dict[str, JobState]:
@@ -19,9 +24,18 @@ def recorded(run: RunFolder) -> dict[str, JobState]:
     return {name: JobState.from_json(values) for name, values in states.items()}
 
 
-def record(run: RunFolder, states: Mapping[str, JobState]) -> None:
-    """Replace all that is recorded."""
-    durable.write_json(_file(run), {name: asdict(state) for name, state in states.items()})
+def record(run: RunFolder, states: Mapping[str, JobState], forgotten: Collection[str] = ()) -> None:
+    """Add how jobs ended; of those `forgotten` only keep that they are done."""
+    lock = locks.acquire(run.path / "ended.lock", PATIENCE)
+    if lock is None:
+        raise RunError(f"{run.path / 'ended.lock'} is held by another process; try again")
+    try:
+        before = recorded(run)
+        kept = {name: state for name, state in before.items() if name not in forgotten or state.status is Status.DONE}
+        if (now := kept | dict(states)) != before:
+            durable.write_json(_file(run), {name: asdict(state) for name, state in now.items()})
+    finally:
+        os.close(lock)
 
 
 def _file(run: RunFolder) -> Path:

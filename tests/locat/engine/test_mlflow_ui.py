@@ -1,7 +1,6 @@
 """What people see of a run in MLflow: its pages in headless Chromium, from a real server."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 from mlflow_pages import Pages, open_pages
 from mlflow_server import Server
 from PIL import Image
+from required import require
 from selenium.webdriver.common.by import By
 
 from launcher.compiler import compile_pipeline
@@ -38,8 +38,7 @@ MANIFEST = {
 @pytest.fixture(scope="module")
 def pages(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     """A browser, and a run of the digits pipeline, all logged as jobs log themselves."""
-    if reason := mlflow_pages.missing():
-        pytest.fail(reason, pytrace=False) if "CI" in os.environ else pytest.skip(reason)
+    require(mlflow_pages.missing())
     runs = tmp_path_factory.mktemp("runs")
     plan = compile_pipeline(load(PIPELINE, [f"tracking.uri={server.uri}"]), "digits-1", runs)
     plan.folder.mkdir()

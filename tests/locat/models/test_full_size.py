@@ -42,6 +42,7 @@ class Dense:
 
 
 def literal_gaug(self: GAug, q: Tensor, k: Tensor, x: Tensor, grid: tuple[int, int], initial: tuple[int, int]) -> Dense:
+    q = q[:, :, -grid[0] * grid[1] :]
     c = max(initial) ** 2
     variance = c * torch.sigmoid(self.log_var(q) - math.log(c - 1)) * min(grid) / min(initial) + literal_eps(initial)
     alpha = F.softplus(self.log_alpha(q))
