@@ -13,6 +13,9 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from launcher.backends import BACKENDS
+from launcher.checks import Check
+
 from . import network
 from .base import POSTGRES, credentials, prepare, until_ready
 from .cluster import Cluster
@@ -105,29 +108,69 @@ def test_pods_reach_what_the_policies_name_and_nothing_else(cluster: Cluster, ba
         cluster.until(lambda: cluster.kubectl(*query), f"{name}'s address")
         return f"{cluster.kubectl(*query)}:{port}"
 
+    def service(name: str, namespace: str) -> str:
+        return cluster.kubectl("-n", namespace, "get", "service", name, "-o", "jsonpath={.spec.clusterIP}")
+
+    def reached(namespace: str, component: str) -> set[str]:
+        query = ("-n", namespace, "get", "pod", f"asks-as-{component}", "-o", "jsonpath={.status.phase}")
+        cluster.until(lambda: cluster.kubectl(*query) == "Succeeded", f"{component}'s end")
+        return {known[each] for each in cluster.kubectl("-n", namespace, "logs", f"asks-as-{component}").splitlines()}
+
     start("peer", base, "train", "serve", ":29400")
+    cluster.kubectl("-n", base, "wait", "pod/peer", "--for=condition=Ready", "--timeout=300s")
     known = {
-        f"mlflow.{base}.svc.cluster.local:5000": "mlflow",
-        "kubernetes.default.svc.cluster.local:443": "API server",
+        f"mlflow.{base}.svc.cluster.local:5000": "mlflow by name",
+        f"{service('mlflow', base)}:5000": "mlflow",
+        f"{service('kubernetes', 'default')}:443": "API server",
         f"{network.SWITCH}:10257": "controllers",
         address("postgres-0", 5432): "database",
         address("peer", 29400): "peer",
     }
-    cluster.kubectl("-n", base, "wait", "pod/peer", "--for=condition=Ready", "--timeout=300s")
     expected = {
-        (base, "train"): {"mlflow", "peer"},
+        (base, "train"): {"mlflow by name", "mlflow", "peer"},
         (base, "advance"): {"API server"},
         (base, "another"): set(),
         ("default", "train"): {"API server", "controllers"},  # of a namespace without policies
     }
     for namespace, component in expected:
         start(f"asks-as-{component}", namespace, component, "dial", *known)
-    for (namespace, component), reached in expected.items():
-        query = ("-n", namespace, "get", "pod", f"asks-as-{component}", "-o", "jsonpath={.status.phase}")
-        cluster.until(lambda query=query: cluster.kubectl(*query) == "Succeeded", f"{component}'s end")
-        said = cluster.kubectl("-n", namespace, "logs", f"asks-as-{component}").splitlines()
-        assert {known[each] for each in said} == reached, (namespace, component)
+    assert {each: reached(*each) for each in expected} == expected
     cluster.kubectl("-n", "default", "delete", "pod", "asks-as-train")
+    # One after the other, and after those: as long as it runs, such a pod is taken for the service.
+    for component, its in {"mlflow": {"database"}, "postgres": set()}.items():
+        start(f"asks-as-{component}", base, component, "dial", *known)
+        assert reached(base, component) - {"mlflow", "mlflow by name"} == its
+
+
+@pytest.mark.parametrize("example", ["base", "digits"])
+@pytest.mark.parametrize("way", ["-f", "-k"])
+def test_the_examples_are_accepted(cluster: Cluster, base: str, example: str, way: str) -> None:
+    folder = K8S / "examples" / example
+    said = cluster.kubectl("-n", base, "apply", "--dry-run=server", way, str(folder))
+    assert len(said.splitlines()) == len(list(folder.glob("*.yaml")))
+    assert all(line.endswith("created (server dry run)") for line in said.splitlines())
+
+
+def test_doctor_names_what_is_missing(
+    cluster: Cluster, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_bytes(cluster.kubeconfig.read_bytes())
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+
+    def bad(**context: str) -> dict[str, Check]:
+        options = [f"--{key}={value}" for key, value in context.items()]
+        cluster.kubectl("config", "set-context", "--current", *options, f"--kubeconfig={kubeconfig}")
+        return {check.subject: check for check in BACKENDS["kubernetes"].checks() if not check.good}
+
+    assert set(bad(namespace=base)) <= {"GPUs"}
+    needed = {subject for subject, check in bad(namespace="default").items() if check.needed}
+    assert needed == {"service account locat-job", "service account locat-advance", "claim locat-runs"}
+    token = cluster.kubectl("-n", base, "create", "token", "locat-advance").strip()
+    cluster.kubectl("config", "set-credentials", "advance", f"--token={token}", f"--kubeconfig={kubeconfig}")
+    seen = bad(namespace=base, user="advance")
+    assert "delete jobsets, get configmaps" in seen["permissions"].found
+    assert "cannot tell" in seen["claim locat-runs"].found
 
 
 def test_the_queue_takes_runs(cluster: Cluster, base: str) -> None:

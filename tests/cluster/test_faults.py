@@ -44,6 +44,16 @@ def test_a_pod_that_is_killed_runs_again(site: Site) -> None:
     site.until_up(run, "a")
     site.kubectl("delete", "pods", "-l", f"locat.dev/run={run.name}", "--grace-period=0", "--force")
     assert statuses(site.until_ended(run)) == {"a": "done"}
+    assert site.folder(run).state("a").attempt == 2
+    restarts = (
+        "get",
+        "jobsets",
+        "-l",
+        f"locat.dev/run={run.name}",
+        "-o",
+        "jsonpath={.items[*].status.restartsCountTowardsMax}",
+    )
+    assert site.kubectl(*restarts) == "1"
 
 
 def test_a_node_that_is_lost(site: Site) -> None:

@@ -1,5 +1,6 @@
 """What Kubernetes, JobSet and Kueue do with runs: chains, branches, retries, preemption, quota. All of it real."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,12 +8,15 @@ import runs
 import yaml
 
 from launcher.backends import BACKENDS, look
+from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.advance import advance
+from launcher.backends.kubernetes.cluster import Cluster
 from launcher.plan import PlannedJob
 from launcher.retry import release
 from launcher.run_folder import RunFolder
 from launcher.state import Status
 
-from .site import Site, job, statuses
+from .site import Site, job, job_of, statuses
 
 pytestmark = [pytest.mark.cluster, pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(1800)]
 ALLOCATE = "data = b'x' * (1 << 30); print(len(data))"
@@ -20,9 +24,9 @@ ALLOCATE = "data = b'x' * (1 << 30); print(len(data))"
 
 def retry(run: RunFolder) -> None:
     """As `launcher retry` does."""
-    names = [each.name for each in run.plan().jobs]
-    release(run, look(run, run.plan()), names)
-    BACKENDS["kubernetes"].forget(run, names)
+    jobs = [each.name for each in run.plan().jobs]
+    release(run, look(run, run.plan()), jobs)
+    BACKENDS["kubernetes"].forget(run, jobs)
     BACKENDS["kubernetes"].start(run)
 
 
@@ -99,6 +103,34 @@ def test_preemption_is_not_counted(site: Site) -> None:
     assert statuses(site.until_ended(first)) == {"low": "done"}
     assert site.folder(first).state("low").attempt == 2
     assert site.folder(first).state("low").failures == 0
+
+
+def test_two_upstreams_that_end_at_once_begin_what_needs_both_once(site: Site) -> None:
+    end = f"import time; time.sleep(max(0, {time.time() + 30} - time.time()))"
+    run = site.start(job("a", end), job("b", end), job("c", "", ("a", "b")))
+    assert statuses(site.until_ended(run)) == {"a": "done", "b": "done", "c": "done"}
+    assert site.folder(run).state("c").attempt == 1
+    seen = (
+        "get",
+        "jobsets",
+        "-l",
+        f"locat.dev/run={run.name}",
+        "-o",
+        "jsonpath={.items[*].metadata['uid','generation']}",
+    )
+    before = site.kubectl(*seen)
+    plan = run.plan()
+    for name in ("a", "b", "a"):  # applied again, as by an `advance` that was started twice
+        advance(plan, name, Cluster(), [names.plan(run.name)], cancelled=())
+    assert site.kubectl(*seen) == before
+
+
+def test_pods_that_a_quota_forbids_say_so_and_come_when_they_may(site: Site) -> None:
+    site.kubectl("create", "quota", "none", "--hard=pods=0")
+    run = site.start(job("a"))
+    site.until(lambda: "exceeded quota: none" in job_of(run, "a").reason, "a cause")
+    site.kubectl("delete", "quota", "none")
+    assert statuses(site.until_ended(run)) == {"a": "done"}
 
 
 def test_a_quota_too_small_waits_and_then_runs(site: Site) -> None:

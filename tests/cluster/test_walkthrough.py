@@ -1,7 +1,8 @@
 """docs/kubernetes.md, followed from an empty cluster to trained models: its commands, as they stand there.
 
 What a reader brings is brought here: the image under its name, volumes for the claims. The digits chain runs twice,
-submitted and applied with kubectl, with two pods a pretraining, and gives the numbers of this machine.
+submitted and applied with kubectl, with two pods a pretraining, and gives the numbers of this machine; of the second
+run a pretraining's pods are killed on the way.
 """
 
 import json
@@ -17,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from reader import Reader
 
 from launcher.backends import look
+from launcher.backends.kubernetes import names
 from launcher.run_folder import RunFolder, list_runs
 from locat.engine.metric_log import read_records
 
@@ -28,11 +30,12 @@ pytestmark = [pytest.mark.cluster, pytest.mark.image, pytest.mark.slow, pytest.m
 DOCUMENT = (ROOT / "docs" / "kubernetes.md").read_text()
 NAMESPACE = "locat"
 PATIENCE = 1500.0
+KILLED = "pretrain-locatvit_tiny"
 OF_TIME = ("ranks/", "throughput/")
 """Metrics that tell of speed."""
 SMALL: dict[str, Any] = {
     "convert": {"dataset": {"train_scenes": 128, "val_scenes": 33}},
-    "pretrain": {"epochs": 2, "batch_size": 32, "log_every": 1},
+    "pretrain": {"epochs": 2, "batch_size": 32, "log_every": 1, "checkpoints": {"every_steps": 2}},
     "segment": {"iterations": 6, "log_every": 1},
 }
 
@@ -45,6 +48,7 @@ def reader(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFacto
     example = folder / "k8s" / "examples" / "digits.yaml"
     values = yaml.safe_load(example.read_text())
     values["defaults"]["image"] = IMAGE
+    values["defaults"] |= {"retries": 1}
     values["defaults"]["resources"]["memory"] = "2G"
     for name, config in SMALL.items():
         values["jobs"].setdefault(name, {})["config"] = config
@@ -100,6 +104,7 @@ def test_every_command_does_what_the_reader_expects(
     assert "digits" in reader.does(adopt)
     applied = next(run for run in list_runs(reader.runs) if run.name == "digits")
     monkeypatch.setenv("KUBECONFIG", reader.environment["KUBECONFIG"])
+    kill_pods(cluster, RunFolder(volume / applied.name), KILLED)
     cluster.until(lambda: look(applied, applied.plan()).ended, "the applied run's end", PATIENCE)
 
     jobs = [job for job in statuses(look(here, here.plan())) if job.startswith(("pretrain", "segment"))]
@@ -111,8 +116,9 @@ def test_every_command_does_what_the_reader_expects(
         for job in jobs:
             assert numbers(there, job) == numbers(here, job)
             assert results(there, job) == results(here, job)
-    for command in verbs.splitlines()[1:5]:
-        reader.does(command.replace("RUN JOB", "digits convert"))
+    assert RunFolder(volume / applied.name).state(KILLED).attempt == 2
+    for command in verbs.splitlines()[1:]:
+        reader.does(command.replace("RUN JOB", "digits convert").replace("RUN", "digits"))
 
     for name, value in credentials(cluster, NAMESPACE).items():
         monkeypatch.setenv(name, value)
@@ -124,6 +130,14 @@ def test_every_command_does_what_the_reader_expects(
                 losses = of_metric(numbers(here, job), "train/loss")
                 assert losses
                 assert history(client, tracked[job], "train/loss") == losses
+
+
+def kill_pods(cluster: Cluster, run: RunFolder, job: str) -> None:
+    """Kill a job's pods when it has been through some steps."""
+    log = run.job(job).metrics
+    cluster.until(lambda: log.exists() and len(numbers(run, job)) > 2, f"steps of {job}", PATIENCE)
+    pods = ("-n", NAMESPACE, "delete", "pods", "-l", f"{names.JOBSET_NAME_LABEL}={names.jobset(run.name, job)}")
+    cluster.kubectl(*pods, "--grace-period=0", "--force")
 
 
 def numbers(run: RunFolder, job: str) -> list[tuple[int, dict[str, float]]]:

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -251,6 +252,28 @@ def test_a_login_that_has_expired_is_told_in_one_line(tmp_path: Path, monkeypatc
         Cluster().jobsets("r")
 
 
+class Unknown(BaseHTTPRequestHandler):
+    """Answers as an API server does that has no such kind of objects."""
+
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(b"404 page not found\n")
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_what_is_not_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Unknown) as server:
+        use_kubeconfig(tmp_path, monkeypatch, server, {"token": "x"})
+        with pytest.raises(KubernetesError, match=r"JobSet is not installed in this cluster; install JobSet"):
+            Cluster().jobsets("r")
+        with pytest.raises(KubernetesError, match=r"Kueue is not installed .* leave options.kubernetes.queue out"):
+            Cluster().quota_waits()
+
+
 def test_an_answer_that_is_not_of_the_api_is_told_in_one_line() -> None:
     with pytest.raises(UnansweredError, match="does not answer"), translated():
         msgspec.json.decode(b"<html>log in first</html>", type=JobSet)
@@ -288,6 +311,16 @@ def test_an_end_is_not_recorded_of_what_is_being_deleted(tmp_path: Path, monkeyp
     assert set(ended.recorded(run)) == {"a"}
 
 
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Where a server answers so."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
 class Watched(BaseHTTPRequestHandler):
     """Says of one kind of objects that there is a new one, and then nothing."""
 
@@ -309,14 +342,11 @@ class Watched(BaseHTTPRequestHandler):
 @pytest.mark.parametrize("kind", ["/jobsets", "/pods"])
 def test_who_waits_hears_of_changes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watched, "kind", kind)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Watched)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    use_kubeconfig(tmp_path, monkeypatch, f"http://127.0.0.1:{server.server_port}", {"token": "x"})
-    started = time.monotonic()
-    Changes(Cluster(), "r").wait(20)
-    assert time.monotonic() - started < 10
-    server.shutdown()
+    with serving(Watched) as server:
+        use_kubeconfig(tmp_path, monkeypatch, server, {"token": "x"})
+        started = time.monotonic()
+        Changes(Cluster(), "r").wait(20)
+        assert time.monotonic() - started < 10
 
 
 def test_what_needs_a_failed_job_is_blocked_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -187,6 +187,11 @@ def translated() -> Iterator[None]:
         raise KubernetesError(f"no access to the cluster: {error}; log in again, or correct your kubeconfig") from error
     except msgspec.ValidationError as error:
         raise KubernetesError(f"the Kubernetes API answered what is not understood: {error}") from error
+    except (
+        httpx2.HTTPStatusError
+    ) as error:  # in no words of the API's: it knows no such group of objects, or a proxy speaks
+        unknown = _not_installed(error) if error.response.status_code == 404 else None
+        raise unknown or UnansweredError(f"the Kubernetes API does not answer: {error}") from error
     except (httpx2.HTTPError, ConditionError, msgspec.DecodeError) as error:  # what is no JSON is a proxy's page
         raise UnansweredError(f"the Kubernetes API does not answer: {error}; is the cluster reachable?") from error
 
@@ -195,17 +200,22 @@ def _explained(error: ApiError) -> KubernetesError:
     status = error.status
     message = status.message or str(error)
     if status.code == 404:
-        path = error.request.url.path
-        if status.details is None or not status.details.name:
-            if "/jobsets" in path:
-                return KubernetesError(f"JobSet is not installed in this cluster; {INSTALL_JOBSET}")
-            if "/workloads" in path:
-                return KubernetesError("Kueue is not installed in this cluster; leave options.kubernetes.queue out")
-        return Missing(message)
+        unnamed = status.details is None or not status.details.name
+        return (_not_installed(error) if unnamed else None) or Missing(message)
     if (status.code or 0) >= 500:
         return UnansweredError(message)
     remedy = REMEDIES.get(status.code or 0)
     return KubernetesError(f"{message}; {remedy}" if remedy else message)
+
+
+def _not_installed(error: httpx2.HTTPStatusError) -> KubernetesError | None:
+    """What lacks if a whole kind of objects was not found."""
+    path = error.request.url.path
+    if "/jobsets" in path:
+        return KubernetesError(f"JobSet is not installed in this cluster; {INSTALL_JOBSET}")
+    if "/workloads" in path:
+        return KubernetesError("Kueue is not installed in this cluster; leave options.kubernetes.queue out")
+    return None
 
 
 def _waits(workloads: Any) -> Iterator[tuple[str, str]]:

@@ -34,24 +34,18 @@ def checks(cluster: Cluster) -> Iterator[Check]:
     """Everything that is looked at, in the order it is needed."""
     try:
         client = cluster.client
-        accounts = _names(client)
+        rights = _rights(client)
     except KubernetesError as error:
         yield Check("cluster", False, str(error), "see `kubectl cluster-info`")
         return
     yield Check("cluster", True, f"context {client.config.context_name}, namespace {client.namespace}", "")
     yield _jobset(client)
     yield _kueue(client)
-    yield _rights(client)
-    for name in (pod_template.JOB_ACCOUNT, pod_template.ADVANCE_ACCOUNT):
-        yield Check(f"service account {name}", name in accounts, "there" if name in accounts else "none", INSTALL_BASE)
+    yield rights
+    yield from _accounts(client)
     yield _claim(client)
     yield _mlflow(client)
     yield _gpus(client)
-
-
-def _names(client: Client) -> set[str]:
-    with translated():
-        return {account.metadata.name or "" for account in client.list(ServiceAccount) if account.metadata}
 
 
 def _jobset(client: Client) -> Check:
@@ -97,6 +91,19 @@ def _rights(client: Client) -> Check:
     return Check("permissions", not lacking, found, f"ask the administrator of {client.namespace} for them")
 
 
+def _accounts(client: Client) -> Iterator[Check]:
+    for name in (pod_template.JOB_ACCOUNT, pod_template.ADVANCE_ACCOUNT):
+        try:
+            with translated():
+                client.get(ServiceAccount, name)
+        except Missing:
+            yield Check(f"service account {name}", False, "none", INSTALL_BASE)
+        except KubernetesError as error:
+            yield Check(f"service account {name}", False, f"cannot tell: {error}", INSTALL_BASE, needed=False)
+        else:
+            yield Check(f"service account {name}", True, "there", "")
+
+
 def _claim(client: Client) -> Check:
     name = pod_template.RUNS_CLAIM
     try:
@@ -104,6 +111,8 @@ def _claim(client: Client) -> Check:
             claim = client.get(PersistentVolumeClaim, name)
     except Missing:
         return Check(f"claim {name}", False, f"none; storage classes: {_classes(client)}", INSTALL_BASE)
+    except KubernetesError as error:
+        return Check(f"claim {name}", False, f"cannot tell: {error}", INSTALL_BASE, needed=False)
     phase = (claim.status.phase if claim.status else None) or "unknown"
     modes = ", ".join((claim.spec.accessModes if claim.spec else None) or [])
     remedy = f"give it a storage class that can ({_classes(client)})"
