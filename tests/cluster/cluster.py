@@ -206,8 +206,10 @@ class Cluster:
         (self._hub if machine == "hub" else self.nodes[machine].machine).kill(process)
 
     def start_again(self, machine: str, process: str) -> None:
-        """Undo `kill`; returns at once."""
+        """Undo `kill`; returns at once, but for containerd, without which a kubelet does not start."""
         (self._control_plane if machine == "hub" else self.nodes[machine]).starters[process]()
+        if process == "containerd":
+            self.until(self.nodes[machine].containerd_answers, f"{machine}'s containerd")
 
     def _start_control_plane(self, binaries: Path) -> None:
         self._hub = Machine("hub", self.folder / "hub", binaries / "pause")
