@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from locat.models.attention import rotate
-from locat.models.gaug import GAug, Gaussians, Grid, scaled_variance
+from locat.models.gaug import Gaussians, Grid
 
 
 def cls_attends(model: nn.Module) -> bool:
@@ -50,16 +50,9 @@ def gaussian_shapes(model: nn.Module, image: Tensor, block: int = -1) -> Tensor 
     attention = _attention_layer(model, block)
     if not hasattr(attention, "gaug"):
         return None
-    shapes: list[Tensor] = []
-
-    def note(gaug: GAug, inputs: tuple[Tensor, Tensor, Tensor, Grid, Grid]) -> None:
-        q, k, x, grid, initial_grid = inputs
-        deviations = scaled_variance(gaug.variance(q, x, initial_grid), grid, initial_grid).sqrt()
-        shapes.append(torch.cat([deviations, gaug.alpha(q, k, x)], -1)[0].mT.unflatten(-1, grid))
-
-    with attention.gaug.register_forward_pre_hook(note):
-        model(image.unsqueeze(0))
-    return shapes[0]
+    gaussians = _what_attention_sees(model, attention, image)[2]
+    assert gaussians is not None
+    return torch.cat([gaussians.variance.sqrt(), gaussians.alpha], -1)[0].mT.unflatten(-1, gaussians.grid)
 
 
 def _attention_layer(model: Any, block: int) -> Any:

@@ -17,6 +17,7 @@ class LocAtWindowAttention(WindowAttention):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attend inside windows (B * windows, N, dim); `mask` (windows, N, N) keeps shifted regions apart."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q = q.contiguous()  # once for all that reads it
         gaussians = self.gaug(q, k, x, self.window_size, self.window_size)
         bias = self._get_rel_pos_bias()
         if mask is not None:

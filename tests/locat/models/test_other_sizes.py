@@ -34,12 +34,14 @@ def test_dynamic_sizes(name, built_for, size, monkeypatch):
     images = torch.randn(1, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     grid = tuple(math.ceil(side / 8) for side in size)
     initial = tuple(side // 8 for side in built_for)
+
+    def literal(gaug, patches):
+        return Literal(gaug.log_var(patches), gaug.log_alpha(patches), grid, initial)
+
     with torch.no_grad():
         logits = model(images)
         features = model.forward_intermediates(images, indices=1, intermediates_only=True)[0]
-        monkeypatch.setattr(
-            GAug, "forward", lambda self, q, *_: Literal(self.log_var(q), self.log_alpha(q), grid, initial)
-        )
+        monkeypatch.setattr(GAug, "forward", lambda self, q, *_: literal(self, q[:, :, -grid[0] * grid[1] :]))
         torch.testing.assert_close(logits, model(images), rtol=1e-8, atol=1e-10)
         literal_features = model.forward_intermediates(images, indices=1, intermediates_only=True)[0]
     assert features.shape[2:] == grid
