@@ -42,7 +42,7 @@ def test_controllers_that_are_killed_in_the_middle(site: Site) -> None:
 def test_a_pod_that_is_killed_runs_again(site: Site) -> None:
     run = site.start(job("a", runs.SLEEP_AT_FIRST, retries=1))
     site.until_up(run, "a")
-    site.kubectl("delete", "pods", "-l", f"locat.dev/run={run.name}", "--grace-period=0", "--force")
+    kill_pods(f"/runs/{run.name}", "a")
     assert statuses(site.until_ended(run)) == {"a": "done"}
     assert site.folder(run).state("a").attempt == 2
     restarts = (
@@ -68,7 +68,7 @@ def test_a_node_that_is_lost(site: Site) -> None:
     try:
         site.until(lambda: f"node {NODE} does not answer" in job_of(run, "a").reason, "a cause")
         assert job_of(run, "a").status is Status.RUNNING
-        _end_processes(site.cluster)  # what makes the taint true
+        kill_pods(f"/runs/{run.name}", "a")  # what makes the taint true
         remedy = job_of(run, "a").reason.split("`")[1]
         site.kubectl(*remedy.split()[1:])
         assert statuses(site.until_ended(run)) == {"a": "done"}
@@ -80,14 +80,14 @@ def test_a_node_that_is_lost(site: Site) -> None:
         site.until(lambda: site.cluster.ready_nodes(NODE) == 1, "the node's return")
 
 
-def _end_processes(cluster: Cluster) -> None:
-    """End what the lost node's job runs: the machine is off."""
+def kill_pods(run: str, job: str) -> None:
+    """Kill a job's pods: the first process of each, and with it all others, at once."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
+            words = (process / "cmdline").read_bytes().decode().split("\0")
         except OSError:
             continue
-        if b"launcher.backends.kubernetes.pod" in words or runs.SLEEP_AT_FIRST.replace("60", "600").encode() in words:
+        if {"launcher.backends.kubernetes.pod", run, job} <= set(words):
             os.kill(int(process.name), signal.SIGKILL)
 
 

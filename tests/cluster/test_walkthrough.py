@@ -18,13 +18,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from reader import Reader
 
 from launcher.backends import look
-from launcher.backends.kubernetes import names
 from launcher.run_folder import RunFolder, list_runs
 from locat.engine.metric_log import read_records
 
 from .base import POSTGRES, credentials, prepare, until_ready
 from .cluster import Cluster
 from .site import IMAGE, statuses
+from .test_faults import kill_pods
 
 pytestmark = [pytest.mark.cluster, pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(2400)]
 DOCUMENT = (ROOT / "docs" / "kubernetes.md").read_text()
@@ -45,13 +45,14 @@ def reader(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFacto
     """With images named as step 2 says, and a smaller example."""
     folder = tmp_path_factory.mktemp("reader")
     reader = Reader.with_files(folder, "k8s", "pipelines")
+    small = {"include": "digits.yaml", "name": "digits", "jobs": {name: {"config": SMALL[name]} for name in SMALL}}
+    (folder / "pipelines" / "small.yaml").write_text(yaml.safe_dump(small))
     example = folder / "k8s" / "examples" / "digits.yaml"
     values = yaml.safe_load(example.read_text())
     values["defaults"]["image"] = IMAGE
     values["defaults"] |= {"retries": 1}
     values["defaults"]["resources"]["memory"] = "2G"
-    for name, config in SMALL.items():
-        values["jobs"].setdefault(name, {})["config"] = config
+    values["include"] = "../../pipelines/small.yaml"
     example.write_text(yaml.safe_dump(values))
     base = folder / "k8s" / "base" / "kustomization.yaml"
     values = yaml.safe_load(base.read_text())
@@ -72,18 +73,8 @@ def reader(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFacto
 def here(reader: Reader) -> RunFolder:
     """The chain on this machine: `processes: 2` where the example has two nodes."""
     runs = reader.folder / "local"
-    config = [f"jobs.{job}.config.{key}={value}" for job, keys in SMALL.items() for key, value in _flat(keys)]
-    settings = " ".join(f"--set {value}" for value in config)
-    reader.does(f"LAUNCHER_RUNS={runs} launcher submit pipelines/digits.yaml --wait {settings}")
+    reader.does(f"LAUNCHER_RUNS={runs} launcher submit pipelines/small.yaml --wait")
     return list_runs(runs)[0]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def test_every_command_does_what_the_reader_expects(
@@ -104,7 +95,10 @@ def test_every_command_does_what_the_reader_expects(
     assert "digits" in reader.does(adopt)
     applied = next(run for run in list_runs(reader.runs) if run.name == "digits")
     monkeypatch.setenv("KUBECONFIG", reader.environment["KUBECONFIG"])
-    kill_pods(cluster, RunFolder(volume / applied.name), KILLED)
+    there = RunFolder(volume / applied.name)
+    log = there.job(KILLED).metrics
+    cluster.until(lambda: log.exists() and len(numbers(there, KILLED)) > 2, f"steps of {KILLED}", PATIENCE)
+    kill_pods(f"/runs/{applied.name}", KILLED)
     cluster.until(lambda: look(applied, applied.plan()).ended, "the applied run's end", PATIENCE)
 
     jobs = [job for job in statuses(look(here, here.plan())) if job.startswith(("pretrain", "segment"))]
@@ -130,14 +124,6 @@ def test_every_command_does_what_the_reader_expects(
                 losses = of_metric(numbers(here, job), "train/loss")
                 assert losses
                 assert history(client, tracked[job], "train/loss") == losses
-
-
-def kill_pods(cluster: Cluster, run: RunFolder, job: str) -> None:
-    """Kill a job's pods when it has been through some steps."""
-    log = run.job(job).metrics
-    cluster.until(lambda: log.exists() and len(numbers(run, job)) > 2, f"steps of {job}", PATIENCE)
-    pods = ("-n", NAMESPACE, "delete", "pods", "-l", f"{names.JOBSET_NAME_LABEL}={names.jobset(run.name, job)}")
-    cluster.kubectl(*pods, "--grace-period=0", "--force")
 
 
 def numbers(run: RunFolder, job: str) -> list[tuple[int, dict[str, float]]]:
