@@ -107,7 +107,7 @@ def test_preemption_is_not_counted(site: Site) -> None:
 
 def test_two_upstreams_that_end_at_once_begin_what_needs_both_once(site: Site) -> None:
     end = f"import time; time.sleep(max(0, {time.time() + 30} - time.time()))"
-    run = site.start(job("a", end), job("b", end), job("c", "", ("a", "b")))
+    run = site.start(job("a", end), job("b", end), with_resources(job("c", "", ("a", "b")), memory=1024))
     assert statuses(site.until_ended(run)) == {"a": "done", "b": "done", "c": "done"}
     assert site.folder(run).state("c").attempt == 1
     seen = (

@@ -110,8 +110,8 @@ def test_every_option_reaches_the_pods() -> None:
     assert mounts["/scratch"]["nfs"] == {"server": "files.example", "path": "/scratch"}
     container = spec["containers"][0]
     assert container["resources"] == {
-        "requests": {"cpu": 4, "nvidia.com/gpu": 4, "memory": "8192Mi"},
-        "limits": {"nvidia.com/gpu": 4, "memory": "8192Mi"},
+        "requests": {"cpu": "4", "nvidia.com/gpu": "4", "memory": "8Gi"},
+        "limits": {"nvidia.com/gpu": "4", "memory": "8Gi"},
     }
     environment = {each["name"]: each for each in container["env"]}
     assert environment["HF_TOKEN"]["valueFrom"] == {"secretKeyRef": {"name": "locat-secrets", "key": "HF_TOKEN"}}

@@ -5,7 +5,7 @@ from typing import Any
 
 from launcher.backends.kubernetes import names
 from launcher.backends.places import POD_RUNS
-from launcher.options import KubernetesOptions
+from launcher.options import MEBIBYTES, KubernetesOptions
 from launcher.plan import Plan, PlannedJob, Volume
 
 RUNS = str(POD_RUNS)
@@ -49,7 +49,8 @@ def main_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
             for number, (mount, volume) in enumerate(volumes.items())
         ),
     ]
-    limit = {"sizeLimit": f"{options.shared_memory}i"} if options.shared_memory else {}
+    size = options.shared_memory
+    limit = {"sizeLimit": _bytes(int(size[:-1]) * MEBIBYTES[size[-1]])} if size else {}
     spec = {
         **_pod(options.service_account, container, plan_parts),
         "terminationGracePeriodSeconds": STOP_GRACE,
@@ -161,12 +162,24 @@ def _environment(plan: Plan, job: PlannedJob, options: KubernetesOptions) -> lis
 
 
 def _resources(job: PlannedJob) -> Object:
-    """GPUs and memory are what the job may take at most; cores are what it gets at least."""
+    """GPUs and memory are what the job may take at most; cores are what it gets at least.
+
+    Written as the API writes them: else to apply the same again would be a change.
+    """
     asked = job.resources
-    limits: Object = {GPU: asked.gpus} if asked.gpus else {}
+    limits: Object = {GPU: str(asked.gpus)} if asked.gpus else {}
     if asked.memory:
-        limits["memory"] = f"{asked.memory}Mi"
-    return {"requests": {"cpu": asked.cpus, **limits}, **_present(limits=limits)}
+        limits["memory"] = _bytes(asked.memory)
+    return {"requests": {"cpu": str(asked.cpus), **limits}, **_present(limits=limits)}
+
+
+def _bytes(mebibytes: int) -> str:
+    """A quantity in the largest unit that leaves no fraction."""
+    unit = "Mi"
+    for larger in ("Gi", "Ti"):
+        if mebibytes % 1024 == 0:
+            mebibytes, unit = mebibytes // 1024, larger
+    return f"{mebibytes}{unit}"
 
 
 def _near(plan: Plan, job: PlannedJob, topology: str) -> Object:
