@@ -178,7 +178,8 @@ class Cluster:
         """How many nodes (of these) are ready."""
         condition = '{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
         lines = self.kubectl("get", "nodes", "-o", f"jsonpath={condition}").splitlines()
-        return sum(ready == "True" and (not names or name in names) for name, ready in map(str.split, lines))
+        ready = [line.removesuffix(" True") for line in lines if line.endswith(" True")]  # a new node says nothing yet
+        return sum(not names or name in names for name in ready)
 
     # What may happen to a cluster
 
