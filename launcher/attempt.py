@@ -134,8 +134,8 @@ class Stop:
                 os.killpg(self.group, number)
 
 
-def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None = None) -> int:
-    """Run one attempt; returns the job's exit code.
+def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None = None) -> Ending:
+    """Run one attempt; returns how it ended.
 
     PREEMPTED without a new attempt means: not now (another attempt lives, or cancelled).
     """
@@ -147,12 +147,12 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     lock = locks.acquire(run.job_lock(name), host.patience)
     if lock is None:
         print(f"{name}: another attempt is alive", flush=True)
-        return ExitCode.PREEMPTED
+        return Ending(ExitCode.PREEMPTED, "another attempt is alive")
     state = run.state(name)
     if state.status is Status.DONE:
-        return ExitCode.DONE
+        return Ending(ExitCode.DONE)
     if run.is_cancelled(name):
-        return ExitCode.PREEMPTED
+        return Ending(ExitCode.PREEMPTED, "cancelled")
 
     stop.kill()  # what an earlier attempt may have left: two attempts never write to one folder
     number = last_attempt(folder) + 1
@@ -170,9 +170,9 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
     state.write(folder.state)
     ending = execute(job, run, folder.attempt(number), stop, host, held=[lock, *host.slots])
-    _record(_ended(state, ending, cancelled=run.is_cancelled(name)), folder.state)
+    trouble = _record(_ended(state, ending, cancelled=run.is_cancelled(name)), folder.state)
     os.close(lock)  # from here on whoever looks sees how it ended, this process too
-    return ending.exit_code
+    return replace(ending, reason="; ".join(filter(None, (ending.reason, trouble))))
 
 
 def last_attempt(job: JobFolder) -> int:
@@ -286,16 +286,21 @@ def _ended(state: JobState, ending: Ending, cancelled: bool) -> JobState:
     )
 
 
-def _record(state: JobState, file: Path) -> None:
-    """Write how a job ended; a full disk may have room in a moment, but schedulers wait for the exit code."""
+def _record(state: JobState, file: Path) -> str:
+    """Write how a job ended; a full disk may have room in a moment, but schedulers wait for the exit code.
+
+    Returns why it could not be written; empty if it was.
+    """
     deadline = time.monotonic() + RECORD_PATIENCE
     while True:
         try:
-            return state.write(file)
+            state.write(file)
+            return ""
         except OSError as error:
             if time.monotonic() > deadline:
-                print(f"cannot record that the attempt ended: {error}", flush=True)
-                return None
+                trouble = f"cannot record that the attempt ended: {error}"
+                print(trouble, flush=True)
+                return trouble
         time.sleep(1)
 
 
@@ -321,7 +326,7 @@ def main() -> int:
         rerun_with=rerun_with,
     )
     run = RunFolder(arguments.run.resolve())
-    code = attempt(run, arguments.job, arguments.grace, host)
+    code = attempt(run, arguments.job, arguments.grace, host).exit_code
     if rerun_with and runs_again(run, arguments.job, code):
         subprocess.run(rerun_with, stdin=subprocess.DEVNULL)
     elif rerun_with:

@@ -83,10 +83,9 @@ def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
     """Run the attempt; its exit code and reason."""
     host = Host(scheduled_as=scheduled_as, patience=STOP_GRACE)
     with LogPrinter(run.job(name), scheduled_as):
-        code = attempt(run, name, GRACE, host)
+        ending = attempt(run, name, GRACE, host)
     tracking.sync_if_ended(run)
-    state = run.state(name)
-    return code, state.reason or f"{name} is {state.status}"
+    return ending.exit_code, ending.reason
 
 
 def follow(run: RunFolder, name: str, scheduled_as: str, index: str) -> tuple[int, str]:
