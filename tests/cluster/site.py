@@ -67,6 +67,12 @@ class Site:
         """The run's folder in the volume."""
         return RunFolder(self.runs / run.name)
 
+    def of_jobsets(self, run: RunFolder, path: str) -> str:
+        """What a JSON path finds in each of a run's JobSets."""
+        return self.kubectl(
+            "get", "jobsets", f"--selector=locat.dev/run={run.name}", f"--output=jsonpath={{.items[*]{path}}}"
+        )
+
     def until(self, condition: Callable[[], object], what: str) -> None:
         """Wait for what must come true; a failure shows how the namespace's objects stand."""
         try:

@@ -45,15 +45,7 @@ def test_a_pod_that_is_killed_runs_again(site: Site) -> None:
     kill_pods(f"/runs/{run.name}", "a")
     assert statuses(site.until_ended(run)) == {"a": "done"}
     assert site.folder(run).state("a").attempt == 2
-    restarts = (
-        "get",
-        "jobsets",
-        "-l",
-        f"locat.dev/run={run.name}",
-        "-o",
-        "jsonpath={.items[*].status.restartsCountTowardsMax}",
-    )
-    assert site.kubectl(*restarts) == "1"
+    assert site.of_jobsets(run, ".status.restartsCountTowardsMax") == "1"
 
 
 def test_a_node_that_is_lost(site: Site) -> None:

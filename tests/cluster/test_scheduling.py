@@ -110,19 +110,12 @@ def test_two_upstreams_that_end_at_once_begin_what_needs_both_once(site: Site) -
     run = site.start(job("a", end), job("b", end), with_resources(job("c", "", ("a", "b")), memory=1024))
     assert statuses(site.until_ended(run)) == {"a": "done", "b": "done", "c": "done"}
     assert site.folder(run).state("c").attempt == 1
-    seen = (
-        "get",
-        "jobsets",
-        "-l",
-        f"locat.dev/run={run.name}",
-        "-o",
-        "jsonpath={.items[*].metadata['uid','generation']}",
-    )
-    before = site.kubectl(*seen)
+    seen = ".metadata['uid','generation']"
+    before = site.of_jobsets(run, seen)
     plan = run.plan()
     for name in ("a", "b", "a"):  # applied again, as by an `advance` that was started twice
         advance(plan, name, Cluster(), [names.plan(run.name)], cancelled=())
-    assert site.kubectl(*seen) == before
+    assert site.of_jobsets(run, seen) == before
 
 
 def test_pods_that_a_quota_forbids_say_so_and_come_when_they_may(site: Site) -> None:

@@ -86,6 +86,7 @@ class KubernetesBackend(Backend):
             return derive(plan, observations(plan, recorded, Snapshot({})), supervised=False)
         seen = _snapshot(run, plan, _cluster(run))
         found = observations(plan, recorded, seen)
+        # What failed and is being deleted is about to be run again: `retry` forgets how it ended.
         leaving = {each.job for each in seen.jobsets.values() if each.metadata.deletion_timestamp and not each.is_done}
         states = {name: each.state for name, each in found.items() if each.state.status in ENDED}
         new = {name: state for name, state in states.items() if state != recorded[name] and name not in leaving}

@@ -187,9 +187,8 @@ def translated() -> Iterator[None]:
         raise KubernetesError(f"no access to the cluster: {error}; log in again, or correct your kubeconfig") from error
     except msgspec.ValidationError as error:
         raise KubernetesError(f"the Kubernetes API answered what is not understood: {error}") from error
-    except (
-        httpx2.HTTPStatusError
-    ) as error:  # in no words of the API's: it knows no such group of objects, or a proxy speaks
+    except httpx2.HTTPStatusError as error:
+        # In no words of the API's: it knows no such group of objects, or a proxy speaks.
         unknown = _not_installed(error) if error.response.status_code == 404 else None
         raise unknown or UnansweredError(f"the Kubernetes API does not answer: {error}") from error
     except (httpx2.HTTPError, ConditionError, msgspec.DecodeError) as error:  # what is no JSON is a proxy's page
