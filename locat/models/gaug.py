@@ -6,6 +6,7 @@ nothing of size N x N x 2 exists, and nothing of N x N where `locat.models.kerne
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -88,19 +89,39 @@ class GAug(nn.Module):
         rotation, `x` (B, N, dim) is what they were projected from, of all tokens: the first N - h * w
         are prefix tokens, which have no Gaussian. `initial_grid` is the grid the model was built for.
         """
-        # Read of all tokens, then cut: to cut q first would copy it, and its gradient.
+        # Of all tokens, then cut: to cut q first would copy it, and its gradient.
         patches = slice(q.shape[2] - grid[0] * grid[1], None)
-        variance = self.variance(q, x, initial_grid)[:, :, patches]
-        alpha = self.alpha(q, k[:, :, patches], x)[:, :, patches]
-        return Gaussians(alpha, scaled_variance(variance, grid, initial_grid), grid, initial_grid)
+        read = self.read(q, x)
+        variance = scaled_variance(self.variance(read, q, initial_grid)[:, :, patches], grid, initial_grid)
+        alpha = self.alpha(read, q, k[:, :, patches])[:, :, patches]
+        return self.gaussians(read, alpha, variance, grid, initial_grid)
 
-    def variance(self, q: Tensor, x: Tensor, initial_grid: Grid) -> Tensor:
+    def read(self, q: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """What each map says of each token, (B, H, N, its outputs) in float32 at least, by the map's name."""
+        return self.of_maps(q)
+
+    def of_maps(self, source: Tensor) -> dict[str, Tensor]:
+        """What all maps make of `source`, by one product: what they read is read once, and has one gradient."""
+        outputs = {name: outputs for name, (_, outputs) in self.maps().items()}
+        linears = [self.get_submodule(name) for name in outputs]
+        weight, bias = (torch.cat([getattr(linear, part) for linear in linears]) for part in ("weight", "bias"))
+        parts = F.linear(source, weight, bias).split(list(outputs.values()), dim=-1)
+        # Contiguous: softplus takes a CPU nine times as long else.
+        return {name: at_least_float32(part).contiguous() for name, part in zip(outputs, parts, strict=True)}
+
+    def variance(self, read: Mapping[str, Tensor], q: Tensor, initial_grid: Grid) -> Tensor:
         """Of each token, the variance along y and x in squared patches of the initial grid: (B, H, N, 2)."""
-        return bounded_variance(at_least_float32(self.log_var(q)), initial_grid)
+        return bounded_variance(read["log_var"], initial_grid)
 
-    def alpha(self, q: Tensor, k: Tensor, x: Tensor) -> Tensor:
+    def alpha(self, read: Mapping[str, Tensor], q: Tensor, k: Tensor) -> Tensor:
         """Of each token, the height of the Gaussian in logits: (B, H, N, 1); `k` are the patches' keys."""
-        return F.softplus(at_least_float32(self.log_alpha(q)))
+        return F.softplus(read["log_alpha"])
+
+    def gaussians(
+        self, read: Mapping[str, Tensor], alpha: Tensor, variance: Tensor, grid: Grid, initial_grid: Grid
+    ) -> Gaussians:
+        """The Gaussians of these heights and variances; `read` is of all tokens."""
+        return Gaussians(alpha, variance, grid, initial_grid)
 
 
 def axis_kernels(variance: Tensor, grid: Grid, initial_grid: Grid) -> tuple[Tensor, Tensor]:

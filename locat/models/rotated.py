@@ -4,13 +4,14 @@ The covariance is L L^T with L = [[a, 0], [b, c]]: a^2 and c^2 are the axis-alig
 the off-diagonal b tilts the Gaussian. With b = 0 the kernel is GAug's.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from locat.models.gaug import GAug, Grid, at_least_float32, numerator
+from locat.models.gaug import GAug, Grid, numerator
 
 
 class RotatedGaussians(NamedTuple):
@@ -54,11 +55,10 @@ class Rotated(GAug):
         super().reset_parameters()
         nn.init.zeros_(self.off_diagonal.weight)
 
-    def forward(  # type: ignore[override]
-        self, q: Tensor, k: Tensor, x: Tensor, grid: Grid, initial_grid: Grid
+    def gaussians(  # type: ignore[override]
+        self, read: Mapping[str, Tensor], alpha: Tensor, variance: Tensor, grid: Grid, initial_grid: Grid
     ) -> RotatedGaussians:
         """As GAug's; b scales with the grid as the standard deviations do."""
-        alpha, variance, *_ = super().forward(q, k, x, grid, initial_grid)
-        off_diagonal = at_least_float32(self.off_diagonal(q))[:, :, -variance.shape[2] :]
+        off_diagonal = read["off_diagonal"][:, :, -variance.shape[2] :]
         tilt = off_diagonal * (min(grid) / min(initial_grid)) ** 0.5 / variance[..., :1].sqrt()
         return RotatedGaussians(alpha, variance, tilt, grid, initial_grid)

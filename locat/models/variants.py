@@ -1,15 +1,14 @@
 """GAug's ablations (LocAt paper, Tab. 6 and App. D), and its variants by the names that the `gaug` argument takes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from locat.models.gaug import GAug, Grid, at_least_float32, bounded_variance
+from locat.models.gaug import GAug, Grid, at_least_float32
 from locat.models.rotated import Rotated
 
 
@@ -20,11 +19,8 @@ class FromInput(GAug):
         dim = self.head_dim * self.num_heads
         return {"log_var": (dim, 2 * self.num_heads), "log_alpha": (dim, self.num_heads)}
 
-    def variance(self, q: Tensor, x: Tensor, initial_grid: Grid) -> Tensor:
-        return bounded_variance(at_least_float32(self._per_head(self.log_var(x))), initial_grid)
-
-    def alpha(self, q: Tensor, k: Tensor, x: Tensor) -> Tensor:
-        return F.softplus(at_least_float32(self._per_head(self.log_alpha(x))))
+    def read(self, q: Tensor, x: Tensor) -> dict[str, Tensor]:
+        return {name: self._per_head(values) for name, values in self.of_maps(x).items()}
 
     def _per_head(self, values: Tensor) -> Tensor:
         return values.reshape(*values.shape[:2], self.num_heads, -1).transpose(1, 2)
@@ -36,8 +32,8 @@ class Isotropic(GAug):
     def maps(self) -> dict[str, tuple[int, int]]:
         return {"log_var": (self.head_dim, 1), "log_alpha": (self.head_dim, 1)}
 
-    def variance(self, q: Tensor, x: Tensor, initial_grid: Grid) -> Tensor:
-        return super().variance(q, x, initial_grid).expand(-1, -1, -1, 2)
+    def variance(self, read: Mapping[str, Tensor], q: Tensor, initial_grid: Grid) -> Tensor:
+        return super().variance(read, q, initial_grid).expand(-1, -1, -1, 2)
 
 
 class Unscaled(GAug):
@@ -46,7 +42,7 @@ class Unscaled(GAug):
     def maps(self) -> dict[str, tuple[int, int]]:
         return {"log_var": (self.head_dim, 2)}
 
-    def alpha(self, q: Tensor, k: Tensor, x: Tensor) -> Tensor:
+    def alpha(self, read: Mapping[str, Tensor], q: Tensor, k: Tensor) -> Tensor:
         return at_least_float32(torch.ones_like(q[..., :1]))
 
 
@@ -60,14 +56,17 @@ class Fixed(Unscaled):
     def maps(self) -> dict[str, tuple[int, int]]:
         return {}
 
-    def variance(self, q: Tensor, x: Tensor, initial_grid: Grid) -> Tensor:
+    def read(self, q: Tensor, x: Tensor) -> dict[str, Tensor]:
+        return {}
+
+    def variance(self, read: Mapping[str, Tensor], q: Tensor, initial_grid: Grid) -> Tensor:
         return at_least_float32(torch.full_like(q[..., :2], self.sigma**2))
 
 
 class AutoAlpha(Unscaled):
     """alpha without parameters: the mean over keys of |q_i| |k_j| / sqrt(head_dim), the largest a logit can be."""
 
-    def alpha(self, q: Tensor, k: Tensor, x: Tensor) -> Tensor:
+    def alpha(self, read: Mapping[str, Tensor], q: Tensor, k: Tensor) -> Tensor:
         query, keys = (torch.linalg.vector_norm(at_least_float32(part), dim=-1, keepdim=True) for part in (q, k))
         alpha: Tensor = query * keys.mean(dim=2, keepdim=True) / math.sqrt(self.head_dim)
         return alpha

@@ -25,14 +25,15 @@ def test_the_kernel_is_that_of_the_covariance(height, width, prefix, seed):
     initial = (100, 100)  # so large that nothing is clamped
     scale = min(height, width) / 100
     bias = rotated(q, q, q, (height, width), initial).bias(prefix)[:, :, prefix:, prefix:]
-    variance = rotated.variance(q, q, initial) * scale + epsilon(initial)
+    read = rotated.read(q, q)
+    variance = rotated.variance(read, q, initial) * scale + epsilon(initial)
     for p in range(height * width):
         cholesky = torch.diag_embed(variance[0, 0, p].sqrt())
         cholesky[1, 0] = rotated.off_diagonal(q)[0, 0, p, 0] * scale**0.5
         precision = torch.linalg.inv(cholesky @ cholesky.T)
         for t in range(height * width):
             offset = torch.tensor([t // width - p // width, t % width - p % width], dtype=torch.float64)
-            expected = rotated.alpha(q, q, q)[0, 0, p, 0] * torch.exp(-0.5 * offset @ precision @ offset)
+            expected = rotated.alpha(read, q, q)[0, 0, p, 0] * torch.exp(-0.5 * offset @ precision @ offset)
             torch.testing.assert_close(bias[0, 0, p, t], expected, rtol=1e-8, atol=1e-12)
 
 
