@@ -1,0 +1,84 @@
+"""What `advance` decides, and how the pods of a job begin."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import runs
+from hypothesis import given
+from hypothesis import strategies as st
+from kubernetes_objects import diamond, jobset
+
+from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes import pod as pod_runner
+from launcher.backends.kubernetes.advance import advance
+from launcher.backends.kubernetes.api_objects import JobSet
+from launcher.backends.kubernetes.plan_objects import CANCELLED, cancelled_in
+from launcher.backends.kubernetes.pod import follow, prepared, run_pod
+from launcher.plan import Plan
+from locat.job_folder import ExitCode
+
+
+class ApiOfJobSets:
+    """What `advance` needs of a cluster, in memory."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.applied: list[str] = []
+        self.there = {names.jobset(plan.run_id, job.name): jobset() for job in plan.jobs if not job.needs}
+
+    def set_label(self, name: str, label: str, value: str) -> None:
+        self.there[name].metadata.labels[label] = value
+
+    def jobset(self, name: str) -> JobSet | None:
+        return self.there.get(name)
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        self.applied.append(manifest["metadata"]["annotations"][names.JOB_ANNOTATION])
+        self.there.setdefault(manifest["metadata"]["name"], jobset())
+
+
+@given(st.permutations(["a", "b", "a", "b", "c"]))
+def test_advance_begins_each_job_once_all_it_needs_is_done(order: list[str]) -> None:
+    jobs = (runs.job("a"), runs.job("b"), runs.job("c", needs=("a", "b")), runs.job("d", needs=("a",)))
+    plan = Plan("r", "test", "", Path("/runs/r"), "", "test", jobs, "kubernetes")
+    api = ApiOfJobSets(plan)
+    done: set[str] = set()
+    for name in order:
+        if names.jobset("r", name) not in api.there:
+            continue
+        done.add(name)
+        before = set(api.applied)
+        advance(plan, name, api, ["plan"], cancelled=())  # type: ignore[arg-type]
+        for new in set(api.applied) - before:
+            assert done.issuperset(plan.job(new).needs)
+    assert set(api.applied) == {"c", "d"}
+
+
+def test_advance_leaves_out_what_was_cancelled_before_it_began(tmp_path: Path) -> None:
+    plan = diamond(tmp_path)
+    api = ApiOfJobSets(plan)
+    (tmp_path / CANCELLED).write_text("c\nd")
+    for name in ("a", "b"):
+        assert advance(plan, name, api, ["plan"], cancelled_in(tmp_path)) == []  # type: ignore[arg-type]
+    (tmp_path / CANCELLED).unlink()
+    assert advance(plan, "b", api, ["plan"], cancelled_in(tmp_path)) == ["c"]  # type: ignore[arg-type]
+
+
+def test_pods_of_another_plan_with_the_same_run_id_run_nothing(tmp_path: Path) -> None:
+    plan = diamond(tmp_path)
+    again = replace(plan, jobs=tuple(replace(job, image="registry.example/newer:2") for job in plan.jobs))
+    assert prepared(plan.folder, again).plan() == plan
+    other = replace(plan, jobs=(replace(plan.jobs[0], config={"task": "other"}), *plan.jobs[1:]))
+    code, reason = run_pod(plan.folder, "a", other)
+    assert code == ExitCode.INVALID
+    assert reason == f"{plan.folder} is of another plan with the same run id; render this one with another --run-id"
+
+
+def test_pods_whose_first_one_finds_no_place_are_started_again_and_that_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pod_runner, "PATIENCE", 0.0)
+    plan = diamond(tmp_path)
+    assert follow(prepared(plan.folder, plan), "a", "uid.0", "1")[0] == ExitCode.PREEMPTED

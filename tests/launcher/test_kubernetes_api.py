@@ -1,0 +1,173 @@
+"""What is made of the API server's answers, and of none."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import msgspec
+import pytest
+from kubernetes_objects import COMPLETED, FAILED, NOW, diamond, jobset, jobset_of, observed, seen_with
+
+from launcher.backends import BACKENDS, look, look_all
+from launcher.backends.kubernetes import ended, names
+from launcher.backends.kubernetes.api_objects import JobSet, Metadata
+from launcher.backends.kubernetes.changes import Changes
+from launcher.backends.kubernetes.cluster import Cluster, KubernetesError, UnansweredError, translated
+from launcher.run_folder import RunFolder
+from launcher.state import JobState, Status
+from launcher.status import RunView, derive
+from launcher.watch import views
+from locat import durable
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Where a server answers so."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def use_kubeconfig(folder: Path, monkeypatch: pytest.MonkeyPatch, server: str, user: dict[str, Any]) -> None:
+    config = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    (folder / "config").write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(folder / "config"))
+
+
+def test_who_looks_on_is_patient_with_a_server_that_has_answered_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = diamond(tmp_path)
+    run = RunFolder(plan.folder)
+    going = derive(plan, observed(plan, seen_with(plan, {"a": jobset()})), supervised=True)
+    done = {job.name: JobState(Status.DONE, 1) for job in plan.jobs}
+    over = derive(plan, observed(plan, seen_with(plan, {}), **done), supervised=False)
+    away = UnansweredError("the Kubernetes API does not answer")
+
+    def seen(*answers: RunView | Exception) -> list[RunView]:
+        monkeypatch.setattr("launcher.watch.look", Mock(side_effect=answers))
+        return list(views(run, plan))
+
+    monkeypatch.setattr(BACKENDS["kubernetes"], "wait", lambda run: None)
+
+    assert seen(going, away, away, over) == [going, going, going, over]
+    with pytest.raises(UnansweredError):
+        seen(away, over)
+
+
+def test_a_run_whose_cluster_is_gone_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    plan = diamond(tmp_path)
+    run = RunFolder(plan.folder)
+    ended.record(run, {"a": JobState(Status.DONE, 1)})
+    durable.write_json(run.path / "cluster.json", {"context": "gone", "namespace": "n"})
+    (view,) = look_all([run])
+    assert [str(job.status) for job in view.jobs] == ["done", "queued", "pending", "queued"]
+    assert "as last recorded; no cluster is configured" in view.jobs[1].reason
+
+
+def test_a_login_that_has_expired_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "false"}}
+    use_kubeconfig(tmp_path, monkeypatch, "http://127.0.0.1:1", user)
+    with pytest.raises(KubernetesError, match=r"no access to the cluster: .*log in again"):
+        Cluster().jobsets("r")
+
+
+class Unknown(BaseHTTPRequestHandler):
+    """Answers as an API server does that has no such kind of objects."""
+
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(b"404 page not found\n")
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_what_is_not_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Unknown) as server:
+        use_kubeconfig(tmp_path, monkeypatch, server, {"token": "x"})
+        with pytest.raises(KubernetesError, match=r"JobSet is not installed in this cluster; install JobSet"):
+            Cluster().jobsets("r")
+        with pytest.raises(KubernetesError, match=r"Kueue is not installed .* leave options.kubernetes.queue out"):
+            Cluster().quota_waits()
+
+
+def test_an_answer_that_is_not_of_the_api_is_told_in_one_line() -> None:
+    with pytest.raises(UnansweredError, match="does not answer"), translated():
+        msgspec.json.decode(b"<html>log in first</html>", type=JobSet)
+
+
+class Watched(BaseHTTPRequestHandler):
+    """Says of one kind of objects that there is a new one, and then nothing."""
+
+    kind = ""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        if self.kind in self.path:
+            event = {"type": "ADDED", "object": {"metadata": {"name": "x", "resourceVersion": "7"}}}
+            self.wfile.write(f"{json.dumps(event)}\n".encode())
+            self.wfile.flush()
+        threading.Event().wait(30)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.parametrize("kind", ["/jobsets", "/pods"])
+def test_who_waits_hears_of_changes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watched, "kind", kind)
+    with serving(Watched) as server:
+        use_kubeconfig(tmp_path, monkeypatch, server, {"token": "x"})
+        started = time.monotonic()
+        Changes(Cluster(), "r").wait(20)
+        assert time.monotonic() - started < 10
+
+
+def test_retry_forgets_how_jobs_failed_and_not_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = diamond(tmp_path)
+    run = RunFolder(plan.folder)
+    done, failed = JobState(Status.DONE, 1), JobState(Status.FAILED, 1)
+    ended.record(run, {"a": done, "b": failed, "d": failed})
+    stuck = msgspec.structs.replace(FAILED, metadata=Metadata("", labels={names.DONE_LABEL: "true"}))
+    jobsets = {"a": COMPLETED, "b": FAILED, "c": stuck, "d": FAILED}
+    there = {job: jobset_of(plan, job, each) for job, each in jobsets.items()}
+    cluster = Mock(spec=Cluster)
+    cluster.data.return_value = ""
+    cluster.jobsets.side_effect = lambda _: list(there.values())
+    cluster.delete_jobset.side_effect = lambda name: there.pop(next(job for job in there if there[job].name == name))
+    monkeypatch.setattr("launcher.backends.kubernetes._cluster", lambda _: cluster)
+    BACKENDS["kubernetes"].forget(run, {"a", "b", "c"})
+    assert ended.recorded(run) == {"a": done, "d": failed}
+    assert set(there) == {"a", "c", "d"}
+
+
+def test_an_end_is_not_recorded_of_what_is_being_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = diamond(tmp_path)
+    run = RunFolder(plan.folder)
+    failed, leaving = (jobset_of(plan, job, FAILED) for job in "ab")
+    leaving.metadata.deletion_timestamp = NOW
+    cluster = Mock(spec=Cluster)
+    cluster.data.return_value = ""
+    cluster.jobsets_and_pods.return_value = [failed, leaving], []
+    cluster.pods.return_value = []
+    monkeypatch.setattr("launcher.backends.kubernetes._cluster", lambda _: cluster)
+    assert {job.name: str(job.status) for job in look(run, plan).jobs}["b"] == "failed"
+    assert set(ended.recorded(run)) == {"a"}
