@@ -82,9 +82,9 @@ class Cluster:
                 pass
 
     def jobsets(self, run_id: str) -> list[JobSet]:
-        """A run's JobSets."""
+        """A run's JobSets, in one answer: in pages they take a fifth longer."""
         with translated():
-            return list(self.client.list(JobSet, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
+            return list(self.client.list(JobSet, labels={names.RUN_LABEL: run_id}))
 
     def jobset(self, name: str) -> JobSet | None:
         """One JobSet; None if there is none."""
@@ -95,9 +95,9 @@ class Cluster:
             return None
 
     def pods(self, run_id: str) -> list[Pod]:
-        """A run's pods."""
+        """A run's pods, in one answer too."""
         with translated():
-            return list(self.client.list(Pod, labels={names.RUN_LABEL: run_id}, chunk_size=PAGE))
+            return list(self.client.list(Pod, labels={names.RUN_LABEL: run_id}))
 
     def jobsets_and_pods(self, run_id: str) -> tuple[list[JobSet], list[Pod]]:
         """Both, asked for at once: the server prepares one answer while the other is read."""
