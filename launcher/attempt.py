@@ -77,6 +77,8 @@ class Stop:
     stop_with: tuple[str, ...] = ()
     requested: bool = field(default=False, init=False)
     out_of_time: bool = field(default=False, init=False)
+    half_time: float = field(default=math.inf, init=False)
+    """Half of the job's time is over at this moment of the monotonic clock."""
     killed: bool = field(default=False, init=False)
     group: int | None = field(default=None, init=False)
     """The command's process group, once it runs."""
@@ -89,17 +91,19 @@ class Stop:
             signal.signal(number, self._on_request)
         signal.signal(signal.SIGALRM, self._on_alarm)
 
-    def pass_on_to(self, group: int, limit: float | None = None) -> None:
+    def pass_on_to(self, group: int, limit: float | None = None, is_warned: bool = False) -> None:
         """From now on signals go to this process group; one that came already goes there at once.
 
         `limit` seconds from now the job has ended: it is asked to stop as long before as the grace is, but not
-        before half of the time is over.
+        before half of the time is over. `is_warned`: its scheduler asks for that by SIGUSR1.
         """
         self.group = group
         if self.requested:
             self._ask()
         elif limit is not None:
-            signal.setitimer(signal.ITIMER_REAL, max(limit - self.grace, limit / 2))
+            self.half_time = time.monotonic() + limit / 2
+            if not is_warned:
+                signal.setitimer(signal.ITIMER_REAL, max(limit - self.grace, limit / 2))
 
     def kill(self) -> None:
         """End every process of the job that is still there."""
@@ -110,6 +114,8 @@ class Stop:
         if not self.requested:
             signal.setitimer(signal.ITIMER_REAL, self.grace)
         self.requested = True
+        if number == signal.SIGUSR1 and time.monotonic() > self.half_time:  # else it is to make room for others
+            self.out_of_time = True
         self._ask()
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
@@ -169,7 +175,11 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     if host.scheduled_as:
         durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
     state.write(folder.state)
+    saved = _saved(folder)
     ending = execute(job, run, folder.attempt(number), stop, host, held=[lock, *host.slots])
+    if stop.out_of_time and ending.exit_code == ExitCode.PREEMPTED and _saved(folder) == saved:
+        # Run again it would get no further, and that for ever.
+        ending = Ending(1, f"{ending.reason}, with nothing saved: give it more `time`")
     trouble = _record(_ended(state, ending, cancelled=run.is_cancelled(name)), folder.state)
     os.close(lock)  # from here on whoever looks sees how it ended, this process too
     return replace(ending, reason="; ".join(filter(None, (ending.reason, trouble))))
@@ -178,6 +188,11 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
 def last_attempt(job: JobFolder) -> int:
     """Number of a job's latest attempt; 0 if it has none."""
     return max((int(entry.name) for entry in job.attempts.glob("[0-9]*")), default=0)
+
+
+def _saved(job: JobFolder) -> dict[Path, int]:
+    """What a job has saved until now, and when."""
+    return {path: path.stat().st_mtime_ns for part in (job.checkpoints, job.outputs) for path in part.rglob("*")}
 
 
 def runs_again(run: RunFolder, name: str, exit_code: int) -> bool:
@@ -231,7 +246,7 @@ def execute(
     except OSError as error:
         return Ending(127, f"cannot run {command[0]}: {error.strerror}")
     minutes = job.resources.time
-    stop.pass_on_to(process.pid, minutes * 60 if minutes and not host.limits_time else None)
+    stop.pass_on_to(process.pid, minutes * 60 if minutes else None, is_warned=host.limits_time)
     code = process.wait()
     signal.setitimer(signal.ITIMER_REAL, 0)
     stop.kill()

@@ -20,6 +20,11 @@ from launcher.status import JobView
 TIMEOUT = 50.0
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 CHECKPOINT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); " + SLEEP
+SAVE = """\
+import os, pathlib
+job = pathlib.Path(os.environ["LOCAT_ATTEMPT_DIR"]).parents[1]
+(job / "checkpoints" / "step-1").mkdir(parents=True, exist_ok=True)
+"""
 CHECKPOINT_AT_FIRST = "import os; os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') or exit()\n" + CHECKPOINT
 FAIL_ONCE = "import os, sys; sys.exit('boom' if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"
 SLEEP_AT_FIRST = "import os; os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') or exit(); " + SLEEP

@@ -110,6 +110,7 @@ def test_every_command_does_what_the_reader_expects(
         for job in jobs:
             assert numbers(there, job) == numbers(here, job)
             assert results(there, job) == results(here, job)
+        assert numbers(there, "compare") == numbers(here, "compare")
     assert RunFolder(volume / applied.name).state(KILLED).attempt == 2
     for command in verbs.splitlines()[1:]:
         reader.does(command.replace("RUN JOB", "digits convert").replace("RUN", "digits"))

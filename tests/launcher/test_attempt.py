@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from launcher.plan import Resources
 from launcher.resources import command
 from launcher.state import JobState, Status
 from locat.job_folder import ATTEMPT_VARIABLE
+
+AT_LIMIT = "reached its time limit of 0.04 min"
 
 
 @pytest.mark.parametrize(
@@ -151,21 +154,43 @@ def test_torchrun_gives_its_ranks_the_whole_grace(tmp_path: Path) -> None:
     assert runs.log_of(run, "a").read_text() == "60\n"
 
 
-@pytest.mark.parametrize(("code", "ending"), [(runs.CHECKPOINT, 75), (runs.STUBBORN, 137)])
-def test_who_is_about_to_exceed_its_time_is_asked_to_stop(tmp_path: Path, code: str, ending: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "ending", "status", "reason"),
+    [
+        (runs.SAVE + runs.CHECKPOINT, 75, Status.PREEMPTED, AT_LIMIT),
+        (
+            runs.CHECKPOINT,
+            1,
+            Status.FAILED,
+            "reached its time limit of 0.04 min, with nothing saved: give it more `time`",
+        ),
+        (runs.STUBBORN, 137, Status.FAILED, "did not stop within 0.8 s and was killed"),
+    ],
+)
+def test_who_is_about_to_exceed_its_time_is_asked_to_stop(
+    tmp_path: Path, code: str, ending: int, status: Status, reason: str
+) -> None:
     seconds = 2.4
     run = runs.make(tmp_path, replace(runs.job("a", code), resources=Resources(time=seconds / 60)))  # type: ignore
     runner = runs.attempt(run, "a", "--grace", "0.8")
     assert runner.wait(runs.TIMEOUT) == ending
     state = run.state("a")
-    took = (state.ended or 0) - (state.started or 0)
-    if ending == 75:
-        assert (state.status, state.failures) == (Status.PREEMPTED, 0)
-        assert state.reason.startswith("reached its time limit of 0.04 min")
-        assert seconds - 0.8 <= took
-    else:
-        assert (state.status, state.reason) == (Status.FAILED, "did not stop within 0.8 s and was killed")
-        assert seconds <= took
+    assert (state.status, state.failures, state.reason) == (status, status is Status.FAILED, reason)
+    assert (state.ended or 0) - (state.started or 0) >= (seconds if ending == 137 else seconds - 0.8)
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(0.01, Status.FAILED), (10, Status.PREEMPTED)])
+def test_a_warning_late_in_a_job_that_saved_nothing_is_of_its_time_limit(
+    tmp_path: Path, minutes: float, status: Status
+) -> None:
+    """An early one is to make room for others."""
+    run = runs.make(tmp_path, replace(runs.job("a", runs.CHECKPOINT), resources=Resources(time=minutes)))  # type: ignore
+    runner = runs.attempt(run, "a", "--limits-time")
+    runs.until_up(run, "a")
+    time.sleep(0.5)
+    runner.send_signal(signal.SIGUSR1)
+    runner.wait(runs.TIMEOUT)
+    assert run.state("a").status is status
 
 
 def test_a_scheduler_that_limits_the_time_asks_by_itself(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ SMALL_DIGITS = (
 )
 SLOW = 200.0
 """Seconds; torch is imported by several processes at once."""
-LONGER = runs.CHECKPOINT_AT_FIRST.replace("sleep(60)", "sleep(600)")
+LONGER = runs.SAVE + runs.CHECKPOINT_AT_FIRST.replace("sleep(60)", "sleep(600)")
 
 
 @pytest.fixture(scope="module", autouse=True)
