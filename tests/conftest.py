@@ -22,11 +22,11 @@ def slots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 class Scheduling(LoadFileScheduling):
-    """What `pytest -n` gives to one worker: a file, as its tests share fixtures; all of cluster and image."""
+    """What `pytest -n` gives to one worker: a file, as its tests share fixtures; all that share the cluster."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return "cluster and image" if file.startswith(("tests/cluster/", "tests/image/")) else file
+        return "cluster" if file.startswith("tests/cluster/") else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
