@@ -113,9 +113,9 @@ class Stop:
     def _on_request(self, number: int, frame: FrameType | None) -> None:
         if not self.requested:
             signal.setitimer(signal.ITIMER_REAL, self.grace)
+            # An early warning is to make room for others.
+            self.out_of_time |= number == signal.SIGUSR1 and time.monotonic() > self.half_time
         self.requested = True
-        if number == signal.SIGUSR1 and time.monotonic() > self.half_time:  # else it is to make room for others
-            self.out_of_time = True
         self._ask()
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
@@ -177,10 +177,12 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     state.write(folder.state)
     saved = _saved(folder)
     ending = execute(job, run, folder.attempt(number), stop, host, held=[lock, *host.slots])
-    if stop.out_of_time and ending.exit_code == ExitCode.PREEMPTED and _saved(folder) == saved:
-        # Run again it would get no further, and that for ever.
-        ending = Ending(1, f"{ending.reason}, with nothing saved: give it more `time`")
-    trouble = _record(_ended(state, ending, cancelled=run.is_cancelled(name)), folder.state)
+    cancelled = run.is_cancelled(name)
+    if stop.out_of_time and ending.exit_code == ExitCode.PREEMPTED and not cancelled:
+        ending = replace(ending, reason=f"reached its time limit of {job.resources.time} min")
+        if _saved(folder) == saved:  # run again it would get no further, and that for ever
+            ending = Ending(1, f"{ending.reason}, with nothing saved: give it more `time`")
+    trouble = _record(_ended(state, ending, cancelled), folder.state)
     os.close(lock)  # from here on whoever looks sees how it ended, this process too
     return replace(ending, reason="; ".join(filter(None, (ending.reason, trouble))))
 
@@ -190,9 +192,10 @@ def last_attempt(job: JobFolder) -> int:
     return max((int(entry.name) for entry in job.attempts.glob("[0-9]*")), default=0)
 
 
-def _saved(job: JobFolder) -> dict[Path, int]:
-    """What a job has saved until now, and when."""
-    return {path: path.stat().st_mtime_ns for part in (job.checkpoints, job.outputs) for path in part.rglob("*")}
+def _saved(job: JobFolder) -> set[str]:
+    """The files and folders that a job has saved until now."""
+    parts = (job.checkpoints, job.outputs)
+    return {f"{at}/{name}" for part in parts for at, folders, files in os.walk(part) for name in (*folders, *files)}
 
 
 def runs_again(run: RunFolder, name: str, exit_code: int) -> bool:
@@ -252,10 +255,7 @@ def execute(
     stop.kill()
     if stop.killed:
         return Ending(128 + signal.SIGKILL, f"did not stop within {stop.grace:g} s and was killed")
-    ending = _explain(folder, code, stop.requested or (folder / STOPPED_MARK).exists(), log_name)
-    if stop.out_of_time and ending.exit_code == ExitCode.PREEMPTED:
-        return replace(ending, reason=f"reached its time limit of {minutes} min")
-    return ending
+    return _explain(folder, code, stop.requested or (folder / STOPPED_MARK).exists(), log_name)
 
 
 def _explain(folder: Path, code: int, stop_requested: bool, log_name: str) -> Ending:

@@ -158,12 +158,7 @@ def test_torchrun_gives_its_ranks_the_whole_grace(tmp_path: Path) -> None:
     ("code", "ending", "status", "reason"),
     [
         (runs.SAVE + runs.CHECKPOINT, 75, Status.PREEMPTED, AT_LIMIT),
-        (
-            runs.CHECKPOINT,
-            1,
-            Status.FAILED,
-            "reached its time limit of 0.04 min, with nothing saved: give it more `time`",
-        ),
+        (runs.CHECKPOINT, 1, Status.FAILED, f"{AT_LIMIT}, with nothing saved: give it more `time`"),
         (runs.STUBBORN, 137, Status.FAILED, "did not stop within 0.8 s and was killed"),
     ],
 )
