@@ -128,10 +128,14 @@ def axis_kernels(variance: Tensor, grid: Grid, initial_grid: Grid) -> tuple[Tens
     """exp(-D / (2 variance)) over rows (B, H, P, h) and columns (B, H, P, w), D clamped per axis."""
     variance_y, variance_x = variance.unflatten(2, grid).unsqueeze(-2).unbind(-1)
     numerator_y, numerator_x = (axis_numerators(size, initial_grid, variance) for size in grid)
-    # Base 2: exp2 does not slow down where it underflows, as the exp of CPUs does.
-    rows = torch.exp2(LOG2_E * numerator_y.unsqueeze(1) / variance_y).flatten(-3, -2)
-    columns = torch.exp2(LOG2_E * numerator_x / variance_x).flatten(-3, -2)
+    rows = exp_of_ratio(numerator_y.unsqueeze(1), variance_y).flatten(-3, -2)
+    columns = exp_of_ratio(numerator_x, variance_x).flatten(-3, -2)
     return rows, columns
+
+
+def exp_of_ratio(numerator: Tensor, variance: Tensor, out: Tensor | None = None) -> Tensor:
+    """exp(numerator / variance), in base 2: exp2 does not slow down where it underflows, as the exp of CPUs does."""
+    return torch.exp2(LOG2_E * numerator / variance, out=out)
 
 
 def scaled_variance(variance: Tensor, grid: Grid, initial_grid: Grid) -> Tensor:

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import register_flop_formula, sdpa_backward_flop_c
 from locat.models.kernels import blocks
 
 # Compiled graphs are kept on disk, with the shapes that the operator had. Count on when it returns or keeps others.
-torch.compiler.config.cache_key_tag += "locat-2"
+torch.compiler.config.cache_key_tag += "locat-3"
 
 
 @torch.library.custom_op("locat::gaussian_attention", mutates_args=())

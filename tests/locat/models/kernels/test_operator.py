@@ -1,5 +1,7 @@
 """The operator `locat::gaussian_attention` on a CPU, against the bias and softmax in float64."""
 
+from unittest import mock
+
 import pytest
 import torch
 from attention_cases import Case, errors, relative
@@ -42,6 +44,17 @@ def test_it_is_the_formula_in_blocks_of_any_size(logits, dtype, **case):
         blocks.LOGITS = blocks_of_before
 
 
+@given(st.integers(1, 9), st.integers(1, 13), st.integers(1, 700), st.integers(1, 16))
+def test_blocks_have_every_query_of_every_head_once(images, heads, tokens, threads):
+    seen = torch.zeros(images, heads, tokens, dtype=torch.int)
+    with mock.patch.object(torch, "get_num_threads", return_value=threads):
+        for of_images, of_heads, flat, queries in blocks.blocks(images, heads, tokens):
+            seen[of_images, of_heads, queries] += 1
+            assert torch.equal(seen[of_images, of_heads].flatten(0, 1), seen.flatten(0, 1)[flat])
+            assert (queries.stop - queries.start) % blocks.LANES == 0
+    assert (seen == 1).all()
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_float32(dtype):
     assert errors(Case((4, 5), (4, 5), 1, heads=2, head_dim=16, dtype=dtype)) < 2e-2
@@ -59,7 +72,7 @@ def test_gradients_are_those_of_finite_differences(head_dim):
 
 def test_weights_are_kept_only_for_a_backward_pass_and_where_they_are_small():
     few, many = (Case((grid, 4), (4, 4), 1, head_dim=4) for grid in (3, 4))
-    assert gaussian_attention(*few.inputs(), few.grid, few.initial, True)[1].shape == (4, 13, 13)
+    assert gaussian_attention(*few.inputs(), few.grid, few.initial, True)[1].shape == (4, 13, 16)
     assert gaussian_attention(*few.inputs(), few.grid, few.initial, False)[1].numel() == 0
     assert gaussian_attention(*many.inputs(), many.grid, many.initial, True)[1].numel() == 0
 
