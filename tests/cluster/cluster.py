@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ class Cluster:
     _control_plane: ControlPlane = field(init=False)
     _authority: Authority = field(init=False)
     _lock: IO[str] = field(init=False)
+    _importing: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def attach(cls, folder: Path) -> "Cluster":
@@ -136,14 +138,15 @@ class Cluster:
     def import_image(self, archive: Path, name: str = "") -> None:
         """Give all nodes the images of an archive (as `docker save` writes it), the first one also under a name.
 
-        The name is a whole one, such as `locat.test/probe:1`.
+        The name is a whole one, such as `locat.test/probe:1`. One archive at a time.
         """
         first = None
-        for node in self.nodes.values():
-            imported = node.import_image(archive, alike=first)
-            if name:
-                node.tag_image(imported[0], name)
-            first = first or node
+        with self._importing:
+            for node in self.nodes.values():
+                imported = node.import_image(archive, alike=first)
+                if name:
+                    node.tag_image(imported[0], name)
+                first = first or node
 
     def volume(self, name: str, namespace: str, *, size: str = "1Gi", limit: str = "", claim: bool = True) -> Path:
         """A folder that anybody may write to, as a volume for the claim of that name, which is made as well.

@@ -27,33 +27,47 @@ def cluster_possible() -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster(cluster_possible: None) -> Iterator[Cluster]:
-    """Two nodes with JobSet; a test has a namespace of its own. LOCAT_CLUSTER names a running one (`make cluster`)."""
-    if running := os.environ.get("LOCAT_CLUSTER"):
-        yield Cluster.attach(Path(running))
-        return
-    cluster = Cluster()
-    cluster.start()
-    yield cluster
-    cluster.stop()
+def beside() -> Iterator[ThreadPoolExecutor]:
+    """What is done beside the first tests, as it is mostly waiting for the disk."""
+    with ThreadPoolExecutor() as pool:
+        yield pool
 
 
 @pytest.fixture(scope="session", autouse=True)
-def archive(request: pytest.FixtureRequest) -> Iterator["Future[Path] | None"]:
-    """The image's archive, which is made beside the first tests: that is mostly waiting for the disk."""
+def archive(request: pytest.FixtureRequest, beside: ThreadPoolExecutor) -> "Future[Path] | None":
+    """The image's archive, made beside the first tests."""
     wanted = any(item.get_closest_marker("image") for item in request.session.items)
     possible = not (missing() or project_image.missing() or "LOCAT_CLUSTER" in os.environ)
-    with ThreadPoolExecutor() as pool:
-        yield pool.submit(project_image.built) if wanted and possible else None
+    return beside.submit(project_image.built) if wanted and possible else None
 
 
 @pytest.fixture(scope="session")
-def image(cluster: Cluster, archive: "Future[Path] | None") -> None:
+def started(
+    cluster_possible: None, archive: "Future[Path] | None", beside: ThreadPoolExecutor
+) -> Iterator[tuple[Cluster, "Future[None] | None"]]:
+    """The cluster, and the image on its way to all nodes."""
+    if running := os.environ.get("LOCAT_CLUSTER"):
+        yield Cluster.attach(Path(running)), None
+        return
+    cluster = Cluster()
+    cluster.start()
+    yield cluster, archive and beside.submit(lambda: cluster.import_image(archive.result(), IMAGE))
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(started: tuple[Cluster, "Future[None] | None"]) -> Cluster:
+    """Two nodes with JobSet; a test has a namespace of its own. LOCAT_CLUSTER names a running one (`make cluster`)."""
+    return started[0]
+
+
+@pytest.fixture(scope="session")
+def image(started: tuple[Cluster, "Future[None] | None"]) -> None:
     """The project's own image, on all nodes."""
     if "LOCAT_CLUSTER" not in os.environ:
         require(project_image.missing())
-        assert archive is not None
-        cluster.import_image(archive.result(), IMAGE)
+        assert started[1] is not None
+        started[1].result()
 
 
 @pytest.fixture(scope="module")

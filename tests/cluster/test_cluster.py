@@ -109,7 +109,8 @@ def test_a_node_that_is_cut_off_is_not_ready_until_it_is_joined(cluster: Cluster
     cluster.until(lambda: cluster.ready_nodes("node-2") == 1, "the return of node-2")
 
 
-def test_a_node_whose_programs_were_killed_works_again(cluster: Cluster, namespace: str) -> None:
+@pytest.mark.image  # not while the image is brought to the nodes
+def test_a_node_whose_programs_were_killed_works_again(cluster: Cluster, namespace: str, image: None) -> None:
     for process in ("kubelet", "containerd", "kube-proxy"):
         cluster.kill("node-2", process)
     for process in ("containerd", "kubelet", "kube-proxy"):

@@ -48,7 +48,8 @@ def test_a_pod_that_is_killed_runs_again(site: Site) -> None:
     assert site.of_jobsets(run, ".status.restartsCountTowardsMax") == "1"
 
 
-def test_a_node_that_is_lost(site: Site) -> None:
+@pytest.mark.parametrize("remedy", ["tainted", "deleted"])
+def test_a_node_that_is_lost(site: Site, remedy: str) -> None:
     site.kubectl("cordon", "node-1")
     try:
         run = site.start(job("a", runs.SLEEP_AT_FIRST.replace("60", "600"), retries=1))
@@ -60,14 +61,17 @@ def test_a_node_that_is_lost(site: Site) -> None:
     try:
         site.until(lambda: f"node {NODE} does not answer" in job_of(run, "a").reason, "a cause")
         assert job_of(run, "a").status is Status.RUNNING
-        kill_pods(f"/runs/{run.name}", "a")  # what makes the taint true
-        remedy = job_of(run, "a").reason.split("`")[1]
-        site.kubectl(*remedy.split()[1:])
+        kill_pods(f"/runs/{run.name}", "a")  # what makes the remedy right
+        taint = job_of(run, "a").reason.split("`")[1]
+        site.kubectl(*(taint.split()[1:] if remedy == "tainted" else ("delete", "node", NODE)))
         assert statuses(site.until_ended(run)) == {"a": "done"}
         assert site.folder(run).state("a").attempt == 2
     finally:
         site.cluster.join(NODE)
-        if "out-of-service" in site.kubectl("get", "node", NODE, "-o", "jsonpath={.spec.taints}"):
+        if f"node/{NODE}" not in site.kubectl("get", "nodes", "-o", "name").split():
+            site.cluster.kill(NODE, "kubelet")  # it makes its node when it starts
+            site.cluster.start_again(NODE, "kubelet")
+        elif "out-of-service" in site.kubectl("get", "node", NODE, "-o", "jsonpath={.spec.taints}"):
             site.kubectl("taint", "nodes", NODE, "node.kubernetes.io/out-of-service-")
         site.until(lambda: site.cluster.ready_nodes(NODE) == 1, "the node's return")
 

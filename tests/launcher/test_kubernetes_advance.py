@@ -1,5 +1,6 @@
 """What `advance` decides, and how the pods of a job begin."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes_objects import diamond, jobset
 
+from launcher.attempt import SCHEDULED_AS
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes import pod as pod_runner
 from launcher.backends.kubernetes.advance import advance
@@ -17,6 +19,7 @@ from launcher.backends.kubernetes.api_objects import JobSet
 from launcher.backends.kubernetes.plan_objects import CANCELLED, cancelled_in
 from launcher.backends.kubernetes.pod import follow, prepared, run_pod
 from launcher.plan import Plan
+from launcher.state import JobState, Status
 from locat.job_folder import ExitCode
 
 
@@ -82,3 +85,16 @@ def test_pods_whose_first_one_finds_no_place_are_started_again_and_that_is_no_fa
     monkeypatch.setattr(pod_runner, "PATIENCE", 0.0)
     plan = diamond(tmp_path)
     assert follow(prepared(plan.folder, plan), "a", "uid.0", "1")[0] == ExitCode.PREEMPTED
+
+
+@pytest.mark.parametrize(("first_ended", "code"), [(Status.FAILED, 1), (Status.PREEMPTED, ExitCode.PREEMPTED)])
+def test_pods_that_are_asked_to_stop_end_as_the_first_one_does(tmp_path: Path, first_ended: Status, code: int) -> None:
+    run = runs.make(tmp_path, runs.job("a", "exit(75)"))
+    job = run.job("a")
+    job.attempt(1).mkdir(parents=True)
+    (job.attempt(1) / SCHEDULED_AS).write_text("uid.0")
+    JobState(Status.RUNNING, 1).write(job.state)
+    first = threading.Timer(1.0, JobState(first_ended, 1, reason="as the first one said").write, [job.state])
+    first.start()
+    assert follow(run, "a", "uid.0", "1")[0] == code
+    first.join()

@@ -30,6 +30,8 @@ POLL = 0.5
 """Seconds between two looks for the first pod's attempt, and for new lines of logs."""
 PATIENCE = 600.0
 """Seconds that other pods wait for the first one's attempt; it may have no place yet, or still pull the image."""
+AGREEMENT = 30.0
+"""Seconds that other pods, asked to stop, wait for the first one to record how the attempt ended."""
 
 
 def main() -> int:
@@ -102,7 +104,20 @@ def follow(run: RunFolder, name: str, scheduled_as: str, index: str) -> tuple[in
             return ExitCode.PREEMPTED, f"the first pod began no attempt within {PATIENCE:g} s"
         time.sleep(POLL)
     ending = execute(run.plan().job(name), run, folder, stop, Host(), log_name=f"pod-{index}-{LAUNCH_LOG}")
+    if ending.exit_code == ExitCode.PREEMPTED and (reason := why_first_failed(run, name)):
+        return 1, reason
     return ending.exit_code, ending.reason
+
+
+def why_first_failed(run: RunFolder, name: str) -> str:
+    """Why the first pod, asked to stop too, has failed; empty if it has not.
+
+    It alone knows whether anything was saved, and Kubernetes goes by whichever pod ends first.
+    """
+    deadline = time.monotonic() + AGREEMENT
+    while (state := run.state(name)).status is Status.RUNNING and time.monotonic() < deadline:
+        time.sleep(POLL)
+    return state.reason if state.status is Status.FAILED else ""
 
 
 def attempt_called(run: RunFolder, name: str, scheduled_as: str) -> Path | None:
