@@ -98,8 +98,8 @@ def blocks(images: int, heads: int, tokens: int) -> Iterator[tuple[slice, slice,
     threads = torch.get_num_threads()
     several = max(1, LOGITS // tokens**2) * threads
     images_at_once, heads_at_once = max(1, several // heads), min(several, heads)
-    logits_of_query = min(images_at_once, images) * heads_at_once * tokens
-    queries = min(padded(tokens), max(1, LOGITS * threads // logits_of_query // LANES) * LANES)
+    fitting = LOGITS * threads // (images_at_once * heads_at_once * tokens)
+    queries = min(padded(tokens), max(1, fitting // LANES) * LANES)
     for image in range(0, images, images_at_once):
         for head in range(0, heads, heads_at_once):
             of_images = slice(image, min(images, image + images_at_once))

@@ -44,7 +44,7 @@ def test_it_is_the_formula_in_blocks_of_any_size(logits, dtype, **case):
         blocks.LOGITS = blocks_of_before
 
 
-@given(st.integers(1, 9), st.integers(1, 13), st.integers(1, 700), st.integers(1, 16))
+@given(st.integers(0, 9), st.integers(1, 13), st.integers(1, 700), st.integers(1, 16))
 def test_blocks_have_every_query_of_every_head_once(images, heads, tokens, threads):
     seen = torch.zeros(images, heads, tokens, dtype=torch.int)
     with mock.patch.object(torch, "get_num_threads", return_value=threads):
