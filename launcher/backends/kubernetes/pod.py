@@ -30,8 +30,9 @@ POLL = 0.5
 """Seconds between two looks for the first pod's attempt, and for new lines of logs."""
 PATIENCE = 600.0
 """Seconds that other pods wait for the first one's attempt; it may have no place yet, or still pull the image."""
-AGREEMENT = 30.0
-"""Seconds that other pods, asked to stop, wait for the first one to record how the attempt ended."""
+AGREEMENT = 10.0
+"""Seconds that other pods, asked to stop, wait for the first one to record how the attempt ended: with GRACE they are
+within STOP_GRACE."""
 
 
 def main() -> int:
