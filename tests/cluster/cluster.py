@@ -35,7 +35,7 @@ class Cluster:
     _control_plane: ControlPlane = field(init=False)
     _authority: Authority = field(init=False)
     _lock: IO[str] = field(init=False)
-    _importing: threading.Lock = field(default_factory=threading.Lock)
+    _importing: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     @classmethod
     def attach(cls, folder: Path) -> "Cluster":

@@ -26,7 +26,8 @@ def kept_weights(q: Tensor, differentiable: bool) -> Tensor:
     """
     images, heads, tokens, head_dim = q.shape
     keep = differentiable and tokens <= 4 * head_dim
-    return q.new_empty([images * heads, tokens, padded(tokens)] if keep else [0], dtype=computed_in(q))
+    dtype = torch.promote_types(q.dtype, torch.float32)
+    return q.new_empty([images * heads, tokens, padded(tokens)] if keep else [0], dtype=dtype)
 
 
 def forward(
@@ -179,11 +180,6 @@ def add_product(total: Tensor, factor: Tensor, other: Tensor, queries: slice, sc
 def token_major(like: Tensor) -> Tensor:
     """An empty (B, H, N, head_dim) that lies in memory as (B, N, H, head_dim), as the next layer reads it."""
     return like.new_empty([like.shape[axis] for axis in (0, 2, 1, 3)]).transpose(1, 2)
-
-
-def computed_in(values: Tensor) -> torch.dtype:
-    """float32, or float64 where the values are."""
-    return torch.promote_types(values.dtype, torch.float32)
 
 
 def padded(tokens: int) -> int:
