@@ -17,7 +17,9 @@ def sync(run: RunFolder, view: RunView) -> int:
     if not ended:
         return 0
     jobs = [f"{run.job(job.name).path}={_outcome(job.status)}" for job in ended]
-    return subprocess.call([sys.executable, "-m", "locat.engine.sync", *_end(view), *jobs], stdin=subprocess.DEVNULL)
+    return subprocess.call(
+        [sys.executable, "-m", "locat.engine.tracking.sync", *_end(view), *jobs], stdin=subprocess.DEVNULL
+    )
 
 
 def sync_if_ended(run: RunFolder) -> None:

@@ -19,10 +19,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from locat.engine.mlflow_client import MlflowClient
-from locat.engine.run_notes import TRAINING_VIEW
-from locat.engine.runs_view import SHARED
-from locat.engine.tracking_files import Parent, Sent
+from locat.engine.tracking.client import MlflowClient
+from locat.engine.tracking.columns import SHARED
+from locat.engine.tracking.notes import TRAINING_VIEW
+from locat.engine.tracking.state_files import Parent, Sent
 from locat.job_folder import JobFolder
 
 T = TypeVar("T")

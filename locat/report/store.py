@@ -12,8 +12,8 @@ from typing import Any
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID
 
-from locat.engine.mlflow_client import MlflowClient, one_line
-from locat.engine.tracking_files import Parent
+from locat.engine.tracking.client import MlflowClient, one_line
+from locat.engine.tracking.state_files import Parent
 from locat.errors import UserError
 from locat.report.results import Origin, Result, RunSummary, Settings
 from locat.report.tables import SHAPE

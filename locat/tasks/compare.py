@@ -9,8 +9,8 @@ from typing import Any
 
 from locat import durable
 from locat.config import CompareConfig
-from locat.engine.metric_log import MetricLog
 from locat.engine.tracking import tracked
+from locat.engine.tracking.metric_log import MetricLog
 from locat.errors import DataError
 from locat.job_folder import JobFolder
 from locat.tasks.figures import comparison_figure, save

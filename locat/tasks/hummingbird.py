@@ -21,11 +21,11 @@ from locat.data.joint import resize_image, resize_mask
 from locat.data.loader import Batch, Loader
 from locat.data.segmentation import Share, ValPairs, normalised, share_out
 from locat.engine.distributed import Ranks, join_ranks
-from locat.engine.metric_log import MetricLog
 from locat.engine.precision import autocast
 from locat.engine.progress import Progress
 from locat.engine.signals import Preempted, StopRequest
 from locat.engine.tracking import tracked
+from locat.engine.tracking.metric_log import MetricLog
 from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.models.create import load_backbone

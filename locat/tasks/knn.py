@@ -10,11 +10,11 @@ from locat.config import KnnConfig
 from locat.data.loader import Loader
 from locat.data.views import CentreCrop
 from locat.engine.distributed import Ranks, join_ranks
-from locat.engine.metric_log import MetricLog
 from locat.engine.precision import autocast
 from locat.engine.progress import Progress
 from locat.engine.signals import Preempted, StopRequest
 from locat.engine.tracking import tracked
+from locat.engine.tracking.metric_log import MetricLog
 from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.tasks.frozen import FrozenBackbone

@@ -5,7 +5,7 @@ from typing import Any
 
 from locat.durable import sha256
 from locat.engine.manifest import Manifest, complete
-from locat.engine.metric_log import read_records
+from locat.engine.tracking.metric_log import read_records
 from locat.job_folder import JobFolder
 
 CLOCKED = ("throughput/", "checkpoint/", "ranks/")

@@ -21,7 +21,7 @@ from launcher import processes
 from launcher.backends import look
 from launcher.run_folder import RunFolder
 from launcher.state import Status
-from locat.engine.metric_log import read_records
+from locat.engine.tracking.metric_log import read_records
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 400.0

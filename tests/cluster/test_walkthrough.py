@@ -19,7 +19,7 @@ from reader import Reader
 
 from launcher.backends import look
 from launcher.run_folder import RunFolder, list_runs
-from locat.engine.metric_log import read_records
+from locat.engine.tracking.metric_log import read_records
 
 from .base import POSTGRES, credentials, prepare, until_ready
 from .cluster import Cluster

@@ -16,8 +16,8 @@ from launcher import locks, tracking
 from launcher.run_folder import RunFolder
 from launcher.state import JobState, Observation, Status
 from launcher.status import derive
-from locat.engine.metric_log import MetricLog
-from locat.engine.tracking_files import Lifetime
+from locat.engine.tracking.metric_log import MetricLog
+from locat.engine.tracking.state_files import Lifetime
 
 
 def tracked_run(folder: Path, uri: str, *names: str) -> RunFolder:

@@ -21,7 +21,7 @@ def proxy(server: Server) -> Iterator[Proxy]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    from locat.engine import tracker
+    from locat.engine.tracking import sender
 
     for name, seconds in {"INTERVAL": 0.05, "LONGEST_INTERVAL": 0.2, "PAUSE_AT_END": 0.1}.items():
-        monkeypatch.setattr(tracker, name, seconds)
+        monkeypatch.setattr(sender, name, seconds)

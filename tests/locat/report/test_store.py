@@ -15,9 +15,9 @@ from launcher.compiler import compile_pipeline
 from launcher.pipeline import load
 from launcher.plan import Plan
 from locat.config import load_job
-from locat.engine.mlflow_run import JobRun
-from locat.engine.parent_run import end_parent_run
-from locat.engine.tracking_files import Lifetime, Parent, only_sender
+from locat.engine.tracking.job_run import JobRun
+from locat.engine.tracking.parent_run import end_parent_run
+from locat.engine.tracking.state_files import Lifetime, Parent, only_sender
 from locat.errors import UserError
 from locat.job_folder import JobFolder
 from locat.models.create import title

@@ -14,11 +14,10 @@ import pytest
 from mlflow_server import Proxy
 from tracked_jobs import everything_is_sent, make, until
 
-from locat.engine import tracker
-from locat.engine.metric_log import MetricLog
 from locat.engine.signals import Preempted
-from locat.engine.sync import sync
-from locat.engine.tracking import tracked
+from locat.engine.tracking import sender, tracked
+from locat.engine.tracking.metric_log import MetricLog
+from locat.engine.tracking.sync import sync
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("impatient")]
 
@@ -153,7 +152,7 @@ def test_jobs_that_begin_at_once_share_experiment_and_parents(tmp_path: Path, pr
     jobs = [
         make(tmp_path / folder, proxy, name, experiment=tmp_path.name) for folder in ("a", "b") for name in ("x", "y")
     ]
-    trackers = [tracker.Tracker(each.job, each.config, each.tracking) for each in jobs]
+    trackers = [sender.Tracker(each.job, each.config, each.tracking) for each in jobs]
     for each in trackers:
         each.finish("FINISHED")
     kinds = Counter(run.data.tags.get("mlflow.parentRunId") for run in jobs[0].runs())
@@ -163,7 +162,7 @@ def test_jobs_that_begin_at_once_share_experiment_and_parents(tmp_path: Path, pr
 def test_a_mute_server_holds_the_end_of_a_job_for_no_longer_than_one_silence(
     tmp_path: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracker, "SILENCE", 1.0)
+    monkeypatch.setattr(sender, "SILENCE", 1.0)
     each = make(tmp_path, proxy)
     proxy.fault = lambda request: "20"
     with tracked(each.job, each.config, is_main=True):
@@ -175,7 +174,7 @@ def test_a_mute_server_holds_the_end_of_a_job_for_no_longer_than_one_silence(
 def test_a_server_that_is_away_does_not_slow_the_steps(
     tmp_path: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracker, "SILENCE", 0.1)
+    monkeypatch.setattr(sender, "SILENCE", 0.1)
     weights = np.random.default_rng(0).normal(size=(300, 300))
 
     def median_step(log: MetricLog) -> float:
@@ -194,7 +193,7 @@ def test_a_server_that_is_away_does_not_slow_the_steps(
         proxy.fault = lambda request, fault=fault: fault  # type: ignore[misc]
         if state == "refused":
             proxy.down()
-        keeper = tracker.Tracker(each.job, each.config, each.tracking)
+        keeper = sender.Tracker(each.job, each.config, each.tracking)
         ratios[state] = median_step(MetricLog(each.job.metrics)) / alone
         keeper.finish("FAILED")
         if state == "refused":

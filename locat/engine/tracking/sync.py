@@ -1,4 +1,4 @@
-"""Sends to MLflow what jobs that have ended could not: `python -m locat.engine.sync JOB_FOLDER=STATUS...`.
+"""Sends to MLflow what jobs that have ended could not: `python -m locat.engine.tracking.sync JOB_FOLDER=STATUS...`.
 
 STATUS (an MLflow RunStatus name) is how a job ended that was killed and could not record it. `--run STATUS`
 says how their pipeline run ended, if it has. `launcher sync RUN` runs this for all jobs of a run. A line a job;
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from locat.config import JobConfig, Tracking, load_job
-from locat.engine.tracking_files import Lifetime, Parent, Sent, only_sender
+from locat.engine.tracking.state_files import Lifetime, Parent, Sent, only_sender
 from locat.job_folder import JobFolder
 
 
@@ -57,7 +57,7 @@ def _ended(job: JobFolder, status: str) -> EndedJob | None:
 
 def _answers(tracking: Tracking) -> bool:
     """Whether the server does; if not, that is one line instead of one a job."""
-    from locat.engine.mlflow_client import MlflowClient
+    from locat.engine.tracking.client import MlflowClient
 
     try:
         MlflowClient(tracking.uri).search_experiments(max_results=1)
@@ -70,7 +70,7 @@ def _answers(tracking: Tracking) -> bool:
 
 def _send(ended: EndedJob) -> str:
     """Send one job; what it was, in words."""
-    from locat.engine.mlflow_run import JobRun
+    from locat.engine.tracking.job_run import JobRun
 
     job, config, tracking, lifetime = ended
     with only_sender(job.path, wait=False) as key:
@@ -84,7 +84,7 @@ def _end_parent_run(jobs: list[EndedJob], status: str) -> bool:
     ended = max(each.lifetime.ended or 0.0 for each in jobs)
     if Parent.read(parent).knows(status, ended):
         return True
-    from locat.engine.parent_run import end_parent_run
+    from locat.engine.tracking.parent_run import end_parent_run
 
     try:
         end_parent_run(parent, status, ended)
@@ -96,13 +96,13 @@ def _end_parent_run(jobs: list[EndedJob], status: str) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    from locat.engine.mlflow_client import one_line
+    from locat.engine.tracking.client import one_line
 
     return one_line(error)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m locat.engine.sync", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m locat.engine.tracking.sync", description=__doc__)
     parser.add_argument("jobs", nargs="+", type=_folder_and_status, metavar="JOB_FOLDER=STATUS")
     parser.add_argument("--run", metavar="STATUS", help="how the pipeline run ended")
     arguments = parser.parse_args()

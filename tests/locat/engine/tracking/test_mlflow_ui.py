@@ -18,10 +18,10 @@ from selenium.webdriver.common.by import By
 from launcher.compiler import compile_pipeline
 from launcher.pipeline import load
 from locat.config import CompareConfig, ConvertConfig, JobConfig, TrainingConfig, load_job
-from locat.engine.metric_log import MetricLog
-from locat.engine.mlflow_run import JobRun
-from locat.engine.parent_run import end_parent_run
-from locat.engine.tracking_files import Lifetime, only_sender
+from locat.engine.tracking.job_run import JobRun
+from locat.engine.tracking.metric_log import MetricLog
+from locat.engine.tracking.parent_run import end_parent_run
+from locat.engine.tracking.state_files import Lifetime, only_sender
 from locat.job_folder import JobFolder
 
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Whether and how a job is tracked; the work is done in locat/engine/tracker.py."""
+"""Whether and how a job is tracked; the work is done in locat/engine/tracking/sender.py."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ def tracked(job: JobFolder, config: JobConfig, is_main: bool) -> Iterator[None]:
     if config.tracking is None or not is_main:
         yield
         return
-    from locat.engine.tracker import Tracker  # seconds to import, for one rank of many
+    from locat.engine.tracking.sender import Tracker  # seconds to import, for one rank of many
 
     tracker = Tracker(job, config, config.tracking)
     try:

@@ -6,10 +6,10 @@ from pathlib import Path
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from locat.config import Tracking
-from locat.engine import runs_view
-from locat.engine.mlflow_client import MlflowClient, create_run, delete_doubles, find_experiment
-from locat.engine.run_notes import pipeline_note
-from locat.engine.tracking_files import Parent, only_sender
+from locat.engine.tracking import columns
+from locat.engine.tracking.client import MlflowClient, create_run, delete_doubles, find_experiment
+from locat.engine.tracking.notes import pipeline_note
+from locat.engine.tracking.state_files import Parent, only_sender
 
 
 def open_parent_run(client: MlflowClient, tracking: Tracking, started: float, running: bool) -> Parent:
@@ -38,7 +38,7 @@ def end_parent_run(folder: Path, status: str, ended: float) -> None:
 
 def _create(client: MlflowClient, tracking: Tracking, key: str, started: float) -> Parent:
     experiment_id = find_experiment(client, tracking.experiment, tracking.uri)
-    runs_view.share(client, experiment_id)
+    columns.share(client, experiment_id)
     tags = {**tracking.run_tags, "run_folder": str(tracking.parent), MLFLOW_SOURCE_NAME: "launcher submit"}
     run_id = create_run(client, experiment_id, key, tracking.parent.name, started, tags)
     pipeline = tracking.parent / "pipeline.yaml"

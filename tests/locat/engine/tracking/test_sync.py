@@ -14,9 +14,9 @@ import yaml
 from mlflow_server import Proxy
 from tracked_jobs import everything_is_sent, make, until
 
-from locat.engine.metric_log import MetricLog, Record
-from locat.engine.sync import sync
 from locat.engine.tracking import tracked
+from locat.engine.tracking.metric_log import MetricLog, Record
+from locat.engine.tracking.sync import sync
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("impatient")]
 
@@ -74,7 +74,7 @@ RUNS_UNTIL_KILLED = """
 import sys, time
 from pathlib import Path
 from locat.config import load_job
-from locat.engine.metric_log import MetricLog, Record
+from locat.engine.tracking.metric_log import MetricLog, Record
 from locat.engine.tracking import tracked
 from locat.job_folder import JobFolder
 job = JobFolder(Path(sys.argv[1]))

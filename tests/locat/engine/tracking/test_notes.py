@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from launcher.backends.kubernetes.plan_objects import ELSEWHERE
-from locat.engine.run_notes import pipeline_note
+from locat.engine.tracking.notes import pipeline_note
 
 SHIPPED = Path(__file__).parents[3] / "pipelines"
 

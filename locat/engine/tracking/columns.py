@@ -2,7 +2,7 @@
 
 import json
 
-from locat.engine.mlflow_client import MlflowClient
+from locat.engine.tracking.client import MlflowClient
 
 NAME = "locat"
 TAG = f"mlflow.sharedViewState.{NAME}"

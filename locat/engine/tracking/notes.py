@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from locat.config import JobConfig, TrainingConfig
-from locat.engine import runs_view
-from locat.engine.tracking_files import Parent, Sent
+from locat.engine.tracking import columns
+from locat.engine.tracking.state_files import Parent, Sent
 from locat.job_folder import JobFolder
 
 LENGTH = 8000  # characters that MLflow takes for a tag's value
@@ -33,7 +33,7 @@ def pipeline_note(folder: Path, experiment_id: str) -> str:
     text = file.read_text()
     pipeline = yaml.safe_load(text) or {}
     where = {
-        "list": f"[runs with their numbers](#/experiments/{experiment_id}/runs{TRAINING_VIEW}&{runs_view.SHARED})",
+        "list": f"[runs with their numbers](#/experiments/{experiment_id}/runs{TRAINING_VIEW}&{columns.SHARED})",
         "numbers": "of `compare` jobs, under **Metrics**; each job has a run of its own, nested below this one",
         "tables": f"`launcher report {folder.name}`",
         "folder": f"`{folder}`",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locat.engine.metric_log import NOTHING, MetricLog, Record, read_records
+from locat.engine.tracking.metric_log import NOTHING, MetricLog, Record, read_records
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -113,7 +113,7 @@ TRAINING = """
 import os, signal, sys
 from pathlib import Path
 from locat import durable
-from locat.engine.metric_log import MetricLog
+from locat.engine.tracking.metric_log import MetricLog
 folder, end, how = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 log, checkpoint = MetricLog(folder / "metrics.jsonl"), folder / "checkpoint"
 for step in range(int(checkpoint.read_text()) if checkpoint.exists() else 0, 12):
