@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 from locat.__main__ import log_to
-from locat.engine import watchdog
 from locat.engine.distributed import join_ranks
+from locat.engine.guards import watchdog
+from locat.engine.guards.watchdog import Watchdog
 from locat.engine.signals import StopRequest
-from locat.engine.watchdog import Watchdog
 from locat.outcome import attempt_folder
 
 

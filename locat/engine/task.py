@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from locat.data.loader import Batch, Place
-from locat.engine.manifest import Position
+from locat.engine.position import Position
 
 Batches = Iterator[tuple[Batch, Place]]
 

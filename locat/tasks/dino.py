@@ -15,7 +15,7 @@ from locat.data.loader import Batch
 from locat.data.views import CentreCrop, RandomResizedCrop
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
-from locat.engine.manifest import Position
+from locat.engine.position import Position
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
 from locat.job_folder import JobFolder

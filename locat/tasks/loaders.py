@@ -16,7 +16,7 @@ from locat.data.loader import Batch, Loader, Place
 from locat.data.segmentation import TrainPairs
 from locat.data.views import View, Whole
 from locat.engine.distributed import Ranks
-from locat.engine.manifest import Position
+from locat.engine.position import Position
 from locat.engine.strategies import micro_batch_size
 
 

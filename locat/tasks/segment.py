@@ -14,7 +14,7 @@ from locat.data.loader import Batch
 from locat.engine.blocks import compile_blocks
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
-from locat.engine.manifest import Position
+from locat.engine.position import Position
 from locat.engine.precision import autocast
 from locat.engine.schedules import one_cycle
 from locat.engine.task import Batches, Models, Task

@@ -15,7 +15,7 @@ from locat.data.loader import Batch
 from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
-from locat.engine.manifest import Position
+from locat.engine.position import Position
 from locat.engine.schedules import triangular
 from locat.engine.strategies import micro_batch_size
 from locat.engine.task import Batches, Models, Task

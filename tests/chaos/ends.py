@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from locat.durable import sha256
-from locat.engine.manifest import Manifest, complete
+from locat.engine.checkpoints.manifest import Manifest, complete
 from locat.engine.tracking.metric_log import read_records
 from locat.job_folder import JobFolder
 

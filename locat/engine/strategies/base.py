@@ -12,7 +12,7 @@ from torch.distributed.tensor import DTensor
 
 from locat.config import TrainingConfig
 from locat.engine.distributed import Ranks
-from locat.engine.nonfinite import Guard
+from locat.engine.guards.nonfinite import Guard
 from locat.engine.precision import autocast
 from locat.errors import ConfigError
 

@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from locat.config import TrainingConfig
 from locat.engine.blocks import blocks_of
 from locat.engine.distributed import Ranks
-from locat.engine.nonfinite import spoil_if_not_finite
+from locat.engine.guards.nonfinite import spoil_if_not_finite
 from locat.engine.strategies.base import Piece, Snapshot, Strategy
 from locat.engine.strategies.clipping import clip_gradients
 from locat.engine.strategies.optimizers import make_optimizer, start_state

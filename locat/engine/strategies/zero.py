@@ -15,7 +15,7 @@ from deepspeed.utils import logger as deepspeed_logger
 
 from locat.config import TrainingConfig
 from locat.engine.distributed import Ranks
-from locat.engine.nonfinite import spoil_if_not_finite
+from locat.engine.guards.nonfinite import spoil_if_not_finite
 from locat.engine.precision import DTYPES
 from locat.engine.strategies.base import Piece, Snapshot, Strategy, micro_batch_size
 from locat.engine.strategies.optimizers import make_optimizer

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import locat.models  # noqa: F401
 from locat.data.order import epoch_order
-from locat.engine.manifest import complete, read_metrics
+from locat.engine.checkpoints.manifest import complete, read_metrics
 from locat.job_folder import ExitCode, JobFolder
 
 pytestmark = pytest.mark.slow

@@ -25,7 +25,7 @@ from locat.engine.tracking.state_files import Lifetime, only_sender
 from locat.job_folder import JobFolder
 
 pytestmark = pytest.mark.slow
-PIPELINE = Path(__file__).parents[3] / "pipelines" / "digits.yaml"
+PIPELINE = Path(__file__).parents[4] / "pipelines" / "digits.yaml"
 JOB = "pretrain-locatvit_tiny"
 NUMBERS = {"top1": 71.25, "top5": 95.5}
 MANIFEST = {

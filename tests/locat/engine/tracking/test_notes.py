@@ -7,7 +7,7 @@ import pytest
 from launcher.backends.kubernetes.plan_objects import ELSEWHERE
 from locat.engine.tracking.notes import pipeline_note
 
-SHIPPED = Path(__file__).parents[3] / "pipelines"
+SHIPPED = Path(__file__).parents[4] / "pipelines"
 
 
 @pytest.mark.parametrize("pipeline", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)

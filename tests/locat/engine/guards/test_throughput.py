@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from locat.engine.throughput import Throughput
+from locat.engine.guards.throughput import Throughput
 
 CPU = torch.device("cpu")
 

@@ -14,22 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from locat import durable
+from locat.engine.position import Position
 
 MANIFEST = "manifest.json"
 UNREADABLE = (OSError, ValueError, TypeError, KeyError)
 """What a damaged manifest raises."""
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where training stands: what was consumed, not what was fetched."""
-
-    step: int = 0
-    """Optimizer steps done."""
-    epoch: int = 0
-    """Epoch of the next batch."""
-    batch: int = 0
-    """The next batch's number within its epoch."""
 
 
 @dataclass(frozen=True)

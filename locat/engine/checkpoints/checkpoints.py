@@ -1,8 +1,8 @@
 """Checkpoints: saved beside training, complete and digested or not there, verified before they are used.
 
 Training stands still while the state is copied to host memory. A thread writes the copy to a fresh folder, where every
-file is fsynced and digested, and renames it (locat/engine/manifest.py). What cannot be written, as on a full disk,
-costs a warning: the checkpoints before it stay, and training goes on. Nothing is ever overwritten.
+file is fsynced and digested, and renames it (manifest.py). What cannot be written, as on a full disk, costs a warning:
+the checkpoints before it stay, and training goes on. Nothing is ever overwritten.
 """
 
 import logging
@@ -21,12 +21,10 @@ import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 
 from locat.config.training import Checkpoints as Settings
-from locat.engine.distributed import Ranks
-from locat.engine.manifest import (
+from locat.engine.checkpoints.manifest import (
     MANIFEST,
     UNREADABLE,
     Manifest,
-    Position,
     checkpoints_in,
     complete,
     delete,
@@ -37,7 +35,9 @@ from locat.engine.manifest import (
     set_aside,
     sweep,
 )
-from locat.engine.random_state import random_state, set_random_state
+from locat.engine.checkpoints.random_state import random_state, set_random_state
+from locat.engine.distributed import Ranks
+from locat.engine.position import Position
 from locat.engine.strategies import Snapshot, Strategy
 from locat.errors import ConfigError
 

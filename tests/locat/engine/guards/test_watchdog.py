@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from locat.engine.distributed import Ranks
-from locat.engine.throughput import slowest
-from locat.engine.watchdog import Watchdog, Whereabouts, describe
+from locat.engine.guards.throughput import slowest
+from locat.engine.guards.watchdog import Watchdog, Whereabouts, describe
 from locat.job_folder import ATTEMPT_VARIABLE
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(

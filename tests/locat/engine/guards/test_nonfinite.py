@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from locat.engine.distributed import join_ranks
-from locat.engine.nonfinite import Guard, spoil_if_not_finite
+from locat.engine.guards.nonfinite import Guard, spoil_if_not_finite
 
 CPU = torch.device("cpu")
 FINITE = torch.tensor(True)

@@ -1,0 +1,1 @@
+"""Checkpoints: written beside training, complete or not there, verified before they are read."""

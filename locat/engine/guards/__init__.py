@@ -1,0 +1,1 @@
+"""What watches over training: values that are not finite, steps that hang, speed."""
