@@ -19,11 +19,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import locat.models  # noqa: F401
-from locat.data.datasets.masked_images import IGNORED
+from locat.data.labels import IGNORED
 from locat.engine.blocks import compile_blocks
 from locat.engine.precision import autocast
 from locat.models.segmentation_head import SegmentationHead, patch_features
-from locat.tasks.upsampled import cross_entropy, size_of
+from locat.tasks.segmentation.upsampled import cross_entropy, size_of
 
 
 def main() -> None:

@@ -70,27 +70,27 @@ def dispatch(config_file: Path) -> None:
 
             convert(config, job)
         case SupervisedConfig():
-            from locat.tasks.supervised import supervised
+            from locat.tasks.classification.supervised import supervised
 
             supervised(config, job)
         case DinoConfig():
-            from locat.tasks.dino import dino
+            from locat.tasks.self_supervised.dino import dino
 
             dino(config, job)
         case KnnConfig():
-            from locat.tasks.knn import knn
+            from locat.tasks.classification.knn import knn
 
             knn(config, job)
         case LinearConfig():
-            from locat.tasks.linear import linear
+            from locat.tasks.classification.linear import linear
 
             linear(config, job)
         case SegmentConfig():
-            from locat.tasks.segment import segment
+            from locat.tasks.segmentation.segment import segment
 
             segment(config, job)
         case HummingbirdConfig():
-            from locat.tasks.hummingbird import hummingbird
+            from locat.tasks.segmentation.hummingbird import hummingbird
 
             hummingbird(config, job)
         case CompareConfig():

@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional as F
 from locat.config.augmentation import SegmentationAugmentation
 from locat.data import counter
 from locat.data.augment.photometric import hue
-from locat.data.datasets.masked_images import IGNORED
+from locat.data.labels import IGNORED
 
 OPERATION = 128
 """Key of the draws, which no operation of locat/data/augment/draws.py has."""

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from locat.data.datasets.base import Split
-from locat.data.datasets.masked_images import IGNORED, MaskedImages, check_count, pair_up, read_png
+from locat.data.datasets.masked_images import MaskedImages, check_count, pair_up, read_png
+from locat.data.labels import IGNORED
 
 FOLDERS: dict[Split, str] = {"train": "training", "val": "validation"}
 COUNTS: dict[Split, int] = {"train": 20_210, "val": 2_000}

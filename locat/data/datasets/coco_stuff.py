@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from locat.data.datasets.base import Split
-from locat.data.datasets.masked_images import IGNORED, INVALID, MaskedImages, check_count, pair_up, read_png
+from locat.data.datasets.masked_images import INVALID, MaskedImages, check_count, pair_up, read_png
+from locat.data.labels import IGNORED
 
 FOLDERS: dict[Split, str] = {"train": "train2017", "val": "val2017"}
 COUNTS: dict[Split, int] = {"train": 118_287, "val": 5_000}

@@ -15,8 +15,6 @@ from PIL import Image, UnidentifiedImageError
 from locat.data.datasets.base import Contents, Sample
 from locat.errors import DataError
 
-IGNORED = 255
-"""In a mask: pixels that belong to no class."""
 INVALID = 254
 """In a table of classes: labels that the dataset does not have."""
 

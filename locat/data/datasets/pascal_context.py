@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from locat.data.datasets.base import Split
-from locat.data.datasets.masked_images import IGNORED, MaskedImages, Pair, check_count, files, read
+from locat.data.datasets.masked_images import MaskedImages, Pair, check_count, files, read
+from locat.data.labels import IGNORED
 from locat.errors import DataError
 
 COUNTS: dict[Split, int] = {"train": 4_998, "val": 5_105}

@@ -124,7 +124,7 @@ def test_a_preempted_job_goes_on_as_if_nothing_had_happened(data: dict[str, str]
 SLOW_EVALUATION = """
 import sys, time
 from locat.__main__ import leave, main
-from locat.tasks.accuracy import Accuracy
+from locat.tasks.classification.accuracy import Accuracy
 
 def slowly(batches):
     for batch in batches:

@@ -100,7 +100,7 @@ def test_the_pipelines_run_tells_what_it_is_and_has_the_numbers_that_were_compar
 
 def test_a_job_leads_to_its_pipeline_the_jobs_before_it_its_datasets_and_its_model(pages: Pages) -> None:
     pages.of_job(JOB)
-    pages.seen("Datasets", "scikit-learn digits", "locat.tasks.supervised", "digits locatvit_tiny")
+    pages.seen("Datasets", "scikit-learn digits", "locat.tasks.classification.supervised", "digits locatvit_tiny")
     pages.follow("convert")
     pages.seen("no other job's outputs")
 

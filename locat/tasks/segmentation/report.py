@@ -10,8 +10,8 @@ import torch
 from locat import durable
 from locat.job_folder import JobFolder
 from locat.tasks.figures import save
-from locat.tasks.segmentation_figures import Picture, confusion_figure, iou_figure, overlay_figure
-from locat.tasks.segmentation_scores import class_scores
+from locat.tasks.segmentation.figures import Picture, confusion_figure, iou_figure, overlay_figure
+from locat.tasks.segmentation.scores import class_scores
 
 COLUMNS = ("class", "iou", "accuracy", "true_pixels", "predicted_pixels")
 

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 from torch.nn import functional as F
 
-from locat.tasks.neighbours import Neighbours, hits, nearest, votes
+from locat.tasks.classification.neighbours import Neighbours, hits, nearest, votes
 
 TEMPERATURE = 0.07
 

@@ -23,7 +23,7 @@ from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps, cls_attends
 from locat.models.create import create_model, save_model, title
-from locat.tasks.accuracy import Accuracy
+from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.figures import attention_figure, batch_grid_figure, save
 from locat.tasks.loaders import open_loaders, stream
 from locat.tasks.results import write_results

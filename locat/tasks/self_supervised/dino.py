@@ -22,10 +22,10 @@ from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps
 from locat.models.create import create_model, save_model, title
 from locat.models.dino_head import DinoHead, MultiCrop
-from locat.tasks.dino_loss import Centre, dino_loss, teacher_probabilities
 from locat.tasks.figures import attention_figure, batch_grid_figure, save
 from locat.tasks.loaders import at_least_one, open_loaders, stream
 from locat.tasks.results import write_results
+from locat.tasks.self_supervised.dino_loss import Centre, dino_loss, teacher_probabilities
 
 GLOBAL_CROPS = 2
 """Views of an image that the teacher sees as well."""

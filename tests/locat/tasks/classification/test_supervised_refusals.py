@@ -8,7 +8,7 @@ import locat.models  # noqa: F401
 from locat.config import SupervisedConfig
 from locat.engine.distributed import Ranks
 from locat.errors import ConfigError
-from locat.tasks.supervised import refuse_odd_pairs, refuse_other_size
+from locat.tasks.classification.supervised import refuse_odd_pairs, refuse_other_size
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from locat.tasks import upsampled
-from locat.tasks.upsampled import classify, cross_entropy
+from locat.tasks.segmentation import upsampled
+from locat.tasks.segmentation.upsampled import classify, cross_entropy
 
 PADDED, IMAGE, SIZE = (24, 32), (20, 27), (33, 50)
 

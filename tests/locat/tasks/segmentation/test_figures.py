@@ -9,11 +9,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from locat.data.datasets.masked_images import IGNORED
+from locat.data.labels import IGNORED
 from locat.job_folder import JobFolder
-from locat.tasks import segmentation_figures
 from locat.tasks.figures import plt
-from locat.tasks.segmentation_figures import (
+from locat.tasks.segmentation import figures
+from locat.tasks.segmentation.figures import (
     UNKNOWN_COLOUR,
     WRONG_COLOUR,
     Picture,
@@ -23,7 +23,7 @@ from locat.tasks.segmentation_figures import (
     iou_figure,
     overlay_figure,
 )
-from locat.tasks.segmentation_report import write_report
+from locat.tasks.segmentation.report import write_report
 
 NAMES = ("sky", "tree", "road")
 MANY = tuple(f"class {number}" for number in range(171))
@@ -92,7 +92,7 @@ def test_bars_come_in_order_and_absent_classes_last() -> None:
 
 
 def test_bars_of_many_classes_stand_in_columns_of_like_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmentation_figures, "BARS", 4)
+    monkeypatch.setattr(figures, "BARS", 4)
     figure = iou_figure(np.linspace(0, 90, 9), MANY[:9], "title")
     assert [len(axis.patches) for axis in figure.axes] == [3, 3, 3]
 

@@ -19,7 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from locat.data.loader import Loader
 from locat.data.views import CentreCrop
 from locat.job_folder import ExitCode, JobFolder
-from locat.tasks.frozen import FrozenBackbone
+from locat.tasks.classification.frozen import FrozenBackbone
 
 pytestmark = pytest.mark.slow
 

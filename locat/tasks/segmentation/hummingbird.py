@@ -31,13 +31,13 @@ from locat.job_folder import JobFolder
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import patch_features
 from locat.tasks.loaders import verify
-from locat.tasks.mask_loaders import check_masks, pictured
-from locat.tasks.memory_bank import MemoryBank, class_shares
 from locat.tasks.results import write_results
-from locat.tasks.segmentation_figures import Picture
-from locat.tasks.segmentation_report import write_report
-from locat.tasks.segmentation_scores import Confusion, segmentation_scores
-from locat.tasks.upsampled import Size, classify, size_of
+from locat.tasks.segmentation.figures import Picture
+from locat.tasks.segmentation.loaders import check_masks, pictured
+from locat.tasks.segmentation.memory_bank import MemoryBank, class_shares
+from locat.tasks.segmentation.report import write_report
+from locat.tasks.segmentation.scores import Confusion, segmentation_scores
+from locat.tasks.segmentation.upsampled import Size, classify, size_of
 
 logger = logging.getLogger(__name__)
 

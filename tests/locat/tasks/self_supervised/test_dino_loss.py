@@ -7,7 +7,7 @@ from torch import Tensor
 
 from locat.config.augmentation import Temperatures
 from locat.engine.distributed import join_ranks
-from locat.tasks.dino_loss import Centre, dino_loss
+from locat.tasks.self_supervised.dino_loss import Centre, dino_loss
 
 TEMPERATURES = Temperatures(student=0.1, teacher=0.04)
 

@@ -16,8 +16,8 @@ from locat.engine.position import Position
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
 from locat.job_folder import JobFolder
-from locat.tasks.accuracy import Accuracy
-from locat.tasks.frozen import FrozenBackbone
+from locat.tasks.classification.accuracy import Accuracy
+from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.loaders import open_loaders, stream
 from locat.tasks.results import write_results
 

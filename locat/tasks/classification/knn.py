@@ -17,9 +17,9 @@ from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
 from locat.errors import ConfigError
 from locat.job_folder import JobFolder
-from locat.tasks.frozen import FrozenBackbone
+from locat.tasks.classification.frozen import FrozenBackbone
+from locat.tasks.classification.neighbours import hits, nearest, votes
 from locat.tasks.loaders import verify
-from locat.tasks.neighbours import hits, nearest, votes
 from locat.tasks.results import write_results
 
 logger = logging.getLogger(__name__)

@@ -23,12 +23,12 @@ from locat.models.any_size import pad_to_patches
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead, patch_features
 from locat.tasks.loaders import at_least_one, stream
-from locat.tasks.mask_loaders import open_mask_loaders, pictured
 from locat.tasks.results import write_results
-from locat.tasks.segmentation_figures import Picture
-from locat.tasks.segmentation_report import write_report
-from locat.tasks.segmentation_scores import Confusion, segmentation_scores
-from locat.tasks.upsampled import Size, classify, cross_entropy, size_of
+from locat.tasks.segmentation.figures import Picture
+from locat.tasks.segmentation.loaders import open_mask_loaders, pictured
+from locat.tasks.segmentation.report import write_report
+from locat.tasks.segmentation.scores import Confusion, segmentation_scores
+from locat.tasks.segmentation.upsampled import Size, classify, cross_entropy, size_of
 
 
 def segment(config: SegmentConfig, job: JobFolder) -> None:

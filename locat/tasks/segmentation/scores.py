@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
-from locat.data.datasets.masked_images import IGNORED
+from locat.data.labels import IGNORED
 
 
 class Confusion:

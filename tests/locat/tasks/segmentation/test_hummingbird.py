@@ -34,9 +34,9 @@ from locat.engine.signals import Preempted
 from locat.errors import ConfigError
 from locat.job_folder import JobFolder
 from locat.models.create import create_model, save_model
-from locat.tasks.hummingbird import Retrieval, Squares, hummingbird
-from locat.tasks.memory_bank import OPERATION, MemoryBank, class_shares
-from locat.tasks.segmentation_scores import Confusion, segmentation_scores
+from locat.tasks.segmentation.hummingbird import Retrieval, Squares, hummingbird
+from locat.tasks.segmentation.memory_bank import OPERATION, MemoryBank, class_shares
+from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 
 CLASSES = 5
 LABELS = [1, 5, 77, 150]
@@ -128,7 +128,7 @@ def test_the_bank_does_not_depend_on_the_order_of_the_images(order: list[int], p
 
 def test_closing_up_in_pieces_is_closing_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = filled()
-    monkeypatch.setattr("locat.tasks.memory_bank.ROWS", 2)
+    monkeypatch.setattr("locat.tasks.segmentation.memory_bank.ROWS", 2)
     pieces = filled()
     assert torch.equal(pieces.features, whole.features) and torch.equal(pieces.shares, whole.shares)
 

@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from locat.data.datasets.masked_images import IGNORED
+from locat.data.labels import IGNORED
 from locat.tasks.figures import plt
 
 WIDTH = 3.2  # inches of a picture

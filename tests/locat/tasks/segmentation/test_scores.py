@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from locat.data.datasets.masked_images import IGNORED
+from locat.data.labels import IGNORED
 from locat.models.segmentation_head import SegmentationHead
-from locat.tasks.segmentation_scores import Confusion, segmentation_scores
+from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 
 
 @given(seed=st.integers(0, 10_000), classes=st.integers(3, 9), absent=st.booleans(), ignored=st.booleans())

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from locat.data import counter
-from locat.data.datasets.masked_images import IGNORED
+from locat.data.labels import IGNORED
 
 logging.getLogger("faiss").setLevel(logging.WARNING)  # else it tells which builds of itself are not there
 import faiss  # noqa: E402

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from locat.data.datasets.masked_images import IGNORED
+from locat.data.labels import IGNORED
 
 Size = tuple[int, int]
 BAND = 2**21

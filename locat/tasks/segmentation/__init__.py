@@ -1,0 +1,1 @@
+"""Tasks on images with a mask each."""
