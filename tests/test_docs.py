@@ -8,7 +8,12 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from documents import (
+
+from launcher.cli import VERBS, cli
+from launcher.compiler import compile_pipeline
+from launcher.pipeline import load
+from locat.commands import COMMANDS
+from support.documents import (
     DOCUMENTS,
     HERE,
     NOT_FOLLOWED,
@@ -21,11 +26,6 @@ from documents import (
     lines,
     quoted_commands,
 )
-
-from launcher.cli import VERBS, cli
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load
-from locat.commands import COMMANDS
 
 PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
 FOLDERS = "docs|pipelines|launcher|locat|tests|benchmarks|docker|k8s"

@@ -10,11 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from documents import HERE, ROOT, blocks, calls
-from reader import Reader, make_small
 
 from launcher.backends import look
 from launcher.run_folder import list_runs
+from support.documents import HERE, ROOT, blocks, calls
+from support.reader import Reader, make_small
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from documents import ROOT, blocks
-from reader import Reader
 
 from launcher.run_folder import list_runs
+from support.documents import ROOT, blocks
+from support.reader import Reader
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

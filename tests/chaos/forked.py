@@ -14,11 +14,11 @@ from random import Random
 from typing import Any
 
 import torch
-import training
 
 from chaos.ends import differences, end_of
 from locat.__main__ import log_to, run
 from locat.job_folder import ExitCode, JobFolder
+from support import training
 
 PRELOADED = ("supervised", "dino", "segment")
 OPERATIONS = ("open", "os.rename", "os.mkdir", "os.link", "os.truncate")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import training
+from support import training
 
 OFTEN = {"checkpoints": {"every_steps": 2}}
 AVERAGED = {"ema_decay": 0.9, "precision": "bf16", "micro_batch_size": 8}

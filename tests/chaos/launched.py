@@ -12,7 +12,6 @@ from random import Random
 from typing import Any
 
 import psutil
-import training
 import yaml
 from mlflow.tracking import MlflowClient
 
@@ -22,6 +21,7 @@ from launcher.backends import look
 from launcher.run_folder import RunFolder
 from launcher.state import Status
 from locat.engine.tracking.metric_log import read_records
+from support import training
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 400.0

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import training
-
 from chaos import forked, jobs, launched
+from support import training
 
 SCENES = {"task": "convert", "dataset": {"name": "digits", "train_scenes": 96, "val_scenes": 33, "image_size": 32}}
 

@@ -3,7 +3,7 @@
 import base64
 from pathlib import Path
 
-import project_image
+from support import project_image
 
 from .cluster import Cluster
 from .site import SLOW

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import project_image
 import pytest
-from required import require
+
+from support import project_image
+from support.required import require
 
 from .cluster import Cluster
 from .host import missing

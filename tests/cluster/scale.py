@@ -3,7 +3,7 @@
     PYTHONPATH=tests python -m cluster.scale
 
 Training lands on kwok's nodes, whose pods end at once; each `advance` is a real pod of the real image. Needs the
-image (tests/project_image.py), takes about a quarter of an hour on 2 cores, and writes benchmarks/results/.
+image (tests/support/project_image.py), takes about a quarter of an hour on 2 cores, and writes benchmarks/results/.
 """
 
 import json
@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import project_image
 import pytest
 import yaml
 
 from launcher.backends import look
 from launcher.run_folder import RunFolder, list_runs
+from support import project_image
 
 from .cluster import Cluster
 from .site import IMAGE, Site, make_site

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 import yaml
 
 from launcher.backends import BACKENDS, look
@@ -16,6 +15,7 @@ from launcher.plan import Plan, PlannedJob
 from launcher.run_folder import RunFolder, create
 from launcher.state import Status
 from launcher.status import JobView, RunView
+from support import small_runs
 
 from .cluster import Cluster
 
@@ -118,4 +118,4 @@ def statuses(view: RunView) -> dict[str, str]:
 
 def job(name: str, code: str = "", needs: tuple[str, ...] = (), retries: int = 0, **kubernetes: Any) -> PlannedJob:
     """A job that is a line of Python."""
-    return replace(runs.job(name, code, needs, retries), options={"kubernetes": kubernetes})
+    return replace(small_runs.job(name, code, needs, retries), options={"kubernetes": kubernetes})

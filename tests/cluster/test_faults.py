@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import runs
 
 from launcher.backends import BACKENDS, look
 from launcher.state import Status
+from support import small_runs
 
 from .cluster import Cluster
 from .site import Site, job, job_of, make_site, statuses
@@ -23,7 +23,7 @@ FILL = "print('up', flush=True); open('/runs/big', 'wb').write(bytes(100 << 20))
 def test_controllers_that_are_killed_in_the_middle(site: Site) -> None:
     """The API server, the JobSet controller and `advance`, each once, in one chain."""
     go = [site.runs / f"go-{step}" for step in (1, 2)]
-    waits = [runs.wait_for(Path("/runs") / each.name) for each in go]
+    waits = [small_runs.wait_for(Path("/runs") / each.name) for each in go]
     run = site.start(job("a", waits[0]), job("b", waits[1], ("a",)), job("c", "", ("b",)))
     site.until_up(run, "a")
     site.cluster.restart_apiserver()
@@ -40,7 +40,7 @@ def test_controllers_that_are_killed_in_the_middle(site: Site) -> None:
 
 
 def test_a_pod_that_is_killed_runs_again(site: Site) -> None:
-    run = site.start(job("a", runs.SLEEP_AT_FIRST, retries=1))
+    run = site.start(job("a", small_runs.SLEEP_AT_FIRST, retries=1))
     site.until_up(run, "a")
     kill_pods(f"/runs/{run.name}", "a")
     assert statuses(site.until_ended(run)) == {"a": "done"}
@@ -52,7 +52,7 @@ def test_a_pod_that_is_killed_runs_again(site: Site) -> None:
 def test_a_node_that_is_lost(site: Site, remedy: str) -> None:
     site.kubectl("cordon", "node-1")
     try:
-        run = site.start(job("a", runs.SLEEP_AT_FIRST.replace("60", "600"), retries=1))
+        run = site.start(job("a", small_runs.SLEEP_AT_FIRST.replace("60", "600"), retries=1))
         site.until_up(run, "a")
         site.until_is(run, "a", Status.RUNNING)
     finally:

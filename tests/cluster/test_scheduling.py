@@ -4,7 +4,6 @@ import time
 from dataclasses import replace
 
 import pytest
-import runs
 import yaml
 
 from launcher.backends import BACKENDS, look
@@ -15,6 +14,7 @@ from launcher.plan import PlannedJob
 from launcher.retry import release
 from launcher.run_folder import RunFolder
 from launcher.state import Status
+from support import small_runs
 
 from .site import Site, job, job_of, statuses
 
@@ -40,7 +40,7 @@ def test_a_chain_retries_and_branches_that_fail(site: Site) -> None:
         job("bad", "import sys; sys.exit('boom')", ("first",)),
         job("wrong", "import sys; sys.exit(2)", retries=3),
         job("after_bad", "", ("bad",)),
-        job("once_more", runs.FAIL_ONCE, retries=1),
+        job("once_more", small_runs.FAIL_ONCE, retries=1),
         job("preempted", "import os, sys; sys.exit(75 if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"),
         with_resources(job("eater", ALLOCATE), memory=128),
         job("last", "", ("first", "once_more", "preempted")),
@@ -64,7 +64,7 @@ def test_a_chain_retries_and_branches_that_fail(site: Site) -> None:
 
 
 def test_cancel_and_retry(site: Site) -> None:
-    run = site.start(job("a", runs.CHECKPOINT_AT_FIRST), job("b", "", ("a",)))
+    run = site.start(job("a", small_runs.CHECKPOINT_AT_FIRST), job("b", "", ("a",)))
     site.until_up(run, "a")
     site.until_is(run, "a", Status.RUNNING)  # so far the volume alone has told
     site.until(lambda: "up\n" in list(BACKENDS["kubernetes"].log(run, "a", None, None, False) or ()), "the log")
@@ -78,7 +78,7 @@ def test_cancel_and_retry(site: Site) -> None:
 def test_a_job_that_is_cancelled_while_it_waits_does_not_begin(site: Site) -> None:
     run = site.start(job("a", "import time; time.sleep(10)"), job("b", "", ("a",)))
     site.until_is(run, "a", Status.RUNNING)
-    assert runs.cli(run, "cancel", run.name, "b").stdout == "cancelled: b\n"
+    assert small_runs.cli(run, "cancel", run.name, "b").stdout == "cancelled: b\n"
     assert statuses(site.until_ended(run)) == {"a": "done", "b": "cancelled"}
     retry(run)
     assert statuses(site.until_ended(run)) == {"a": "done", "b": "done"}
@@ -94,7 +94,7 @@ def test_preemption_is_not_counted(site: Site) -> None:
         }
         site.kubectl("apply", "-f", "-", input=yaml.safe_dump(manifest))
     here = {"node_selector": {"kubernetes.io/hostname": "node-2"}}
-    low = job("low", runs.CHECKPOINT_AT_FIRST, priority_class=f"{site.namespace}-low", **here)
+    low = job("low", small_runs.CHECKPOINT_AT_FIRST, priority_class=f"{site.namespace}-low", **here)
     first = site.start(with_resources(low, cpus=2))
     site.until_up(first, "low")
     high = job("high", "import time; time.sleep(3)", priority_class=f"{site.namespace}-high", **here)
@@ -165,8 +165,8 @@ def test_a_quota_too_small_waits_and_then_runs(site: Site) -> None:
         "a job that says why it waits",
     )
     waiting = look(run, run.plan()).having([Status.QUEUED])[0]
-    assert runs.cli(run, "logs", run.name, waiting.name).exit_code == 2
-    assert "up" in runs.cli(run, "logs", run.name, waiting.name, "--follow").stdout
+    assert small_runs.cli(run, "logs", run.name, waiting.name).exit_code == 2
+    assert "up" in small_runs.cli(run, "logs", run.name, waiting.name, "--follow").stdout
     assert statuses(site.until_ended(run)) == {"a": "done", "b": "done"}
     ended = [site.folder(run).state(name) for name in ("a", "b")]
-    assert runs.most_at_once([(each.started or 0, each.ended or 0) for each in ended]) == 1
+    assert small_runs.most_at_once([(each.started or 0, each.ended or 0) for each in ended]) == 1

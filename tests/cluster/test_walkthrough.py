@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
-from documents import ROOT, blocks
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-from reader import Reader
 
 from launcher.backends import look
 from launcher.run_folder import RunFolder, list_runs
 from locat.engine.tracking.metric_log import read_records
+from support.documents import ROOT, blocks
+from support.reader import Reader
 
 from .base import POSTGRES, credentials, prepare, until_ready
 from .cluster import Cluster

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from cluster.build import KUBERNETES, build
 
 pytestmark = [pytest.mark.image, pytest.mark.slow]

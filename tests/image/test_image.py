@@ -6,11 +6,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import project_image
 import pytest
-import training
-from project_image import Container
-from required import require
+
+from support import project_image, training
+from support.project_image import Container
+from support.required import require
 
 pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(1800)]
 

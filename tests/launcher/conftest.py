@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import slurm_cluster
-from required import require
+
+from support import slurm_cluster
+from support.required import require
 
 
 @pytest.fixture(autouse=True)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-import runs
 
 from launcher import locks, machine, processes
 from launcher.plan import Resources
 from launcher.resources import command
 from launcher.state import JobState, Status
 from locat.job_folder import ATTEMPT_VARIABLE
+from support import small_runs
 
 AT_LIMIT = "reached its time limit of 0.04 min"
 
@@ -37,8 +37,8 @@ AT_LIMIT = "reached its time limit of 0.04 min"
 def test_the_end_is_recorded(
     tmp_path: Path, code: str, exit_code: int, status: Status, reason: str, failures: int
 ) -> None:
-    run = runs.make(tmp_path, runs.job("a", code))
-    assert runs.attempt(run, "a").wait() == exit_code
+    run = small_runs.make(tmp_path, small_runs.job("a", code))
+    assert small_runs.attempt(run, "a").wait() == exit_code
     state = run.state("a")
     assert (state.status, state.exit_code, state.reason, state.failures) == (status, exit_code, reason, failures)
     assert state.attempt == 1
@@ -47,14 +47,14 @@ def test_the_end_is_recorded(
 
 
 def test_a_command_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, replace(runs.job("a"), command=("no-such-program",)))
-    assert runs.attempt(run, "a").wait() == 127
+    run = small_runs.make(tmp_path, replace(small_runs.job("a"), command=("no-such-program",)))
+    assert small_runs.attempt(run, "a").wait() == 127
     assert run.state("a").reason == "cannot run no-such-program: No such file or directory"
 
 
 def test_a_done_job_is_not_run_again(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a", runs.count(tmp_path / "ran")))
-    assert [runs.attempt(run, "a").wait() for _ in range(2)] == [0, 0]
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.count(tmp_path / "ran")))
+    assert [small_runs.attempt(run, "a").wait() for _ in range(2)] == [0, 0]
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
@@ -72,8 +72,8 @@ def test_torchrun_leaves_nothing_outside_of_the_attempts_folder(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.setenv("TMPDIR", str(elsewhere))
-    run = runs.make(tmp_path, replace(runs.job("a"), command=in_ranks(tmp_path, "")))
-    assert runs.attempt(run, "a").wait() == 0
+    run = small_runs.make(tmp_path, replace(small_runs.job("a"), command=in_ranks(tmp_path, "")))
+    assert small_runs.attempt(run, "a").wait() == 0
     assert (run.job("a").attempt(1) / "torchrun").is_dir()
     assert not list(elsewhere.iterdir())
 
@@ -84,15 +84,15 @@ def test_ranks_find_each_other_where_the_machines_name_leads_nowhere(tmp_path: P
     code = "import torch.distributed as dist; dist.init_process_group('gloo'); dist.destroy_process_group()"
     ranks = shlex.join([sys.executable, *in_ranks(tmp_path, code)[1:]])
     nameless = ("unshare", "--uts", "bash", "-c", f"hostname nowhere && {ranks}")
-    run = runs.make(tmp_path, replace(runs.job("a"), command=nameless))
-    assert runs.attempt(run, "a").wait(timeout=60) == 0
+    run = small_runs.make(tmp_path, replace(small_runs.job("a"), command=nameless))
+    assert small_runs.attempt(run, "a").wait(timeout=60) == 0
 
 
 def test_the_job_sees_its_folder_and_its_environment(tmp_path: Path) -> None:
     code = f"import os; print(os.getcwd(), os.environ['{ATTEMPT_VARIABLE}'], os.environ['OWN'])"
-    run = runs.make(tmp_path, replace(runs.job("a", code), environment={"OWN": "yes"}))
-    runs.attempt(run, "a").wait()
-    assert runs.log_of(run, "a").read_text().split() == [str(run.path), str(run.job("a").attempt(1)), "yes"]
+    run = small_runs.make(tmp_path, replace(small_runs.job("a", code), environment={"OWN": "yes"}))
+    small_runs.attempt(run, "a").wait()
+    assert small_runs.log_of(run, "a").read_text().split() == [str(run.path), str(run.job("a").attempt(1)), "yes"]
 
 
 def with_outcome(exit_code: int, reason: str, then: str) -> str:
@@ -104,43 +104,43 @@ def with_outcome(exit_code: int, reason: str, then: str) -> str:
 @pytest.mark.parametrize(("exit_code", "reason"), [(1, "boom"), (2, "bad key")])
 def test_the_first_rank_that_fails_tells_the_reason(tmp_path: Path, exit_code: int, reason: str) -> None:
     """torchrun turns every exit code into 1."""
-    run = runs.make(tmp_path, runs.job("a", with_outcome(exit_code, reason, "sys.exit(1)")))
-    assert runs.attempt(run, "a").wait() == exit_code
+    run = small_runs.make(tmp_path, small_runs.job("a", with_outcome(exit_code, reason, "sys.exit(1)")))
+    assert small_runs.attempt(run, "a").wait() == exit_code
     assert run.state("a").reason == reason
 
 
 def test_ranks_stopped_because_one_died_are_not_a_preemption(tmp_path: Path) -> None:
     """Otherwise a rank that runs out of memory would be run again for ever."""
-    run = runs.make(tmp_path, runs.job("a", with_outcome(75, "stopped", "sys.exit('oom')")))
-    assert runs.attempt(run, "a").wait() == 1
+    run = small_runs.make(tmp_path, small_runs.job("a", with_outcome(75, "stopped", "sys.exit('oom')")))
+    assert small_runs.attempt(run, "a").wait() == 1
     assert (run.state("a").status, run.state("a").reason) == (Status.FAILED, "a rank died: oom")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_request_to_stop_reaches_the_job(tmp_path: Path, number: signal.Signals) -> None:
-    run = runs.make(tmp_path, runs.job("a", runs.CHECKPOINT))
-    runner = runs.attempt(run, "a")
-    runs.until_up(run, "a")
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.CHECKPOINT))
+    runner = small_runs.attempt(run, "a")
+    small_runs.until_up(run, "a")
     runner.send_signal(number)
-    assert runner.wait(runs.TIMEOUT) == 75
+    assert runner.wait(small_runs.TIMEOUT) == 75
     assert run.state("a").status is Status.PREEMPTED
 
 
 def test_a_job_that_is_stopped_while_it_starts_has_not_failed(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a", runs.SLEEP))  # no handler yet: SIGTERM ends it
-    runner = runs.attempt(run, "a")
-    runs.until_up(run, "a")
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.SLEEP))  # no handler yet: SIGTERM ends it
+    runner = small_runs.attempt(run, "a")
+    small_runs.until_up(run, "a")
     runner.terminate()
-    assert runner.wait(runs.TIMEOUT) == 75
+    assert runner.wait(small_runs.TIMEOUT) == 75
     assert (run.state("a").status, run.state("a").failures) == (Status.PREEMPTED, 0)
 
 
 def test_who_ignores_the_request_is_killed_after_the_grace(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a", runs.STUBBORN))
-    runner = runs.attempt(run, "a", "--grace", "0.3")
-    runs.until_up(run, "a")
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.STUBBORN))
+    runner = small_runs.attempt(run, "a", "--grace", "0.3")
+    small_runs.until_up(run, "a")
     runner.terminate()
-    assert runner.wait(runs.TIMEOUT) == 137
+    assert runner.wait(small_runs.TIMEOUT) == 137
     assert run.state("a").reason == "did not stop within 0.3 s and was killed"
     assert not locks.is_held(run.job_lock("a"))
 
@@ -149,26 +149,26 @@ def test_who_ignores_the_request_is_killed_after_the_grace(tmp_path: Path) -> No
 def test_torchrun_gives_its_ranks_the_whole_grace(tmp_path: Path) -> None:
     """By itself it kills them 30 s after it passed the request on, whatever the grace."""
     code = "from torch.distributed.launcher.api import LaunchConfig; print(LaunchConfig(1, 1, 1).shutdown_timeout)"
-    run = runs.make(tmp_path, runs.job("a", code))
-    assert runs.attempt(run, "a", "--grace", "59.5").wait() == 0
-    assert runs.log_of(run, "a").read_text() == "60\n"
+    run = small_runs.make(tmp_path, small_runs.job("a", code))
+    assert small_runs.attempt(run, "a", "--grace", "59.5").wait() == 0
+    assert small_runs.log_of(run, "a").read_text() == "60\n"
 
 
 @pytest.mark.parametrize(
     ("code", "ending", "status", "reason"),
     [
-        (runs.SAVE + runs.CHECKPOINT, 75, Status.PREEMPTED, AT_LIMIT),
-        (runs.CHECKPOINT, 1, Status.FAILED, f"{AT_LIMIT}, with nothing saved: give it more `time`"),
-        (runs.STUBBORN, 137, Status.FAILED, "did not stop within 0.8 s and was killed"),
+        (small_runs.SAVE + small_runs.CHECKPOINT, 75, Status.PREEMPTED, AT_LIMIT),
+        (small_runs.CHECKPOINT, 1, Status.FAILED, f"{AT_LIMIT}, with nothing saved: give it more `time`"),
+        (small_runs.STUBBORN, 137, Status.FAILED, "did not stop within 0.8 s and was killed"),
     ],
 )
 def test_who_is_about_to_exceed_its_time_is_asked_to_stop(
     tmp_path: Path, code: str, ending: int, status: Status, reason: str
 ) -> None:
     seconds = 2.4
-    run = runs.make(tmp_path, replace(runs.job("a", code), resources=Resources(time=seconds / 60)))  # type: ignore
-    runner = runs.attempt(run, "a", "--grace", "0.8")
-    assert runner.wait(runs.TIMEOUT) == ending
+    run = small_runs.make(tmp_path, replace(small_runs.job("a", code), resources=Resources(time=seconds / 60)))  # type: ignore
+    runner = small_runs.attempt(run, "a", "--grace", "0.8")
+    assert runner.wait(small_runs.TIMEOUT) == ending
     state = run.state("a")
     assert (state.status, state.failures, state.reason) == (status, status is Status.FAILED, reason)
     assert (state.ended or 0) - (state.started or 0) >= (seconds if ending == 137 else seconds - 0.8)
@@ -179,82 +179,84 @@ def test_a_warning_late_in_a_job_that_saved_nothing_is_of_its_time_limit(
     tmp_path: Path, minutes: float, status: Status
 ) -> None:
     """An early one is to make room for others."""
-    run = runs.make(tmp_path, replace(runs.job("a", runs.CHECKPOINT), resources=Resources(time=minutes)))  # type: ignore
-    runner = runs.attempt(run, "a", "--limits-time")
-    runs.until_up(run, "a")
+    run = small_runs.make(
+        tmp_path, replace(small_runs.job("a", small_runs.CHECKPOINT), resources=Resources(time=minutes))
+    )  # type: ignore
+    runner = small_runs.attempt(run, "a", "--limits-time")
+    small_runs.until_up(run, "a")
     time.sleep(0.5)
     runner.send_signal(signal.SIGUSR1)
-    runner.wait(runs.TIMEOUT)
+    runner.wait(small_runs.TIMEOUT)
     assert run.state("a").status is status
 
 
 def test_a_scheduler_that_limits_the_time_asks_by_itself(tmp_path: Path) -> None:
-    job = replace(runs.job("a", "import time; time.sleep(0.5)"), resources=Resources(time=0.1 / 60))  # type: ignore
-    run = runs.make(tmp_path, job)
-    assert runs.attempt(run, "a", "--limits-time", "--grace", "0.1").wait(runs.TIMEOUT) == 0
+    job = replace(small_runs.job("a", "import time; time.sleep(0.5)"), resources=Resources(time=0.1 / 60))  # type: ignore
+    run = small_runs.make(tmp_path, job)
+    assert small_runs.attempt(run, "a", "--limits-time", "--grace", "0.1").wait(small_runs.TIMEOUT) == 0
 
 
 def test_what_the_command_leaves_behind_is_killed_also_in_other_sessions(tmp_path: Path) -> None:
-    child = f"subprocess.Popen([sys.executable, '-c', {runs.SLEEP!r}], start_new_session=True)"
+    child = f"subprocess.Popen([sys.executable, '-c', {small_runs.SLEEP!r}], start_new_session=True)"
     code = f"import subprocess, sys; print({child}.pid)"
-    run = runs.make(tmp_path, runs.job("a", code))
-    assert runs.attempt(run, "a").wait() == 0
-    left = int(runs.log_of(run, "a").read_text().split()[0])
-    runs.until(lambda: not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE)
+    run = small_runs.make(tmp_path, small_runs.job("a", code))
+    assert small_runs.attempt(run, "a").wait() == 0
+    left = int(small_runs.log_of(run, "a").read_text().split()[0])
+    small_runs.until(lambda: not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_the_lock_is_held_while_the_job_lives_without_its_runner(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a", runs.SLEEP))
-    runner = runs.attempt(run, "a")
-    runs.until_up(run, "a")
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.SLEEP))
+    runner = small_runs.attempt(run, "a")
+    small_runs.until_up(run, "a")
     runner.kill()
     runner.wait()
     assert locks.is_held(run.job_lock("a"))
-    assert runs.view(run, "a").status is Status.RUNNING
-    assert runs.attempt(run, "a").wait() == 75, "a second attempt must not begin"
+    assert small_runs.view(run, "a").status is Status.RUNNING
+    assert small_runs.attempt(run, "a").wait() == 75, "a second attempt must not begin"
     processes.send(processes.of_job(run.job("a")), signal.SIGKILL)
-    runs.until(lambda: runs.view(run, "a").status is Status.LOST)
+    small_runs.until(lambda: small_runs.view(run, "a").status is Status.LOST)
 
 
 def test_a_new_attempt_ends_what_an_old_one_left(tmp_path: Path) -> None:
     """Ranks have sessions of their own and no lock: torchrun and the runner may be dead and they alive."""
-    run = runs.make(tmp_path, runs.job("a"))
+    run = small_runs.make(tmp_path, small_runs.job("a"))
     environment = {**os.environ, ATTEMPT_VARIABLE: str(run.job("a").attempt(1))}
-    stray = subprocess.Popen([sys.executable, "-c", runs.SLEEP], env=environment, stdout=subprocess.DEVNULL)
-    runs.until(lambda: processes.of_job(run.job("a")))
-    assert runs.attempt(run, "a").wait() == 0
-    assert stray.wait(runs.TIMEOUT) == -signal.SIGKILL
+    stray = subprocess.Popen([sys.executable, "-c", small_runs.SLEEP], env=environment, stdout=subprocess.DEVNULL)
+    small_runs.until(lambda: processes.of_job(run.job("a")))
+    assert small_runs.attempt(run, "a").wait() == 0
+    assert stray.wait(small_runs.TIMEOUT) == -signal.SIGKILL
 
 
 def test_a_cancelled_job_does_not_begin(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a"))
+    run = small_runs.make(tmp_path, small_runs.job("a"))
     run.cancelled.touch()
-    assert runs.attempt(run, "a").wait() == 75
+    assert small_runs.attempt(run, "a").wait() == 75
     assert run.state("a") == JobState()
 
 
 def test_a_scheduler_says_how_the_command_is_launched_and_has_given_the_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = runs.make(tmp_path, runs.job("a", "print()", gpus=8))
+    run = small_runs.make(tmp_path, small_runs.job("a", "print()", gpus=8))
     launch = ["echo", "launched", "--on=2"]
     command = [sys.executable, "-m", "launcher.attempt", "--python", "python3", str(run.path), "a"]
     assert subprocess.run([*command, "--", *launch]).returncode == 0
-    assert runs.log_of(run, "a").read_text() == "launched --on=2 python3 -c print()\n"
+    assert small_runs.log_of(run, "a").read_text() == "launched --on=2 python3 -c print()\n"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
-    other = runs.make(tmp_path, runs.job("b", show, gpus=8), name="other")
-    assert runs.attempt(other, "b").wait() == 0
-    assert runs.log_of(other, "b").read_text() == "3\n", "as the scheduler set it"
+    other = small_runs.make(tmp_path, small_runs.job("b", show, gpus=8), name="other")
+    assert small_runs.attempt(other, "b").wait() == 0
+    assert small_runs.log_of(other, "b").read_text() == "3\n", "as the scheduler set it"
 
 
 def test_a_scheduler_says_how_a_job_is_asked_to_stop(tmp_path: Path) -> None:
     stopped = tmp_path / "stopped"
-    run = runs.make(tmp_path, runs.job("a", runs.wait_for(stopped) + "\nexit(75)"))
-    runner = runs.attempt(run, "a", "--stop-with", f"touch {stopped}")
-    runs.until_up(run, "a")
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.wait_for(stopped) + "\nexit(75)"))
+    runner = small_runs.attempt(run, "a", "--stop-with", f"touch {stopped}")
+    small_runs.until_up(run, "a")
     runner.send_signal(signal.SIGUSR1)
-    assert runner.wait(runs.TIMEOUT) == 75
+    assert runner.wait(small_runs.TIMEOUT) == 75
     assert stopped.exists(), "its processes were not signalled"
 
 
@@ -263,14 +265,14 @@ def test_a_scheduler_says_how_a_job_is_asked_to_stop(tmp_path: Path) -> None:
     [("exit(75)", 0, True), ("exit(1)", 1, True), ("exit(1)", 0, False), ("exit(2)", 1, False), ("", 1, False)],
 )
 def test_another_attempt_is_asked_for_where_one_is_due(tmp_path: Path, code: str, retries: int, again: bool) -> None:
-    run = runs.make(tmp_path, runs.job("a", code, retries=retries))
+    run = small_runs.make(tmp_path, small_runs.job("a", code, retries=retries))
     asked = tmp_path / "asked"
-    runs.attempt(run, "a", "--rerun-with", f"touch {asked}").wait()
+    small_runs.attempt(run, "a", "--rerun-with", f"touch {asked}").wait()
     assert asked.exists() == again
 
 
 def test_a_cancelled_job_asks_for_no_other_attempt(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a", "exit(75)"))
+    run = small_runs.make(tmp_path, small_runs.job("a", "exit(75)"))
     run.cancelled.touch()
-    runs.attempt(run, "a", "--rerun-with", f"touch {tmp_path / 'asked'}").wait()
+    small_runs.attempt(run, "a", "--rerun-with", f"touch {tmp_path / 'asked'}").wait()
     assert not (tmp_path / "asked").exists()

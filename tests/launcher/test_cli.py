@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import runs
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -20,6 +19,7 @@ from launcher.plan import Plan, PlannedJob
 from launcher.state import JobState, Status
 from launcher.verbs.doctor import Check
 from locat.job_folder import ATTEMPT_VARIABLE
+from support import small_runs
 
 DIGITS = Path(__file__).parents[2] / "pipelines" / "digits.yaml"
 HELLO = "print('hello', flush=True)"
@@ -49,7 +49,7 @@ def submit(tmp_path: Path, *arguments: str) -> tuple[int, str]:
 def test_submit_and_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, exit_code: int, status: str
 ) -> None:
-    with_jobs(monkeypatch, runs.job("a", code))
+    with_jobs(monkeypatch, small_runs.job("a", code))
     code_, output = submit(tmp_path, "--wait", "--name", "mine", "--set", "defaults.seed=7")
     assert code_ == exit_code
     run = run_folder.find(tmp_path / "runs", "mine-")
@@ -59,15 +59,17 @@ def test_submit_and_wait(
 
 
 def test_submit_returns_at_once_and_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_jobs(monkeypatch, runs.job("a", "import time; time.sleep(1)"))
+    with_jobs(monkeypatch, small_runs.job("a", "import time; time.sleep(1)"))
     assert submit(tmp_path)[0] == 0
     run = run_folder.find(tmp_path / "runs", None)
     assert run.is_supervised()
-    runs.until(lambda: runs.statuses(run) == {"a": Status.DONE})
+    small_runs.until(lambda: small_runs.statuses(run) == {"a": Status.DONE})
 
 
 def test_watch_without_a_terminal_prints_each_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_jobs(monkeypatch, runs.job("a", "import time; time.sleep(1)"), runs.job("b", "exit('boom')", ("a",)))
+    with_jobs(
+        monkeypatch, small_runs.job("a", "import time; time.sleep(1)"), small_runs.job("b", "exit('boom')", ("a",))
+    )
     code, output = submit(tmp_path, "--watch")
     assert code == 1
     for line in ("b: pending: waits for a", "a: running", "a: done", "b: failed 0:00: boom"):
@@ -78,14 +80,14 @@ def test_watch_without_a_terminal_prints_each_change(tmp_path: Path, monkeypatch
 def test_watch_says_how_far_it_is_and_survives_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     progress = {"phase": "train", "done": 120, "total": 750, "unit": "step", "rate": 3.0, "updated": time.time() + 9}
     code = f"import pathlib; pathlib.Path('jobs/a/progress.json').write_text({json.dumps(progress)!r})"
-    run = runs.make(tmp_path, runs.job("a", code + "; import time; time.sleep(2)"))
+    run = small_runs.make(tmp_path, small_runs.job("a", code + "; import time; time.sleep(2)"))
     monkeypatch.setattr(watch, "PROGRESS_EVERY", 0.1)
     lines, live = io.StringIO(), io.StringIO()
-    with runs.supervisor(run):
-        runs.until(lambda: run.job("a").progress.exists())
-        status = runs.cli(run, "status", "--json")
+    with small_runs.supervisor(run):
+        small_runs.until(lambda: run.job("a").progress.exists())
+        status = small_runs.cli(run, "status", "--json")
         assert json.loads(status.stdout)["jobs"][0]["progress"] == progress
-        assert "120/750" in runs.cli(run, "status").stdout
+        assert "120/750" in small_runs.cli(run, "status").stdout
         console = Console(file=live, force_terminal=True, width=120)
         views = watch.watch(run, run.plan(), console)
         watch.watch(run, run.plan(), Console(file=lines))
@@ -93,7 +95,7 @@ def test_watch_says_how_far_it_is_and_survives_ctrl_c(tmp_path: Path, monkeypatc
     assert "train 120/750 step, 3/s, 3:30 left" in live.getvalue()
     assert lines.getvalue().startswith("a: done")
 
-    with_jobs(monkeypatch, runs.job("a", "import time; time.sleep(1)"))
+    with_jobs(monkeypatch, small_runs.job("a", "import time; time.sleep(1)"))
     monkeypatch.setattr(watch, "views", interrupt)
     exit_code, output = submit(tmp_path, "--watch")
     assert exit_code == 130 and "the run goes on" in output and "launcher cancel" in output
@@ -142,28 +144,28 @@ def test_a_runs_folder_that_cannot_be_written_is_one_message(tmp_path: Path) -> 
 
 
 def test_runs_are_found_by_prefix_and_guessed_at(tmp_path: Path) -> None:
-    first = runs.make(tmp_path, runs.job("train"), name="digits-1-aa")
-    second = runs.make(tmp_path, runs.job("train"), name="digits-2-bb")
+    first = small_runs.make(tmp_path, small_runs.job("train"), name="digits-1-aa")
+    second = small_runs.make(tmp_path, small_runs.job("train"), name="digits-2-bb")
     assert run_folder.find(tmp_path, None) == second
     assert run_folder.find(tmp_path, "digits-1") == first
     for reference, message in (("digits", "is several runs"), ("digts-1-aa", "did you mean 'digits-1-aa'?")):
-        answer = runs.cli(first, "status", reference)
+        answer = small_runs.cli(first, "status", reference)
         assert answer.exit_code == 2 and message in answer.stderr
-    answer = runs.cli(first, "logs", "digits-1", "trian")
+    answer = small_runs.cli(first, "logs", "digits-1", "trian")
     assert answer.exit_code == 2 and "did you mean 'train'?" in answer.stderr
-    listed = runs.cli(first, "list").stdout
+    listed = small_runs.cli(first, "list").stdout
     assert listed.index("digits-2-bb") < listed.index("digits-1-aa") and "stopped" in listed
 
 
 def test_logs_of_the_rank_the_attempt_and_the_job_that_failed(tmp_path: Path) -> None:
     code = "import os; open(os.environ['LOCAT_ATTEMPT_DIR'] + '/rank-1.log', 'w').write('of rank 1'); exit('boom')"
-    run = runs.make(tmp_path, runs.job("good", HELLO), runs.job("bad", code))
-    assert "was not started yet" in runs.cli(run, "logs").stderr
-    runs.supervise(run)
-    assert runs.cli(run, "logs").stdout == "boom\n", "launch.log, where rank 0 has none"
-    assert runs.cli(run, "logs", "test", "bad", "--rank", "1").stdout == "of rank 1"
-    assert runs.cli(run, "logs", "test", "good", "--attempt", "1").stdout == "hello\n"
-    missing = runs.cli(run, "logs", "test", "bad", "--rank", "3")
+    run = small_runs.make(tmp_path, small_runs.job("good", HELLO), small_runs.job("bad", code))
+    assert "was not started yet" in small_runs.cli(run, "logs").stderr
+    small_runs.supervise(run)
+    assert small_runs.cli(run, "logs").stdout == "boom\n", "launch.log, where rank 0 has none"
+    assert small_runs.cli(run, "logs", "test", "bad", "--rank", "1").stdout == "of rank 1"
+    assert small_runs.cli(run, "logs", "test", "good", "--attempt", "1").stdout == "hello\n"
+    missing = small_runs.cli(run, "logs", "test", "bad", "--rank", "3")
     assert missing.exit_code == 2
     assert "no log of rank 3 of attempt 1; there are: 1/launch.log, 1/rank-1.log" in missing.stderr
 
@@ -173,37 +175,39 @@ def test_a_log_that_is_followed_goes_over_to_rank_0(tmp_path: Path) -> None:
         "import os, time; print('up', flush=True); time.sleep(1);"
         f"open(os.environ['{ATTEMPT_VARIABLE}'] + '/rank-0.log', 'w').write('of rank 0\\n'); time.sleep(1)"
     )
-    run = runs.make(tmp_path, runs.job("a", code))
-    attempt = runs.attempt(run, "a")
-    runs.until_up(run, "a")
-    assert runs.cli(run, "logs", "test", "a", "--follow").stdout == "up\nof rank 0\n"
+    run = small_runs.make(tmp_path, small_runs.job("a", code))
+    attempt = small_runs.attempt(run, "a")
+    small_runs.until_up(run, "a")
+    assert small_runs.cli(run, "logs", "test", "a", "--follow").stdout == "up\nof rank 0\n"
     assert attempt.wait() == 0
 
 
 def test_logs_are_followed_from_before_the_start_to_the_end(tmp_path: Path) -> None:
     code = "import time\nfor i in range(4): print('line', i, flush=True); time.sleep(0.2)"
-    run = runs.make(tmp_path, runs.job("first", "import time; time.sleep(0.5)"), runs.job("a", code, ("first",)))
-    with runs.supervisor(run):
-        assert runs.cli(run, "logs", "test", "a", "--follow").stdout == "".join(f"line {i}\n" for i in range(4))
+    run = small_runs.make(
+        tmp_path, small_runs.job("first", "import time; time.sleep(0.5)"), small_runs.job("a", code, ("first",))
+    )
+    with small_runs.supervisor(run):
+        assert small_runs.cli(run, "logs", "test", "a", "--follow").stdout == "".join(f"line {i}\n" for i in range(4))
 
 
 def test_the_closing_report_compares_models_and_names_figures(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, replace(runs.job("compare"), config={"task": "compare"}))
+    run = small_runs.make(tmp_path, replace(small_runs.job("compare"), config={"task": "compare"}))
     rows = [{"model": "vit", "top1": 46.04, "miou": 24.1}, {"model": "locatvit [x]", "top1": 66.0, "miou": None}]
     run.job("compare").figures.mkdir(parents=True)
     (run.job("compare").figures / "attention.png").touch()
     table = run.job("compare").outputs / "comparison.json"
     table.write_text(json.dumps({"columns": ["model", "top1", "miou"], "rows": rows}))
     JobState(Status.DONE, 1, started=1000.0, ended=1075.0).write(run.job("compare").state)
-    report = runs.cli(run, "status").stdout
+    report = small_runs.cli(run, "status").stdout
     for part in ("test: done", "1:15", "46.0", "24.1", "locatvit [x]", "figures/attention.png", "launcher ui test"):
         assert part in report
 
 
 def test_status_as_json(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a", "exit('boom')"), runs.job("b", "", ("a",)))
-    runs.supervise(run)
-    status = json.loads(runs.cli(run, "status", "--json").stdout)
+    run = small_runs.make(tmp_path, small_runs.job("a", "exit('boom')"), small_runs.job("b", "", ("a",)))
+    small_runs.supervise(run)
+    status = json.loads(small_runs.cli(run, "status", "--json").stdout)
     assert (status["run"], status["status"], status["supervisor_alive"]) == ("test", "failed", False)
     first, second = status["jobs"]
     assert (first["name"], first["status"], first["exit_code"], first["reason"]) == ("a", "failed", 1, "boom")
@@ -216,13 +220,13 @@ def test_credentials_do_not_reach_the_run_folder() -> None:
 
 
 def test_ui_of_a_server_prints_the_page_of_the_run(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a"))
+    run = small_runs.make(tmp_path, small_runs.job("a"))
     remote = replace(run.plan(), tracking_uri="https://mlflow.example/")
     (run.path / "plan.json").write_text(remote.to_json())
-    assert runs.cli(run, "ui").stdout == "https://mlflow.example/\n"
+    assert small_runs.cli(run, "ui").stdout == "https://mlflow.example/\n"
     run.tracking.write_text(json.dumps({"uri": "https://mlflow.example/", "experiment_id": "3", "run_id": "ab"}))
     page = "https://mlflow.example/#/experiments/3/runs/ab?workflowType=machine_learning"
-    assert runs.cli(run, "ui").stdout == f"{page}\n"
+    assert small_runs.cli(run, "ui").stdout == f"{page}\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["validate", str(DIGITS)]])

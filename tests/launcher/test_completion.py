@@ -7,10 +7,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-import runs
 from click.shell_completion import ShellComplete
 
 from launcher.cli import VERBS, cli
+from support import small_runs
 
 
 def offered(folder: Path, *words: str) -> list[str]:
@@ -28,13 +28,19 @@ def test_verbs_are_offered(tmp_path: Path) -> None:
 @pytest.mark.parametrize("verb", ["status", "logs", "cancel", "retry", "sync", "report", "ui"])
 def test_runs_are_offered_newest_first(tmp_path: Path, verb: str) -> None:
     for name in ("digits-1", "other-1", "digits-2"):
-        runs.make(tmp_path, runs.job("a"), name=name)
+        small_runs.make(tmp_path, small_runs.job("a"), name=name)
     assert offered(tmp_path, verb, "di") == ["digits-2", "digits-1"]
 
 
 @pytest.mark.parametrize("verb", ["logs", "cancel", "retry"])
 def test_jobs_of_the_run_are_offered(tmp_path: Path, verb: str) -> None:
-    runs.make(tmp_path, runs.job("convert"), runs.job("pretrain-vit"), runs.job("pretrain-locat"), name="digits-1")
+    small_runs.make(
+        tmp_path,
+        small_runs.job("convert"),
+        small_runs.job("pretrain-vit"),
+        small_runs.job("pretrain-locat"),
+        name="digits-1",
+    )
     assert offered(tmp_path, verb, "digits-1", "pre") == ["pretrain-vit", "pretrain-locat"]
     assert offered(tmp_path, verb, "no-such-run", "pre") == []
 

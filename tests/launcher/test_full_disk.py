@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import runs
 
 from launcher.state import Status
+from support import small_runs
 
 pytestmark = pytest.mark.slow
 FILL = """
@@ -33,20 +33,22 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_how_a_job_ended_is_written_once_there_is_room_and_the_run_goes_on(small: Path) -> None:
-    run = runs.make(small, runs.job("a", FILL), runs.job("b", needs=("a",)))
-    with runs.supervisor(run) as supervisor:
-        runs.until(lambda: (run.path / "fill").exists() and not os.statvfs(small).f_bavail)
+    run = small_runs.make(small, small_runs.job("a", FILL), small_runs.job("b", needs=("a",)))
+    with small_runs.supervisor(run) as supervisor:
+        small_runs.until(lambda: (run.path / "fill").exists() and not os.statvfs(small).f_bavail)
         time.sleep(2)
         assert run.state("a").status is Status.RUNNING
         (run.path / "fill").unlink()
-        assert supervisor.wait(runs.TIMEOUT) == 0
-    assert runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+        assert supervisor.wait(small_runs.TIMEOUT) == 0
+    assert small_runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
     assert run.state("a").attempt == 1
 
 
 def test_who_waits_for_the_exit_code_gets_it_in_the_end(small: Path) -> None:
-    run = runs.make(small, runs.job("a", FILL + "exit(75)"))
+    run = small_runs.make(small, small_runs.job("a", FILL + "exit(75)"))
     impatient = "import sys; from launcher import attempt; attempt.RECORD_PATIENCE = 1.0; sys.exit(attempt.main())"
-    done = subprocess.run([sys.executable, "-c", impatient, str(run.path), "a"], timeout=runs.TIMEOUT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", impatient, str(run.path), "a"], timeout=small_runs.TIMEOUT, check=False
+    )
     assert done.returncode == 75
     assert run.state("a").status is Status.RUNNING

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from pictures import write_tree
 
 from launcher.cli import cli
 from launcher.pipeline import load
+from support.pictures import write_tree
 
 
 def init(*arguments: object) -> Result:

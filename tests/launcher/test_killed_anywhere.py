@@ -16,13 +16,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-import runs
 
 from launcher import processes
 from launcher.backends import look
 from launcher.plan import PlannedJob
 from launcher.run_folder import RunFolder
 from launcher.state import Status
+from support import small_runs
 
 TESTS = Path(__file__).parents[1]
 NEEDS: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ()}
@@ -50,10 +50,10 @@ if rank.wait():
 note('finished')
 """
 SUBMIT = """
-import sys; from pathlib import Path; import runs
+import sys; from pathlib import Path; from support import small_runs
 from launcher.backends import BACKENDS
 import test_killed_anywhere as jobs
-BACKENDS['local'].start(runs.make(Path(sys.argv[1]), *jobs.pipeline()))
+BACKENDS['local'].start(small_runs.make(Path(sys.argv[1]), *jobs.pipeline()))
 """
 
 
@@ -61,7 +61,7 @@ def pipeline() -> list[PlannedJob]:
     """A diamond and a job beside it."""
     code = COMMAND_CODE.format(rank=RANK)
     return [
-        replace(runs.job(name, "", needs), command=("python", "-S", "-c", code, name, *needs))
+        replace(small_runs.job(name, "", needs), command=("python", "-S", "-c", code, name, *needs))
         for name, needs in NEEDS.items()
     ]
 
@@ -142,7 +142,7 @@ def test_killed_anywhere_a_run_is_told_truly_and_completed(tmp_path: Path, seed:
     done: dict[str, int] = {}
     deadline = time.monotonic() + 120
     while True:
-        assert time.monotonic() < deadline, (seed, runs.statuses(run), run.supervisor_log.read_text())
+        assert time.monotonic() < deadline, (seed, small_runs.statuses(run), run.supervisor_log.read_text())
         if victims and living(run, victims[0], shell):
             time.sleep(draw.uniform(0.0, 0.4))
             if found := living(run, victims[0], shell):
@@ -169,9 +169,9 @@ def test_killed_anywhere_a_run_is_told_truly_and_completed(tmp_path: Path, seed:
         if shell.poll() is not None and not view.supervised and (view.ended or quiet(run)):
             retries += 1
             shell = retry(run)
-    shell.wait(runs.TIMEOUT)
-    runs.until(lambda: quiet(run))
-    assert set(runs.statuses(run).values()) == {Status.DONE}
+    shell.wait(small_runs.TIMEOUT)
+    small_runs.until(lambda: quiet(run))
+    assert set(small_runs.statuses(run).values()) == {Status.DONE}
     for name in NEEDS:
         assert not (run.path / f"{name}.overlap").exists(), "two attempts at once"
         assert not (run.path / f"{name}.too-early").exists()
@@ -183,51 +183,51 @@ def test_killed_anywhere_a_run_is_told_truly_and_completed(tmp_path: Path, seed:
 
 
 def test_a_machine_that_was_restarted_has_lost_what_it_ran(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a"), runs.job("b", needs=("a",)))
-    assert runs.attempt(run, "a").wait() == 0
+    run = small_runs.make(tmp_path, small_runs.job("a"), small_runs.job("b", needs=("a",)))
+    assert small_runs.attempt(run, "a").wait() == 0
     state = run.state("a")
     init = 1  # a number that lives in any boot
     replace(state, status=Status.RUNNING, pid=init, boot="an earlier one").write(run.job("a").state)
-    job = runs.view(run, "a")
+    job = small_runs.view(run, "a")
     assert (job.status, job.reason) == (Status.LOST, f"{state.host} was restarted meanwhile")
     assert processes.runner(run.job("a"), run.state("a")) is None, "its number is somebody else's now"
-    assert "to be run again: a" in runs.cli(run, "retry").stdout
-    runs.until(lambda: set(runs.statuses(run).values()) == {Status.DONE} and not run.is_supervised())
+    assert "to be run again: a" in small_runs.cli(run, "retry").stdout
+    small_runs.until(lambda: set(small_runs.statuses(run).values()) == {Status.DONE} and not run.is_supervised())
     assert run.state("a").attempt == 2
 
 
 def test_another_machine_is_not_judged_by_this_ones_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen over a shared file system whose locks are the machine's own."""
-    run = runs.make(tmp_path, runs.job("a", runs.SLEEP_AT_FIRST), runs.job("b"))
-    runner = runs.attempt(run, "a")
-    runs.until_up(run, "a")
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.SLEEP_AT_FIRST), small_runs.job("b"))
+    runner = small_runs.attempt(run, "a")
+    small_runs.until_up(run, "a")
     monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
     host = run.state("a").host
     assert processes.runner(run.job("a"), run.state("a")) is None
-    assert runs.view(run, "a").reason == f"on {host}", "here the lock is seen"
-    cancelled = runs.cli(run, "cancel", run.name, "a")
+    assert small_runs.view(run, "a").reason == f"on {host}", "here the lock is seen"
+    cancelled = small_runs.cli(run, "cancel", run.name, "a")
     assert cancelled.exit_code == 2 and f"cancel test on {host} too" in cancelled.stderr, cancelled
     run.job_cancelled("a").unlink()
 
     run.job_lock("a").unlink()  # and here it is not
-    job = runs.view(run, "a")
+    job = small_runs.view(run, "a")
     assert (job.status, job.reason) == (Status.LOST, f"it ran on {host}, whose processes are not seen from here")
-    refused = runs.cli(run, "retry", run.name)
+    refused = small_runs.cli(run, "retry", run.name)
     assert refused.exit_code == 2 and "retry there, or with --force if that machine is gone" in refused.stderr, refused
     assert run.state("a").status is Status.RUNNING and not run.is_supervised()
     runner.kill()
     runner.wait()
-    assert "to be run again: a" in runs.cli(run, "retry", run.name, "--force").stdout
+    assert "to be run again: a" in small_runs.cli(run, "retry", run.name, "--force").stdout
     monkeypatch.undo()
-    runs.until(lambda: set(runs.statuses(run).values()) == {Status.DONE})
+    small_runs.until(lambda: set(small_runs.statuses(run).values()) == {Status.DONE})
 
 
 def test_a_run_that_another_machine_supervises_is_left_to_it(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a"))
+    run = small_runs.make(tmp_path, small_runs.job("a"))
     run.supervisor_lock.write_text("elsewhere")  # a supervisor that ends by itself takes its name away
-    refused = runs.cli(run, "retry", run.name)
+    refused = small_runs.cli(run, "retry", run.name)
     assert refused.exit_code == 2 and "test was last supervised on elsewhere" in refused.stderr, refused
-    assert runs.statuses(run) == {"a": Status.QUEUED}
-    assert runs.cli(run, "retry", run.name, "--force").stdout == "started a supervisor (test)\n"
-    runs.until(lambda: runs.statuses(run) == {"a": Status.DONE} and not run.is_supervised())
+    assert small_runs.statuses(run) == {"a": Status.QUEUED}
+    assert small_runs.cli(run, "retry", run.name, "--force").stdout == "started a supervisor (test)\n"
+    small_runs.until(lambda: small_runs.statuses(run) == {"a": Status.DONE} and not run.is_supervised())
     assert run.supervisor_lock.read_text() == ""

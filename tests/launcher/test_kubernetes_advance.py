@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 from hypothesis import given
 from hypothesis import strategies as st
-from kubernetes_objects import diamond, jobset
 
 from launcher.attempt import SCHEDULED_AS
 from launcher.backends.kubernetes import names
@@ -21,6 +19,8 @@ from launcher.backends.kubernetes.pod import follow, prepared, run_pod
 from launcher.plan import Plan
 from launcher.state import JobState, Status
 from locat.job_folder import ExitCode
+from support import small_runs
+from support.kubernetes_objects import diamond, jobset
 
 
 class ApiOfJobSets:
@@ -44,7 +44,12 @@ class ApiOfJobSets:
 
 @given(st.permutations(["a", "b", "a", "b", "c"]))
 def test_advance_begins_each_job_once_all_it_needs_is_done(order: list[str]) -> None:
-    jobs = (runs.job("a"), runs.job("b"), runs.job("c", needs=("a", "b")), runs.job("d", needs=("a",)))
+    jobs = (
+        small_runs.job("a"),
+        small_runs.job("b"),
+        small_runs.job("c", needs=("a", "b")),
+        small_runs.job("d", needs=("a",)),
+    )
     plan = Plan("r", "test", "", Path("/runs/r"), "", "test", jobs, "kubernetes")
     api = ApiOfJobSets(plan)
     done: set[str] = set()
@@ -89,7 +94,7 @@ def test_pods_whose_first_one_finds_no_place_are_started_again_and_that_is_no_fa
 
 @pytest.mark.parametrize(("first_ended", "code"), [(Status.FAILED, 1), (Status.PREEMPTED, ExitCode.PREEMPTED)])
 def test_pods_that_are_asked_to_stop_end_as_the_first_one_does(tmp_path: Path, first_ended: Status, code: int) -> None:
-    run = runs.make(tmp_path, runs.job("a", "exit(75)"))
+    run = small_runs.make(tmp_path, small_runs.job("a", "exit(75)"))
     job = run.job("a")
     job.attempt(1).mkdir(parents=True)
     (job.attempt(1) / SCHEDULED_AS).write_text("uid.0")

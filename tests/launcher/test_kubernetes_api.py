@@ -12,7 +12,6 @@ from unittest.mock import Mock
 
 import msgspec
 import pytest
-from kubernetes_objects import COMPLETED, FAILED, NOW, diamond, jobset, jobset_of, observed, seen_with
 
 from launcher.backends import BACKENDS, look, look_all
 from launcher.backends.kubernetes import ended, names
@@ -24,6 +23,7 @@ from launcher.state import JobState, Status
 from launcher.status import RunView, derive
 from launcher.watch import views
 from locat import durable
+from support.kubernetes_objects import COMPLETED, FAILED, NOW, diamond, jobset, jobset_of, observed, seen_with
 
 
 @contextmanager

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes_objects import (
+
+from launcher.backends.base import NoLogYetError
+from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.api_objects import JobSet, Pod
+from launcher.backends.kubernetes.logs import lines
+from launcher.plan import Plan
+from launcher.run_folder import RunError
+from launcher.state import JobState, Status
+from launcher.status import derive
+from support.kubernetes_objects import (
     COMPLETED,
     FAILED,
     NOW,
@@ -21,15 +30,6 @@ from kubernetes_objects import (
     seen_with,
     waiting,
 )
-
-from launcher.backends.base import NoLogYetError
-from launcher.backends.kubernetes import names
-from launcher.backends.kubernetes.api_objects import JobSet, Pod
-from launcher.backends.kubernetes.logs import lines
-from launcher.plan import Plan
-from launcher.run_folder import RunError
-from launcher.state import JobState, Status
-from launcher.status import derive
 
 
 @pytest.mark.parametrize(

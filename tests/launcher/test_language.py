@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-import runs
 from click.testing import CliRunner
 
 from launcher import run_folder
@@ -18,6 +17,7 @@ from launcher.plan import Plan, Resources, Volume
 from launcher.run_folder import RunError
 from launcher.storage import engine_image
 from launcher.yaml_source import parse
+from support import small_runs
 
 CONVERT = "name: small\njobs:\n  convert:\n    task: convert\n"
 
@@ -85,7 +85,7 @@ def test_what_an_including_file_asked_stays_with_the_run(tmp_path: Path) -> None
     run = submitted(tmp_path, "top.yaml")[0]
     (tmp_path / "base.yaml").unlink()
     assert load(run.pipeline).defaults.retries == 1
-    runs.cli(run, "cancel", run.name)
+    small_runs.cli(run, "cancel", run.name)
 
 
 def submitted(folder: Path, *files: str) -> list[run_folder.RunFolder]:
@@ -107,7 +107,7 @@ def test_several_pipelines_are_a_run_each_or_none(tmp_path: Path) -> None:
     made = submitted(tmp_path, "a.yaml", "b.yaml")
     assert [run.plan().pipeline for run in made] == ["first", "second"]
     for run in made:
-        runs.cli(run, "cancel", run.name)
+        small_runs.cli(run, "cancel", run.name)
 
 
 def test_secrets_are_in_the_shell_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_secrets_are_in_the_shell_and_nowhere_else(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "runs").exists()
     (run,) = submitted(tmp_path, "a.yaml")
     assert json.loads((run.path / "plan.json").read_text())["secrets"] == ["HF_TOKEN"]
-    runs.cli(run, "cancel", run.name)
+    small_runs.cli(run, "cancel", run.name)
     texts = [path.read_text(errors="replace") for path in run.path.rglob("*") if path.is_file()]
     assert not any("hf_12345" in text for text in texts)
 

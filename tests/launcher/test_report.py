@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
-import runs
 
 from launcher.run_folder import RunFolder
 from launcher.state import JobState, Status
 from launcher.verbs import report
+from support import small_runs
 
 
 @pytest.fixture
@@ -27,16 +27,16 @@ def ended(run: RunFolder, name: str, sent: bool) -> None:
 
 
 def test_the_newest_run_is_reported_into_its_own_folder(tmp_path: Path, called: list[list[str]]) -> None:
-    run = runs.make(tmp_path, runs.job("a"))
+    run = small_runs.make(tmp_path, small_runs.job("a"))
     ended(run, "a", sent=True)
-    answer = runs.cli(run, "report")
+    answer = small_runs.cli(run, "report")
     assert (answer.exit_code, answer.output) == (7, "")
     assert called[0][1:] == ["-m", "locat.report", str(run.path)]
 
 
 def test_several_runs_make_one_report(tmp_path: Path, called: list[list[str]]) -> None:
-    first, second = (runs.make(tmp_path, runs.job("a"), name=name) for name in ("first", "second"))
-    runs.cli(
+    first, second = (small_runs.make(tmp_path, small_runs.job("a"), name=name) for name in ("first", "second"))
+    small_runs.cli(
         first, "report", "second", "first", "second", "--output", str(tmp_path / "out"), "--tracking-uri", "http://m"
     )
     words = [str(second.path), str(first.path), "--output", str(tmp_path / "out"), "--tracking-uri", "http://m"]
@@ -44,18 +44,18 @@ def test_several_runs_make_one_report(tmp_path: Path, called: list[list[str]]) -
 
 
 def test_what_is_missing_from_the_report_is_said(tmp_path: Path, called: list[list[str]]) -> None:
-    run = runs.make(tmp_path, *(runs.job(name) for name in ("sent", "kept", "waits")))
+    run = small_runs.make(tmp_path, *(small_runs.job(name) for name in ("sent", "kept", "waits")))
     ended(run, "sent", sent=True)
     ended(run, "kept", sent=False)
     run.tracking.write_text("{}")
-    lines = runs.cli(run, "report").output.splitlines()
+    lines = small_runs.cli(run, "report").output.splitlines()
     assert lines[0] == "note: test: 2 of 3 jobs are done"
     assert lines[1].startswith("note: test: MLflow has not everything; `") and lines[1].endswith("of kept")
     assert "sync" in lines[1]
 
 
 def test_a_run_that_is_not_there_is_refused(tmp_path: Path, called: list[list[str]]) -> None:
-    run = runs.make(tmp_path, runs.job("a"))
-    answer = runs.cli(run, "report", "tset")
+    run = small_runs.make(tmp_path, small_runs.job("a"))
+    answer = small_runs.cli(run, "report", "tset")
     assert answer.exit_code == 2 and "no run 'tset'" in answer.output
     assert not called

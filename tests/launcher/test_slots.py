@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-import runs
 
 from launcher import machine
 from launcher.plan import Resources
 from launcher.slots import Counter
 from launcher.state import Status
 from launcher.supervisor import Supervisor
+from support import small_runs
 
 ONE, TWO = Resources(cpus=1), Resources(cpus=2)
 GPU = Resources(cpus=1, gpus=1)
@@ -125,35 +125,35 @@ def test_of_who_dies_neither_slots_nor_place_in_line_stay(slots_of_this_test: Pa
 
 def test_two_runs_share_cores_and_gpus_and_take_turns(tmp_path: Path) -> None:
     first, second = (
-        runs.make(tmp_path, *(runs.job(f"j{i}", sleep(0.3), gpus=i % 2) for i in range(6)), name=name)
+        small_runs.make(tmp_path, *(small_runs.job(f"j{i}", sleep(0.3), gpus=i % 2) for i in range(6)), name=name)
         for name in ("first", "second")
     )
     one, two = Supervisor(first, first.plan()), Supervisor(second, second.plan())
     while one.round() | two.round():
         time.sleep(0.02)
-    assert runs.most_at_once(sorted(runs.spans(first) + runs.spans(second))) == 2
-    assert {*runs.statuses(first).values(), *runs.statuses(second).values()} == {Status.DONE}
-    ends = [max(end for _, end in runs.spans(run)) for run in (first, second)]
-    starts = [min(start for start, _ in runs.spans(run)) for run in (first, second)]
+    assert small_runs.most_at_once(sorted(small_runs.spans(first) + small_runs.spans(second))) == 2
+    assert {*small_runs.statuses(first).values(), *small_runs.statuses(second).values()} == {Status.DONE}
+    ends = [max(end for _, end in small_runs.spans(run)) for run in (first, second)]
+    starts = [min(start for start, _ in small_runs.spans(run)) for run in (first, second)]
     assert max(starts) < min(ends), "neither has waited for the whole of the other"
 
 
 @pytest.mark.parametrize(("cpus", "expected"), [(1, 2), (8, 1)])
 def test_no_more_jobs_at_once_than_cores(tmp_path: Path, cpus: int, expected: int) -> None:
-    run = runs.make(tmp_path, *(runs.job(name, sleep(0.5), cpus=cpus) for name in "abc"))
+    run = small_runs.make(tmp_path, *(small_runs.job(name, sleep(0.5), cpus=cpus) for name in "abc"))
     Supervisor(run, run.plan()).watch()
-    assert runs.most_at_once(runs.spans(run)) == expected
-    assert set(runs.statuses(run).values()) == {Status.DONE}
+    assert small_runs.most_at_once(small_runs.spans(run)) == expected
+    assert set(small_runs.statuses(run).values()) == {Status.DONE}
 
 
 def test_a_job_sees_the_gpus_it_holds_and_without_any_none(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("none", SHOW), runs.job("both", SHOW, gpus=2))
+    run = small_runs.make(tmp_path, small_runs.job("none", SHOW), small_runs.job("both", SHOW, gpus=2))
     Supervisor(run, run.plan()).watch()
-    assert [runs.log_of(run, name).read_text() for name in ("none", "both")] == ["''\n", "'4,7'\n"]
+    assert [small_runs.log_of(run, name).read_text() for name in ("none", "both")] == ["''\n", "'4,7'\n"]
 
 
 def test_more_gpus_than_the_machine_has_are_invalid(tmp_path: Path) -> None:
-    run = runs.make(tmp_path, runs.job("a", gpus=3))
+    run = small_runs.make(tmp_path, small_runs.job("a", gpus=3))
     Supervisor(run, run.plan()).watch()
     assert run.state("a").status is Status.INVALID
     assert run.state("a").reason == "wants 3 GPUs, 1 more than this machine has"
@@ -161,16 +161,16 @@ def test_more_gpus_than_the_machine_has_are_invalid(tmp_path: Path) -> None:
 
 def test_what_a_job_leaves_running_keeps_its_slots(tmp_path: Path) -> None:
     """A supervisor and a runner may die: the command holds what the job was given."""
-    run = runs.make(tmp_path, runs.job("a", runs.SLEEP, cpus=2))
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.SLEEP, cpus=2))
     supervisor = Supervisor(run, run.plan())
     supervisor.round()
-    child = runs.until_up(run, "a")
+    child = small_runs.until_up(run, "a")
     supervisor.started["a"].process.kill()
     supervisor.started["a"].process.wait()
     other = Counter()
     assert other.take("b", ONE) is None
     os.kill(child, signal.SIGKILL)
-    runs.until(lambda: other.take("b", ONE))
+    small_runs.until(lambda: other.take("b", ONE))
 
 
 def test_cores_follow_affinity_and_quota(tmp_path: Path) -> None:

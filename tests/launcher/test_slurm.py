@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import runs
 
 from launcher import locks
 from launcher.backends import BACKENDS, look
@@ -23,6 +22,7 @@ from launcher.run_folder import RunError, RunFolder
 from launcher.state import JobState, Status
 from launcher.status import JobView
 from launcher.yaml_source import parse
+from support import small_runs
 
 DIGITS = Path(__file__).parents[2] / "pipelines/digits.yaml"
 GOLDEN = Path(__file__).parent / "golden"
@@ -90,7 +90,7 @@ def waits(plan: Plan, *names: str, queued: tuple[str, ...] = ()) -> dict[str, tu
 def of(group: str, *values: str, needs: tuple[str, ...] = ()) -> list[PlannedJob]:
     """Instances of `group`; `{}` in `needs` stands for the instance's own value."""
     return [
-        replace(runs.job(f"{group}-{value}", "", tuple(need.format(value) for need in needs)), group=group)
+        replace(small_runs.job(f"{group}-{value}", "", tuple(need.format(value) for need in needs)), group=group)
         for value in values
     ]
 
@@ -101,12 +101,12 @@ def plan_of(*jobs: PlannedJob) -> Plan:
 
 def test_instances_that_wait_alike_are_an_array() -> None:
     plan = plan_of(
-        runs.job("convert"),
+        small_runs.job("convert"),
         *of("train", "x", "y", needs=("convert",)),
         *of("eval", "x", "y", needs=("convert", "train-{}")),
         *of("other", "x", "z", needs=("train-x",)),
         *of("odd", "x", "y", needs=("other-x",)),
-        runs.job("compare", "", ("eval-x", "eval-y", "train-y")),
+        small_runs.job("compare", "", ("eval-x", "eval-y", "train-y")),
     )
     assert waits(plan) == {
         "convert": (),
@@ -121,7 +121,7 @@ def test_instances_that_wait_alike_are_an_array() -> None:
 
 
 def test_of_a_part_only_what_is_not_done_is_waited_for() -> None:
-    plan = plan_of(runs.job("a"), *of("b", "x", "y", needs=("a",)), runs.job("c", "", ("a", "b-x", "b-y")))
+    plan = plan_of(small_runs.job("a"), *of("b", "x", "y", needs=("a",)), small_runs.job("c", "", ("a", "b-x", "b-y")))
     assert waits(plan, "b-x", "c", queued=("b-y",)) == {"b-x": (), "c": ("b-x", "b-y")}
 
 
@@ -147,7 +147,7 @@ def calls(commands: Path) -> list[str]:
 
 def test_a_refresh_is_one_question_for_a_thousand_jobs(commands: Path, tmp_path: Path) -> None:
     jobs = of("train", *map(str, range(1000)))
-    run = runs.make(tmp_path / "runs", *jobs, backend="slurm")
+    run = small_runs.make(tmp_path / "runs", *jobs, backend="slurm")
     states = ["RUNNING", "PENDING", "COMPLETED", "OUT_OF_MEMORY"]
     lines = [f"7_{index}|{states[index % 4]}|Priority|n1|test/train" for index in range(1000)]
     (commands / "squeue.out").write_text("\n".join(["8|RUNNING|None|n2|another/train-3", *lines]) + "\n")
@@ -164,18 +164,21 @@ def test_a_refresh_is_one_question_for_a_thousand_jobs(commands: Path, tmp_path:
 
 
 def test_a_list_of_runs_is_one_question_too(commands: Path, tmp_path: Path) -> None:
-    made = [runs.make(tmp_path / "runs", runs.job("a"), name=f"r{index}", backend="slurm") for index in range(20)]
+    made = [
+        small_runs.make(tmp_path / "runs", small_runs.job("a"), name=f"r{index}", backend="slurm")
+        for index in range(20)
+    ]
     (commands / "squeue.out").write_text("7|RUNNING|None|n1|r3/a\n")
-    listed = runs.cli(made[0], "list").stdout
+    listed = small_runs.cli(made[0], "list").stdout
     assert len(calls(commands)) == 1
     assert [line.split()[0] for line in listed.splitlines() if " running " in line] == ["r3"]
     stand_in(commands, "squeue", "exit 1")
-    assert runs.cli(made[0], "list").exit_code == 0
+    assert small_runs.cli(made[0], "list").exit_code == 0
     assert len(calls(commands)) == 2, "nor is a Slurm that does not answer asked again"
 
 
 def test_a_run_that_is_done_asks_nobody(commands: Path, tmp_path: Path) -> None:
-    run = runs.make(tmp_path / "runs", runs.job("a"), backend="slurm")
+    run = small_runs.make(tmp_path / "runs", small_runs.job("a"), backend="slurm")
     JobState(Status.DONE, 1).write(run.job("a").state)
     assert look(run, run.plan()).status == "done" and calls(commands) == []
 
@@ -205,14 +208,14 @@ def seen(commands: Path, run: RunFolder, line: str) -> JobView:
 def test_folder_and_queue_together_tell_the_truth(
     commands: Path, tmp_path: Path, state: JobState, line: str, status: Status, reason: str
 ) -> None:
-    run = runs.make(tmp_path / "runs", runs.job("a"), backend="slurm")
+    run = small_runs.make(tmp_path / "runs", small_runs.job("a"), backend="slurm")
     state.write(run.job("a").state)
     job = seen(commands, run, line)
     assert (job.status, job.reason.split(";")[0]) == (status, reason)
 
 
 def test_a_cancelled_job_that_slurm_has_forgotten_is_cancelled(commands: Path, tmp_path: Path) -> None:
-    run = runs.make(tmp_path / "runs", runs.job("a"), backend="slurm")
+    run = small_runs.make(tmp_path / "runs", small_runs.job("a"), backend="slurm")
     JobState(Status.RUNNING, 1).write(run.job("a").state)
     run.cancelled.touch()
     assert seen(commands, run, "").status is Status.CANCELLED
@@ -220,7 +223,7 @@ def test_a_cancelled_job_that_slurm_has_forgotten_is_cancelled(commands: Path, t
 
 def test_without_an_answer_what_was_recorded_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    run = runs.make(tmp_path / "runs", runs.job("a"), runs.job("b", "", ("a",)), backend="slurm")
+    run = small_runs.make(tmp_path / "runs", small_runs.job("a"), small_runs.job("b", "", ("a",)), backend="slurm")
     JobState(Status.RUNNING, 1).write(run.job("a").state)
     first, second = look(run, run.plan()).jobs
     assert (first.status, second.status) == (Status.RUNNING, Status.PENDING)
@@ -232,7 +235,7 @@ def test_without_an_answer_what_was_recorded_is_shown(tmp_path: Path, monkeypatc
 
 
 def test_what_is_submitted_is_what_is_rendered(commands: Path, tmp_path: Path) -> None:
-    run = runs.make(tmp_path / "runs", runs.job("a"), *of("b", "x", "y", needs=("a",)), backend="slurm")
+    run = small_runs.make(tmp_path / "runs", small_runs.job("a"), *of("b", "x", "y", needs=("a",)), backend="slurm")
     stand_in(commands, "sbatch", f"cat >> {commands}/scripts; echo '12;cluster'")
     SLURM.start(run)
     assert calls(commands)[1:] == [
@@ -246,8 +249,13 @@ def test_what_is_submitted_is_what_is_rendered(commands: Path, tmp_path: Path) -
 
 
 def test_only_what_slurm_does_not_have_is_submitted_again(commands: Path, tmp_path: Path) -> None:
-    jobs = [runs.job("a"), runs.job("b", "", ("a",)), runs.job("c", "", ("b",)), runs.job("d", "", ("c",))]
-    run = runs.make(tmp_path / "runs", *jobs, backend="slurm")
+    jobs = [
+        small_runs.job("a"),
+        small_runs.job("b", "", ("a",)),
+        small_runs.job("c", "", ("b",)),
+        small_runs.job("d", "", ("c",)),
+    ]
+    run = small_runs.make(tmp_path / "runs", *jobs, backend="slurm")
     JobState(Status.DONE, 1).write(run.job("a").state)
     (commands / "squeue.out").write_text("4|PENDING|Priority||test/b\n5|PENDING|DependencyNeverSatisfied||test/d\n")
     (commands / "sbatch.out").write_text("9\n")
@@ -260,18 +268,18 @@ def test_only_what_slurm_does_not_have_is_submitted_again(commands: Path, tmp_pa
 
 
 def test_a_run_that_is_being_submitted_is_not_submitted_once_more(commands: Path, tmp_path: Path) -> None:
-    run = runs.make(tmp_path / "runs", runs.job("a"), backend="slurm")
+    run = small_runs.make(tmp_path / "runs", small_runs.job("a"), backend="slurm")
     entered, go_on = commands / "entered", commands / "go-on"
     stand_in(commands, "sbatch", f"touch {entered}; while ! test -e {go_on}; do sleep 0.1; done; echo 12")
     first = subprocess.Popen([sys.executable, "-m", "launcher", "retry", "--runs-dir", str(run.path.parent)])
-    runs.until(entered.exists)
+    small_runs.until(entered.exists)
     for _ in range(2):
         with pytest.raises(SlurmError, match="is being submitted"):
             SLURM.start(run)
         first.kill()  # its shell goes on, and submits the rest
         first.wait()
     go_on.touch()
-    runs.until(lambda: not locks.is_held(run.path / "submit.lock"))
+    small_runs.until(lambda: not locks.is_held(run.path / "submit.lock"))
     assert len([call for call in calls(commands) if call.startswith("sbatch")]) == 1
 
 

@@ -9,9 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import runs
-import training
-from slurm_cluster import Cluster
 
 from launcher.backends import BACKENDS, look
 from launcher.plan import PlannedJob
@@ -19,6 +16,8 @@ from launcher.resources import command
 from launcher.run_folder import RunFolder, list_runs
 from launcher.state import Status
 from launcher.status import RunView
+from support import small_runs, training
+from support.slurm_cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
@@ -34,18 +33,18 @@ SMALL_DIGITS = (
 )
 SLOW = 200.0
 """Seconds; torch is imported by several processes at once."""
-LONGER = runs.SAVE + runs.CHECKPOINT_AT_FIRST.replace("sleep(60)", "sleep(600)")
+LONGER = small_runs.SAVE + small_runs.CHECKPOINT_AT_FIRST.replace("sleep(60)", "sleep(600)")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def out_of_time(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A job whose limit of two minutes passes while the other tests run."""
-    return started(tmp_path_factory.mktemp("limit"), runs.job("a", LONGER, time=2))
+    return started(tmp_path_factory.mktemp("limit"), small_runs.job("a", LONGER, time=2))
 
 
 def started(folder: Path, *jobs: PlannedJob, name: str = "") -> RunFolder:
     """A run that Slurm has taken."""
-    run = runs.make(folder, *jobs, name=name or f"test-{time.monotonic_ns()}", backend="slurm")
+    run = small_runs.make(folder, *jobs, name=name or f"test-{time.monotonic_ns()}", backend="slurm")
     BACKENDS["slurm"].check(run.plan())
     BACKENDS["slurm"].start(run)
     return run
@@ -61,7 +60,7 @@ def until(condition: Callable[[], object], cluster: Cluster, timeout: float = 60
 
 def until_up(run: RunFolder, name: str, cluster: Cluster) -> None:
     """Wait until a job's command says that it is up."""
-    log = runs.log_of(run, name)
+    log = small_runs.log_of(run, name)
     until(lambda: log.exists() and "up" in log.read_text(), cluster)
 
 
@@ -73,7 +72,9 @@ def until_ended(run: RunFolder, cluster: Cluster, timeout: float = 60) -> RunVie
 def matrix(group: str, code: str, needs: str = "") -> list[PlannedJob]:
     """Three instances of a job, each after the one of `needs` with its own value."""
     return [
-        replace(runs.job(f"{group}-{value}", code.format(value), (f"{needs}-{value}",) if needs else ()), group=group)
+        replace(
+            small_runs.job(f"{group}-{value}", code.format(value), (f"{needs}-{value}",) if needs else ()), group=group
+        )
         for value in "xyz"
     ]
 
@@ -86,15 +87,15 @@ def slurm_ids(cluster: Cluster, run: RunFolder) -> list[str]:
 def test_a_chain_a_matrix_and_a_branch_that_fails(cluster: Cluster, tmp_path: Path) -> None:
     run = started(
         tmp_path,
-        runs.job("first", "import os; print(os.environ['SLURM_JOB_ID'])"),
-        runs.job("bad", "import sys; sys.exit('boom')", ("first",)),
-        runs.job("wrong", "import sys; sys.exit(2)", retries=3),
-        runs.job("after_bad", "", ("bad",)),
-        runs.job("after_after_bad", "", ("after_bad",)),
+        small_runs.job("first", "import os; print(os.environ['SLURM_JOB_ID'])"),
+        small_runs.job("bad", "import sys; sys.exit('boom')", ("first",)),
+        small_runs.job("wrong", "import sys; sys.exit(2)", retries=3),
+        small_runs.job("after_bad", "", ("bad",)),
+        small_runs.job("after_after_bad", "", ("after_bad",)),
         *matrix("train", "import sys; sys.exit('{0}' == 'y')"),
         *matrix("eval", "", "train"),
-        runs.job("compare", "", ("eval-x", "eval-y", "eval-z")),
-        runs.job("last", "", ("first", "train-x")),
+        small_runs.job("compare", "", ("eval-x", "eval-y", "eval-z")),
+        small_runs.job("last", "", ("first", "train-x")),
     )
     view = until_ended(run, cluster)
     expected = {
@@ -109,9 +110,9 @@ def test_a_chain_a_matrix_and_a_branch_that_fails(cluster: Cluster, tmp_path: Pa
         "last": Status.DONE,
     }
     assert {job.name: job.status for job in view.jobs} == expected
-    assert runs.view(run, "bad").reason == "boom"
-    assert runs.view(run, "after_bad").reason == "needs bad, which is failed"
-    assert runs.log_of(run, "first").read_text().strip().isdigit()
+    assert small_runs.view(run, "bad").reason == "boom"
+    assert small_runs.view(run, "after_bad").reason == "needs bad, which is failed"
+    assert small_runs.log_of(run, "first").read_text().strip().isdigit()
     assert run.state("wrong").attempt == 1
     until(lambda: not slurm_ids(cluster, run), cluster)  # nothing is pending for ever
 
@@ -138,27 +139,37 @@ def test_the_digits_chain(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_retry_goes_on_from_what_is_done(cluster: Cluster, tmp_path: Path) -> None:
-    run = started(tmp_path, runs.job("done"), runs.job("a", runs.FAIL_ONCE, ("done",)), runs.job("b", "", ("a",)))
+    run = started(
+        tmp_path,
+        small_runs.job("done"),
+        small_runs.job("a", small_runs.FAIL_ONCE, ("done",)),
+        small_runs.job("b", "", ("a",)),
+    )
     view = until_ended(run, cluster)
     assert [job.status for job in view.jobs] == [Status.DONE, Status.FAILED, Status.BLOCKED]
-    retried = runs.cli(run, "retry", run.name)
+    retried = small_runs.cli(run, "retry", run.name)
     assert "to be run again: a" in retried.output and "submitted to Slurm: a, b" in retried.output, retried
-    until(lambda: set(runs.statuses(run).values()) == {Status.DONE}, cluster)
+    until(lambda: set(small_runs.statuses(run).values()) == {Status.DONE}, cluster)
     assert [run.state(name).attempt for name in ("done", "a", "b")] == [1, 2, 1]
 
 
 def test_a_failure_is_retried_and_counted(cluster: Cluster, tmp_path: Path) -> None:
-    run = started(tmp_path, runs.job("a", runs.FAIL_ONCE, retries=1), runs.job("b", "", ("a",)))
+    run = started(tmp_path, small_runs.job("a", small_runs.FAIL_ONCE, retries=1), small_runs.job("b", "", ("a",)))
     until_ended(run, cluster)
-    assert runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+    assert small_runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
     assert (run.state("a").attempt, run.state("a").failures) == (2, 1)
 
 
 def test_cancelled_by_any_shell(cluster: Cluster, tmp_path: Path) -> None:
-    run = started(tmp_path, runs.job("a", runs.CHECKPOINT), runs.job("b", "", ("a",)), runs.job("c", runs.STUBBORN))
+    run = started(
+        tmp_path,
+        small_runs.job("a", small_runs.CHECKPOINT),
+        small_runs.job("b", "", ("a",)),
+        small_runs.job("c", small_runs.STUBBORN),
+    )
     for name in "ac":
         until_up(run, name, cluster)
-    cancelled = runs.cli(run, "cancel", run.name, "--grace", "3")
+    cancelled = small_runs.cli(run, "cancel", run.name, "--grace", "3")
     assert "cancelled: a, b, c" in cancelled.output, cancelled
     assert run.state("a").exit_code == 75 and run.state("a").status is Status.CANCELLED
     assert not slurm_ids(cluster, run), "and it is not run again"
@@ -166,7 +177,7 @@ def test_cancelled_by_any_shell(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_what_a_user_ends_with_scancel_stays_ended(cluster: Cluster, tmp_path: Path) -> None:
-    run = started(tmp_path, runs.job("a", runs.CHECKPOINT), runs.job("b", "", ("a",)))
+    run = started(tmp_path, small_runs.job("a", small_runs.CHECKPOINT), small_runs.job("b", "", ("a",)))
     until_up(run, "a", cluster)
     cluster.ask("scancel", min(slurm_ids(cluster, run), key=int))
     until(lambda: not slurm_ids(cluster, run), cluster)
@@ -176,7 +187,7 @@ def test_what_a_user_ends_with_scancel_stays_ended(cluster: Cluster, tmp_path: P
 
 
 def test_a_preempted_job_is_requeued_and_not_counted(cluster: Cluster, tmp_path: Path) -> None:
-    jobs = [*matrix("a", runs.CHECKPOINT_AT_FIRST), runs.job("b", "", ("a-x", "a-y", "a-z"))]
+    jobs = [*matrix("a", small_runs.CHECKPOINT_AT_FIRST), small_runs.job("b", "", ("a-x", "a-y", "a-z"))]
     run = started(tmp_path, *jobs)
     for instance in "xyz":
         until_up(run, f"a-{instance}", cluster)
@@ -186,7 +197,7 @@ def test_a_preempted_job_is_requeued_and_not_counted(cluster: Cluster, tmp_path:
     until(lambda: run.state("a-y").attempt == 2 and run.state("a-y").status is Status.DONE, cluster)
     assert run.state("a-y").failures == 0
     assert [run.state(f"a-{x}").attempt for x in "xz"] == [1, 1], "of an array only that element"
-    runs.cli(run, "cancel", run.name)
+    small_runs.cli(run, "cancel", run.name)
 
 
 def test_two_nodes_train_as_one_and_go_on_when_one_dies(cluster: Cluster, tmp_path: Path) -> None:
@@ -196,7 +207,7 @@ def test_two_nodes_train_as_one_and_go_on_when_one_dies(cluster: Cluster, tmp_pa
     local = tmp_path / "local"
     training.write_config(local, config)
     training.run(local, ranks=2)
-    job = replace(runs.job("train", nodes=2, retries=1), config=config, environment={"OMP_NUM_THREADS": "1"})
+    job = replace(small_runs.job("train", nodes=2, retries=1), config=config, environment={"OMP_NUM_THREADS": "1"})
     where = tmp_path / "runs" / "test" / "jobs" / "train"
     run = started(tmp_path / "runs", replace(job, command=command(job.resources, where / "config.yaml")), name="test")
     assert run.job("train").path == where
@@ -207,7 +218,7 @@ def test_two_nodes_train_as_one_and_go_on_when_one_dies(cluster: Cluster, tmp_pa
     until(lambda: run.state("train").status is Status.FAILED, cluster, SLOW)
     cluster.start_node("n2")
     view = until_ended(run, cluster, SLOW)
-    assert view.status == "done", runs.log_of(run, "train", 2).read_text()
+    assert view.status == "done", small_runs.log_of(run, "train", 2).read_text()
     assert (run.state("train").attempt, run.state("train").failures) == (2, 1)
     assert (run.job("train").attempt(2) / "rank-1.log").exists()
     losses = training.metrics(where, LOSS)
@@ -216,32 +227,32 @@ def test_two_nodes_train_as_one_and_go_on_when_one_dies(cluster: Cluster, tmp_pa
 
 def test_the_controller_may_restart_meanwhile(cluster: Cluster, tmp_path: Path) -> None:
     go = tmp_path / "go"
-    run = started(tmp_path / "runs", runs.job("a", runs.wait_for(go)), runs.job("b", "", ("a",)))
+    run = started(tmp_path / "runs", small_runs.job("a", small_runs.wait_for(go)), small_runs.job("b", "", ("a",)))
     until_up(run, "a", cluster)
     cluster.stop_controller()
     view = look(run, run.plan())
     assert view.jobs[0].status is Status.RUNNING and "as last recorded" in view.jobs[0].reason
     assert view.status == "running"
     go.touch()
-    runs.until(lambda: run.state("a").status is Status.DONE)
+    small_runs.until(lambda: run.state("a").status is Status.DONE)
     cluster.start_controller()
     cluster.until_ready()
     until_ended(run, cluster)
-    assert runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+    assert small_runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
 
 
 def test_a_node_that_dies_with_all_that_ran_on_it(cluster: Cluster, tmp_path: Path) -> None:
     on_n2 = {"slurm": {"sbatch": {"nodelist": "n2"}}}
-    job = replace(runs.job("a", runs.SLEEP_AT_FIRST), options=on_n2)
-    run = started(tmp_path, job, runs.job("b", "", ("a",)))
+    job = replace(small_runs.job("a", small_runs.SLEEP_AT_FIRST), options=on_n2)
+    run = started(tmp_path, job, small_runs.job("b", "", ("a",)))
     until_up(run, "a", cluster)
     cluster.kill("n2")
-    until(lambda: runs.view(run, "a").status is Status.PREEMPTED, cluster)
-    assert "its node failed" in runs.view(run, "a").reason
-    assert runs.view(run, "b").status is Status.PENDING
+    until(lambda: small_runs.view(run, "a").status is Status.PREEMPTED, cluster)
+    assert "its node failed" in small_runs.view(run, "a").reason
+    assert small_runs.view(run, "b").status is Status.PENDING
     cluster.start_node("n2")
     until_ended(run, cluster, SLOW)
-    assert runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+    assert small_runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
     assert (run.state("a").attempt, run.state("a").failures) == (2, 0)
 
 

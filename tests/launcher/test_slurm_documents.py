@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from documents import ON_SLURM, ROOT, blocks, lines
-from reader import Reader, make_small
-from slurm_cluster import Cluster
 
 from launcher.state import Status
+from support.documents import ON_SLURM, ROOT, blocks, lines
+from support.reader import Reader, make_small
+from support.slurm_cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-import runs
 
 from launcher.plan import Plan
 from launcher.state import JobState, Observation, Status
 from launcher.status import RunView, derive
+from support import small_runs
 
 QUEUED = Observation(JobState())
 DONE = Observation(JobState(Status.DONE, 1))
@@ -16,7 +16,7 @@ DONE = Observation(JobState(Status.DONE, 1))
 def view(supervised: bool = True, retries: int = 0, **seen: Observation) -> RunView:
     """A chain: each job needs the one before it."""
     names = list(seen)
-    jobs = [runs.job(name, "", tuple(names[:i][-1:]), retries) for i, name in enumerate(names)]
+    jobs = [small_runs.job(name, "", tuple(names[:i][-1:]), retries) for i, name in enumerate(names)]
     return derive(Plan("r", "p", "", Path("/r"), "", "", tuple(jobs)), seen, supervised)
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import runs
 from mlflow.tracking import MlflowClient
 
 from launcher import locks, tracking
@@ -18,13 +17,14 @@ from launcher.state import JobState, Observation, Status
 from launcher.status import derive
 from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.state_files import Lifetime
+from support import small_runs
 
 
 def tracked_run(folder: Path, uri: str, *names: str) -> RunFolder:
     """A run of `compare` jobs that are tracked; none was started."""
     tracked = {"uri": uri, "experiment": "test", "parent": str(folder / "test")}
     config = {"task": "compare", "results": ["metrics.json"], "tracking": tracked}
-    return runs.make(folder, *(replace(runs.job(name), config=config) for name in names))
+    return small_runs.make(folder, *(replace(small_runs.job(name), config=config) for name in names))
 
 
 def began(run: RunFolder, name: str, status: Status) -> Lifetime:
@@ -86,7 +86,7 @@ def test_a_run_of_which_nothing_was_tracked_has_nothing_to_send(tmp_path: Path) 
 def test_jobs_that_were_killed_are_told_as_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, states: dict[str, Status], told: list[str]
 ) -> None:
-    run = runs.make(tmp_path, runs.job("a"), runs.job("b", needs=("a",)))
+    run = small_runs.make(tmp_path, small_runs.job("a"), small_runs.job("b", needs=("a",)))
     failures = {Status.FAILED: 1}
     seen = {name: Observation(JobState(status, failures=failures.get(status, 0))) for name, status in states.items()}
     called: list[list[str]] = []

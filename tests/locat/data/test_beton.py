@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pictures import jpeg
 
 from locat.data import beton
 from locat.data.datasets.base import Contents, Sample
@@ -19,6 +18,7 @@ from locat.data.datasets.digits import DigitScenes
 from locat.data.encode import Encoding
 from locat.data.parts import Parts
 from locat.errors import DataError, JobError
+from support.pictures import jpeg
 
 
 def silent(done: int) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import encoded, jpeg, picture
 from PIL import Image
 
 from locat.data.encode import Encoding, Undecodable, decodes, encode, stored_size
+from support.pictures import encoded, jpeg, picture
 
 AS_IT_IS = Encoding()
 

@@ -10,12 +10,12 @@ from ffcv.fields.basics import IntDecoder
 from ffcv.fields.rgb_image import IMAGE_MODES, CenterCropRGBImageDecoder, RandomResizedCropRGBImageDecoder
 from ffcv.loader import Loader
 from ffcv.reader import Reader
-from pictures import encoded, jpeg
 from PIL import Image
 
 from locat.data import beton
 from locat.data.datasets.base import Contents, Sample
 from locat.data.ffcv_writer import PAGE_SIZE
+from support.pictures import encoded, jpeg
 
 
 def silent(done: int) -> None:

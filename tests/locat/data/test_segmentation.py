@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import segmentation_sets
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from locat.data.loader import Batch, Place
 from locat.data.pairs import Pairs
 from locat.data.segmentation import Share, TrainPairs, ValPairs, share_out
 from locat.errors import ConfigError, DataError
+from support import segmentation_sets
 
 CONFIG = SegmentationAugmentation(name="benchmark", resize=(160, 40), crop=36)
 INTO = (160, 40)

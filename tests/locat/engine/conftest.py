@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from mlflow_server import Proxy, Server, mlflow_server
+
+from support.mlflow_server import Proxy, Server, mlflow_server
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 import torch
-from strategy_worker import FROZEN_UPDATES, MOMENTUM, batch_of, lr_of, new_config, new_model, weight_decay_of
 from torch import nn
+
+from support.strategy_worker import FROZEN_UPDATES, MOMENTUM, batch_of, lr_of, new_config, new_model, weight_decay_of
 
 BEGAN = time.time()
 TOLERANCE = 1e-5
@@ -112,7 +113,7 @@ def launch(ranks: int, folder: Path, cases: dict[str, Case]) -> dict[str, Any]:
     (folder / "cases.json").write_text(json.dumps(cases))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     subprocess.run(
-        [*command, "-m", "strategy_worker", str(folder)],
+        [*command, "-m", "support.strategy_worker", str(folder)],
         check=True,
         cwd=TESTS.parent,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)},

@@ -5,7 +5,6 @@ import copy
 import pytest
 import timm
 import torch
-from model_reference import fill_for_parity
 from timm.layers import resample_abs_pos_embed
 from timm.models.gcvit import GlobalContextVit
 from torch.nn import functional as F
@@ -15,6 +14,7 @@ from locat.models.any_size import accept_any_size
 from locat.models.convit import patch_offsets
 from locat.models.create import load_backbone, save_model
 from locat.models.segmentation_head import patch_features
+from support.model_reference import fill_for_parity
 
 CONVIT = {"img_size": 64, "embed_dim": 4, "num_heads": 4, "depth": 3, "local_up_to_layer": 2, "num_classes": 5}
 GCVIT = {"embed_dim": 8, "depths": (1, 2, 2, 2), "num_heads": (1, 2, 2, 4), "num_classes": 5}

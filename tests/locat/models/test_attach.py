@@ -3,10 +3,10 @@
 import pytest
 import timm
 import torch
-from model_reference import fill_for_parity
 
 from locat.models.attach import attach
 from locat.models.gaug import GAug
+from support.model_reference import fill_for_parity
 
 VIT = {"img_size": 64, "embed_dim": 32, "depth": 2, "num_heads": 4, "num_classes": 7}
 PATCH_TOKENS = [

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_reference import attention, gaug_bias
 from timm.layers import Attention, AttentionRope, LayerNorm, apply_rot_embed_cat
 from timm.models.eva import EvaAttention
 from timm.models.swin_transformer import SwinTransformerBlock
@@ -15,6 +14,7 @@ from torch import nn
 from locat.models.attach import FORMS, new_gaug
 from locat.models.attention import PatchGrid
 from locat.models.gaug import GAug
+from support.model_reference import attention, gaug_bias
 
 SIDES = st.integers(1, 4)
 SHAPES = {"height": SIDES, "width": SIDES, "prefix": st.integers(0, 6), "heads": st.integers(1, 3)}

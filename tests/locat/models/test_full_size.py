@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import pytest
 import timm
 import torch
-from model_reference import fill_for_parity, literal_eps, parity_images, prr
 from torch import Tensor
 from torch.nn import functional as F
 
 import locat.models  # noqa: F401
 from locat.models.gaug import GAug
 from locat.models.prr import PRR
+from support.model_reference import fill_for_parity, literal_eps, parity_images, prr
 
 pytestmark = pytest.mark.slow
 

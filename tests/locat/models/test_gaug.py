@@ -2,7 +2,6 @@
 
 import math
 
-import model_reference as reference
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from locat.models.attention import gaussian_attention
 from locat.models.gaug import GAug, axis_numerators, bounded_variance, epsilon
+from support import model_reference as reference
 
 SIDES = st.integers(1, 5)
 GRIDS = st.tuples(SIDES, SIDES)

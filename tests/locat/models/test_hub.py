@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import timm
 import torch
-from model_reference import fill_for_parity, parity_images
 from safetensors.torch import save_file
 from timm.models._hub import save_config_for_hf
 
 import locat.models  # noqa: F401
+from support.model_reference import fill_for_parity, parity_images
 
 RELEASED = np.load(Path(__file__).parents[2] / "data" / "parity" / "locatvit_tiny.npz")
 COMMIT = "0" * 40

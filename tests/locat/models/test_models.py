@@ -5,7 +5,6 @@ import copy
 import pytest
 import timm
 import torch
-from model_reference import fill_for_parity
 from timm.optim import param_groups_weight_decay
 
 import locat.models  # noqa: F401
@@ -13,6 +12,7 @@ from locat.models.attention import GAugAttention
 from locat.models.create import save_model
 from locat.models.gaug import GAug
 from locat.models.prr import PRR
+from support.model_reference import fill_for_parity
 
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 5}
 SWIN = {"img_size": 32, "window_size": 4, "embed_dim": 8, "depths": (2, 2), "num_heads": (1, 2), "num_classes": 5}

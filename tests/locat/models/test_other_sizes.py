@@ -5,10 +5,10 @@ import math
 import pytest
 import timm
 import torch
-from model_reference import fill_for_parity, gaug_bias
 
 import locat.models  # noqa: F401
 from locat.models.gaug import GAug
+from support.model_reference import fill_for_parity, gaug_bias
 
 VIT = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 5}
 NAMES = ["locatvit_tiny", "locatvit_tiny_reg4", "locatvit_tiny_nope", "locatvit_tiny_rope_mixed", "locatjumbo_tiny"]

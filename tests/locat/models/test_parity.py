@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import timm
 import torch
-from model_reference import fill_for_parity, parity_images
 
 import locat.models  # noqa: F401
+from support.model_reference import fill_for_parity, parity_images
 
 PARITY = Path(__file__).parents[2] / "data" / "parity"
 NAMES = json.loads((PARITY / "names.json").read_text())

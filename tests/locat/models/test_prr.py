@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_reference import prr
 from timm.layers import AttentionPoolPrr, SelectAdaptivePool2d
 
 from locat.models.prr import PRR, PRRMapPool
+from support.model_reference import prr
 
 
 @settings(max_examples=30, deadline=None)

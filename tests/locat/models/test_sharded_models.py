@@ -6,12 +6,12 @@ import pytest
 import timm
 import torch
 import torch.distributed as dist
-from model_reference import fill_for_parity
 
 import locat.models  # noqa: F401
 from locat.config import Optimizer, Strategy, TrainingConfig
 from locat.engine.distributed import join_ranks
 from locat.engine.strategies import make_strategy
+from support.model_reference import fill_for_parity
 
 pytestmark = pytest.mark.slow
 

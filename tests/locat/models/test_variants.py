@@ -3,11 +3,11 @@
 import pytest
 import timm
 import torch
-from model_reference import dense_bias, literal_eps
 from torch.nn.functional import softplus
 
 import locat.models  # noqa: F401
 from locat.models.variants import VARIANTS
+from support.model_reference import dense_bias, literal_eps
 
 GRID, INITIAL, HEADS, HEAD_DIM = (2, 3), (4, 3), 2, 5
 C, SCALE = 16, 2 / 3

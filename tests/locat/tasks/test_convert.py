@@ -4,13 +4,13 @@ import logging
 from pathlib import Path
 
 import pytest
-from pictures import write_jpeg, write_tree
 
 from locat.config import ConvertConfig
 from locat.data import beton
 from locat.errors import ConfigError, DataError
 from locat.job_folder import JobFolder
 from locat.tasks.convert import convert
+from support.pictures import write_jpeg, write_tree
 
 
 @pytest.fixture

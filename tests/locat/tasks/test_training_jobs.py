@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-import training
 from safetensors.torch import load_file
 
 import locat.models  # noqa: F401
 from locat.data.order import epoch_order
 from locat.engine.checkpoints.manifest import complete, read_metrics
 from locat.job_folder import ExitCode, JobFolder
+from support import training
 
 pytestmark = pytest.mark.slow
 

@@ -1,12 +1,12 @@
 import torch
 from PIL import Image
-from pil_reference import by_pil, pictures
 from scipy import stats
 from torchvision.transforms import ColorJitter
 from torchvision.transforms import functional as torchvision_pil
 
 from locat.data.augment.colour_jitter import ColourJitter, apply_jitter, draw_jitter
 from locat.data.augment.draws import Draws
+from support.pil_reference import by_pil, pictures
 
 STRENGTH = ColourJitter(0.4, 0.4, 0.2, 0.1)
 DRAWS = 10_000

@@ -1,12 +1,12 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pil_reference import pictures
 from scipy import stats
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from locat.config.augmentation import DinoCrops
 from locat.data.augment import DinoTransform, dino, normalize
+from support.pil_reference import pictures
 
 CROPS = DinoCrops(global_size=32, local_size=16, local_crops=2)
 INDEX = torch.tensor([5, 900, 3, 77, 1])

@@ -1,12 +1,12 @@
 import pytest
 import torch
 from PIL import Image
-from pil_reference import apart, by_pil, every, pictures
 from timm.data.auto_augment import NAME_TO_OP
 
 from locat.data.augment import geometric
 from locat.data.augment.geometric import Interpolation
 from locat.data.augment.rand_augment import GEOMETRIC
+from support.pil_reference import apart, by_pil, every, pictures
 
 FILL = (128, 124, 116)
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}

@@ -2,11 +2,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pil_reference import pictures
 from timm.data.mixup import mixup_target
 
 from locat.config.augmentation import ImageNetAugmentation
 from locat.data.augment import ImageNetTransform, normalize
+from support.pil_reference import pictures
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.5, 0.25, 0.2)
 INDEX = torch.tensor([5, 900, 3, 77, 1, 0, 42, 8, 1_281_166, 6])

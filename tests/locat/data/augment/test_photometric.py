@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import ImageFilter
-from pil_reference import apart, by_pil, every, pictures
 from scipy.ndimage import gaussian_filter
 from timm.data.auto_augment import NAME_TO_OP
 from torchvision.transforms import functional as torchvision_pil
@@ -12,6 +11,7 @@ from torchvision.transforms.v2 import functional as torchvision_v2
 
 from locat.data.augment import photometric
 from locat.data.augment.rand_augment import PHOTOMETRIC
+from support.pil_reference import apart, by_pil, every, pictures
 
 FACTORS = (0.1, 0.19, 0.7, 1.0, 1.3, 1.81, 1.9)
 ARGUMENTS = {

@@ -6,13 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from pil_reference import pictures
 from scipy import stats
 from timm.data.auto_augment import LEVEL_TO_ARG, rand_augment_transform
 
 from locat.config.augmentation import RandAugment
 from locat.data.augment.draws import Draws
 from locat.data.augment.rand_augment import NAMES, PHOTOMETRIC, Layer, apply_layer, draw_layers
+from support.pil_reference import pictures
 
 DRAWS = 10_000
 Drawn = list[tuple[str, bool, float]]

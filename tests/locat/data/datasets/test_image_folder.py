@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from pictures import jpeg, write_jpeg, write_tree
 
 from locat.data.datasets.image_folder import image_folder, image_folders
 from locat.errors import DataError
+from support.pictures import jpeg, write_jpeg, write_tree
 
 
 def test_classes_and_images_are_those_of_torchvision(tmp_path: Path) -> None:

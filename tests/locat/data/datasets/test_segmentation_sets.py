@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import segmentation_sets
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import loadmat, savemat
@@ -22,6 +21,7 @@ from locat.data.datasets.masked_images import MaskedImages
 from locat.data.datasets.pascal_context import CLASSES as PASCAL_CLASSES
 from locat.data.datasets.pascal_context import pascal_context
 from locat.errors import DataError
+from support import segmentation_sets
 
 
 def mask_of(dataset: MaskedImages, index: int) -> NDArray[np.int64]:

@@ -52,7 +52,7 @@ def test_the_slowest_rank_is_named_with_how_much_slower_it_is() -> None:
 def test_a_rank_that_hangs_is_named_and_every_rank_leaves_its_stacks(how: str, reason: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", ATTEMPT_VARIABLE: str(tmp_path)}
-    ended = subprocess.Popen([*command, "-m", "hang_worker", "2", how], env=environment, cwd=TESTS.parent)
+    ended = subprocess.Popen([*command, "-m", "support.hang_worker", "2", how], env=environment, cwd=TESTS.parent)
     assert ended.wait(90) == 1
     assert json.loads((tmp_path / "outcome.json").read_text())["reason"].startswith(reason)
     assert "in barrier" in (tmp_path / "rank-0.log").read_text()

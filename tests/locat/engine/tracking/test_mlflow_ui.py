@@ -5,14 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow_pages
 import numpy as np
 import pytest
 import yaml
-from mlflow_pages import Pages, open_pages
-from mlflow_server import Server
 from PIL import Image
-from required import require
 from selenium.webdriver.common.by import By
 
 from launcher.compiler import compile_pipeline
@@ -23,6 +19,10 @@ from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.parent_run import end_parent_run
 from locat.engine.tracking.state_files import Lifetime, only_sender
 from locat.job_folder import JobFolder
+from support import mlflow_pages
+from support.mlflow_pages import Pages, open_pages
+from support.mlflow_server import Server
+from support.required import require
 
 pytestmark = pytest.mark.slow
 PIPELINE = Path(__file__).parents[4] / "pipelines" / "digits.yaml"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mlflow_server import Proxy
-from tracked_jobs import everything_is_sent, make, until
 
 from locat.engine.signals import Preempted
 from locat.engine.tracking import sender, tracked
 from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.sync import sync
+from support.mlflow_server import Proxy
+from support.tracked_jobs import everything_is_sent, make, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("impatient")]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mlflow_server import Proxy
-from tracked_jobs import everything_is_sent, make, until
 
 from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog, Record
 from locat.engine.tracking.sync import sync
+from support.mlflow_server import Proxy
+from support.tracked_jobs import everything_is_sent, make, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("impatient")]
 

@@ -26,7 +26,7 @@ def test_the_kernels_are_right_in_the_interpreter():
 @pytest.mark.parametrize("dtype", ["bf16", "fp32"])
 def test_they_compile_for_a_gpu_without_spilling_registers(dtype):
     """For compute capability 9.0, in a process where Triton is not interpreting; needs no GPU."""
-    command = [sys.executable, str(ROOT / "tests" / "kernel_build.py"), dtype, "64"]
+    command = [sys.executable, str(ROOT / "tests" / "support" / "kernel_build.py"), dtype, "64"]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"(\w+) spills (\d+) bytes", done.stdout) == [

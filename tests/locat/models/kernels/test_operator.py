@@ -4,7 +4,6 @@ from unittest import mock
 
 import pytest
 import torch
-from attention_cases import Case, errors, relative
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.checkpoint import checkpoint
@@ -12,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from locat.models.kernels import blocks
 from locat.models.kernels.operator import gaussian_attention, gaussian_attention_backward
+from support.attention_cases import Case, errors, relative
 
 SIDES = st.integers(1, 6)
 GRIDS = st.tuples(SIDES, SIDES)

@@ -8,12 +8,12 @@ import os
 import numpy as np
 import pytest
 import torch
-from attention_cases import EXTREMES, Case, errors, relative
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.checkpoint import checkpoint
 
 from locat.models.kernels.operator import gaussian_attention
+from support.attention_cases import EXTREMES, Case, errors, relative
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -8,11 +8,8 @@ from typing import Any
 
 import faiss
 import numpy as np
-import pictures
 import pytest
-import segmentation_sets
 import torch
-import training
 from hypothesis import given
 from hypothesis import strategies as st
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -37,6 +34,7 @@ from locat.models.create import create_model, save_model
 from locat.tasks.segmentation.hummingbird import Retrieval, Squares, hummingbird
 from locat.tasks.segmentation.memory_bank import OPERATION, MemoryBank, class_shares
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
+from support import pictures, segmentation_sets, training
 
 CLASSES = 5
 LABELS = [1, 5, 77, 150]

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-import segmentation_sets
 import torch
-import training
 from PIL import Image
 from safetensors.torch import load_file
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -26,6 +24,7 @@ from locat.data.datasets.ade20k import ade20k
 from locat.job_folder import JobFolder
 from locat.models.create import create_model, load_backbone, save_model
 from locat.models.segmentation_head import SegmentationHead
+from support import segmentation_sets, training
 
 pytestmark = pytest.mark.slow
 

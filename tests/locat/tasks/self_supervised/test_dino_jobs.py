@@ -12,7 +12,6 @@ import psutil
 import pytest
 import timm
 import torch
-import training
 from safetensors.torch import load_file
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -20,6 +19,7 @@ from locat.data.loader import Loader
 from locat.data.views import CentreCrop
 from locat.job_folder import ExitCode, JobFolder
 from locat.tasks.classification.frozen import FrozenBackbone
+from support import training
 
 pytestmark = pytest.mark.slow
 

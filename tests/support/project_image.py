@@ -1,7 +1,7 @@
 """The image of docker/Dockerfile, built without a registry: over a Debian that is made here, and kept in a cache.
 
-`python tests/project_image.py` builds it and prints where its archive is. Of changed sources only the last layers are
-built again.
+`python tests/support/project_image.py` builds it and prints where its archive is. Of changed sources only the last
+layers are built again.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CACHE = Path.home() / ".cache" / "locat" / "image"
 BASE = "debian:bookworm-slim"
 OF_THIS_MACHINE = {
@@ -42,7 +42,7 @@ class Recipe:
 
 ROOT_PARTS = ("LICENSE", "README.md", "docker", "launcher", "locat", "pipelines", "requirements.lock", ".dockerignore")
 LOCAT = Recipe("locat:test", ROOT, ROOT / "docker" / "Dockerfile", ROOT_PARTS)
-_POSTGRES = Path(__file__).parent / "cluster" / "postgres"
+_POSTGRES = ROOT / "tests" / "cluster" / "postgres"
 POSTGRES = Recipe("postgres:test", _POSTGRES, _POSTGRES / "Dockerfile", ("entrypoint",))
 PROJECT = "\n# The project is the last layer"
 """Where in docker/Dockerfile the packages are done: what precedes is built once for the same locks, and kept."""

@@ -5,21 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import runs
 
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.api_objects import JobSet, Metadata, Pod
 from launcher.backends.kubernetes.observe import Snapshot, observations
 from launcher.plan import Plan
 from launcher.state import JobState, Observation
+from support import small_runs
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def diamond(tmp_path: Path) -> Plan:
     """a and b, c after both, d after a."""
-    jobs = [runs.job("a"), runs.job("b"), runs.job("c", needs=("a", "b")), runs.job("d", needs=("a",))]
-    return runs.make(tmp_path, *jobs, backend="kubernetes").plan()
+    jobs = [
+        small_runs.job("a"),
+        small_runs.job("b"),
+        small_runs.job("c", needs=("a", "b")),
+        small_runs.job("d", needs=("a",)),
+    ]
+    return small_runs.make(tmp_path, *jobs, backend="kubernetes").plan()
 
 
 def jobset(**status: Any) -> JobSet:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from documents import ROOT
 
 from launcher.run_folder import RunFolder, list_runs
+from support.documents import ROOT
 
 STAYS = (". ", "export ")
 """How a command begins that has an effect on those after it."""

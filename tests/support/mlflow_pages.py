@@ -1,4 +1,4 @@
-"""MLflow's pages in headless Chromium, as a person has them; `python -m tests.mlflow_pages RUN FOLDER`.
+"""MLflow's pages in headless Chromium, as a person has them; `python -m tests.support.mlflow_pages RUN FOLDER`.
 
 Run so, it leaves pictures in FOLDER of what MLflow shows of a tracked run of pipelines/digits.yaml, whose server must
 answer under the address that the run knows.
@@ -139,7 +139,7 @@ def open_pages(run: Path) -> Iterator[Pages]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.mlflow_pages", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.support.mlflow_pages", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a tracked run of pipelines/digits.yaml")
     parser.add_argument("folder", type=Path, help="where the pictures go")
     arguments = parser.parse_args()

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import yaml
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
-from mlflow_server import Proxy, Server
 
 from locat.config import CompareConfig, Tracking
 from locat.job_folder import JobFolder
+from support.mlflow_server import Proxy, Server
 
 
 class Tracked(NamedTuple):

@@ -1,4 +1,4 @@
-"""Two ranks of which one hangs in its second step; run under torchrun as `-m hang_worker LIMIT HOW`.
+"""Two ranks of which one hangs in its second step; run under torchrun as `-m support.hang_worker LIMIT HOW`.
 
 HOW is `sleep` (it could still be asked) or `lock` (it never gives Python's interpreter lock back).
 """

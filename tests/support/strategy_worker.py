@@ -1,4 +1,4 @@
-"""Trains a tiny ViT in several ways, one after the other; run under torchrun as `-m strategy_worker FOLDER`.
+"""Trains a tiny ViT in several ways, one after the other; run under torchrun as `-m support.strategy_worker FOLDER`.
 
 FOLDER holds cases.json. A case is the changes to a training config, how many updates, and at which of them the last
 rank's loss is infinite. Half-way, or where it `stops`, each one is saved and goes on in a fresh strategy.
