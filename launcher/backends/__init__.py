@@ -17,7 +17,7 @@ class Backends(Mapping[str, Backend]):
 
     @cache  # noqa: B019  there is one mapping
     def __getitem__(self, name: str) -> Backend:
-        module = importlib.import_module(f"launcher.backends.{name}")
+        module = importlib.import_module(f"launcher.backends.{name}.backend")
         backend: Backend = getattr(module, _CLASSES[name])()
         return backend
 

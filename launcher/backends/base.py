@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from launcher.checks import Check
+from launcher.backends.checks import Check
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder
 from launcher.status import RunView

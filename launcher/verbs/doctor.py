@@ -12,7 +12,7 @@ import click
 
 from launcher import machine
 from launcher.backends import BACKENDS
-from launcher.checks import Check
+from launcher.backends.checks import Check
 from launcher.verbs.arguments import backend_option, runs_option
 
 IMPORT_TIMEOUT = 120

@@ -106,7 +106,7 @@ def _run(folder: Path, ranks: int, random: Random, kills: list[float]) -> tuple[
 def _kill(run: RunFolder, victim: str, random: Random) -> list[str]:
     """Kill it; what `status` then says that is not true."""
     groups = {
-        "supervisor": list(_commands(run, "launcher.supervisor")),
+        "supervisor": list(_commands(run, "launcher.backends.local.supervisor")),
         "attempt runner": list(_commands(run, "launcher.attempt")),
         "a process of the job": [each for job in run.plan().jobs for each in processes.of_job(run.job(job.name))],
     }

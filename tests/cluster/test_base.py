@@ -14,7 +14,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from launcher.backends import BACKENDS
-from launcher.checks import Check
+from launcher.backends.checks import Check
 
 from . import network
 from .base import POSTGRES, credentials, prepare, until_ready

@@ -26,7 +26,12 @@ from support import small_runs
 
 TESTS = Path(__file__).parents[1]
 NEEDS: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ()}
-SHELL, SUPERVISOR, RUNNER, COMMAND = "shell", "launcher.supervisor", "launcher.attempt", "command or rank"
+SHELL, SUPERVISOR, RUNNER, COMMAND = (
+    "shell",
+    "launcher.backends.local.supervisor",
+    "launcher.attempt",
+    "command or rank",
+)
 TRIALS = int(os.environ.get("LOCAT_TRIALS", "3"))
 RANK = "import time; time.sleep(0.2)"
 COMMAND_CODE = """

@@ -82,7 +82,7 @@ def statuses(run: RunFolder) -> dict[str, Status]:
 def supervisor(run: RunFolder) -> Iterator[subprocess.Popen[bytes]]:
     """A supervisor of this test; killed at its end if it is still there."""
     with run.supervisor_log.open("ab") as log:
-        command = [sys.executable, "-m", "launcher.supervisor", str(run.path)]
+        command = [sys.executable, "-m", "launcher.backends.local.supervisor", str(run.path)]
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
         until(lambda: run.is_supervised() or process.poll() is not None)

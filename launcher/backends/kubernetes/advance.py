@@ -11,8 +11,8 @@ from pathlib import Path
 
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
+from launcher.backends.kubernetes.config_maps import cancelled_in, from_folder
 from launcher.backends.kubernetes.manifests import downstream, jobset
-from launcher.backends.kubernetes.plan_objects import cancelled_in, from_folder
 from launcher.backends.kubernetes.pod_template import PLAN_MOUNT
 from launcher.plan import Plan, PlannedJob
 

@@ -9,6 +9,7 @@ from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from lightkube.resources.core_v1 import Node, PersistentVolumeClaim, Service, ServiceAccount
 from lightkube.resources.storage_v1 import StorageClass
 
+from launcher.backends.checks import Check
 from launcher.backends.kubernetes import pod_template
 from launcher.backends.kubernetes.cluster import (
     INSTALL_JOBSET,
@@ -17,7 +18,6 @@ from launcher.backends.kubernetes.cluster import (
     Missing,
     translated,
 )
-from launcher.checks import Check
 
 RIGHTS = {
     ("jobset.x-k8s.io", "jobsets"): ("get", "list", "watch", "create", "patch", "delete"),

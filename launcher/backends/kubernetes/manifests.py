@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from launcher.backends.kubernetes import names
-from launcher.backends.kubernetes.plan_objects import config_maps
+from launcher.backends.kubernetes.config_maps import config_maps
 from launcher.backends.kubernetes.pod_template import advance_pod, main_pod, options_of
-from launcher.backends.kubernetes.text import to_yaml
+from launcher.backends.kubernetes.readable_yaml import to_yaml
 from launcher.options import MINUTES
 from launcher.plan import Plan, PlannedJob
 from locat.job_folder import ExitCode

@@ -15,8 +15,8 @@ from typing import Any
 
 from launcher import tracking
 from launcher.attempt import GRACE, LAUNCH_LOG, SCHEDULED_AS, Host, Stop, attempt, execute
+from launcher.backends.kubernetes.config_maps import ELSEWHERE, from_folder
 from launcher.backends.kubernetes.log_lines import LogPrinter
-from launcher.backends.kubernetes.plan_objects import ELSEWHERE, from_folder
 from launcher.backends.kubernetes.pod_template import PLAN_MOUNT, STOP_GRACE
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder, create

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.backends.kubernetes.plan_objects import ELSEWHERE
+from launcher.backends.kubernetes.config_maps import ELSEWHERE
 from locat.engine.tracking.notes import pipeline_note
 
 SHIPPED = Path(__file__).parents[4] / "pipelines"

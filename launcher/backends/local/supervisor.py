@@ -1,4 +1,4 @@
-"""The local scheduler of one run: `python -m launcher.supervisor RUN_FOLDER`.
+"""The local scheduler of one run: `python -m launcher.backends.local.supervisor RUN_FOLDER`.
 
 Keeps nothing to itself: it derives the run's view from the run folder, then starts what is ready.
 Attempts are sessions of their own, so it may be killed and started again at any moment.
@@ -20,9 +20,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launcher import locks, machine, processes, tracking
+from launcher.backends.local.slots import Counter, Slots
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder
-from launcher.slots import Counter, Slots
 from launcher.state import JobState, Status
 from launcher.status import READY, JobView, RunView, look
 from locat.job_folder import ExitCode
@@ -222,7 +222,7 @@ def log(line: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m launcher.supervisor", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m launcher.backends.local.supervisor", description=__doc__)
     parser.add_argument("run", type=Path, metavar="RUN_FOLDER")
     return supervise(RunFolder(parser.parse_args().run.resolve()))
 

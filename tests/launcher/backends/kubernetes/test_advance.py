@@ -14,7 +14,7 @@ from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes import pod as pod_runner
 from launcher.backends.kubernetes.advance import advance
 from launcher.backends.kubernetes.api_objects import JobSet
-from launcher.backends.kubernetes.plan_objects import CANCELLED, cancelled_in
+from launcher.backends.kubernetes.config_maps import CANCELLED, cancelled_in
 from launcher.backends.kubernetes.pod import follow, prepared, run_pod
 from launcher.plan import Plan
 from launcher.state import JobState, Status

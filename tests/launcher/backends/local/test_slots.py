@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from launcher import machine
+from launcher.backends.local.slots import Counter
+from launcher.backends.local.supervisor import Supervisor
 from launcher.plan import Resources
-from launcher.slots import Counter
 from launcher.state import Status
-from launcher.supervisor import Supervisor
 from support import small_runs
 
 ONE, TWO = Resources(cpus=1), Resources(cpus=2)
@@ -108,7 +108,7 @@ def test_who_gives_up_leaves_the_line() -> None:
 def test_of_who_dies_neither_slots_nor_place_in_line_stay(slots_of_this_test: Path) -> None:
     code = (
         "import os; from launcher import machine; machine.cores = lambda: 2\n"
-        "from launcher.slots import Counter; from launcher.plan import Resources; mine = Counter()\n"
+        "from launcher.backends.local.slots import Counter; from launcher.plan import Resources; mine = Counter()\n"
         "assert mine.take('a', Resources(cpus=1)); assert mine.take('b', Resources(cpus=2)) is None\n"
         "print('up', flush=True); input()"
     )

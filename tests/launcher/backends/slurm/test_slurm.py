@@ -24,8 +24,8 @@ from launcher.status import JobView
 from launcher.yaml_source import parse
 from support import small_runs
 
-DIGITS = Path(__file__).parents[2] / "pipelines/digits.yaml"
-GOLDEN = Path(__file__).parent / "golden"
+DIGITS = Path(__file__).parents[4] / "pipelines/digits.yaml"
+GOLDEN = Path(__file__).parents[2] / "golden"
 SLURM = BACKENDS["slurm"]
 CLUSTER = """
 name: cluster

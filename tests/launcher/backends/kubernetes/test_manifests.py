@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from launcher import secrets
 from launcher.backends import BACKENDS
-from launcher.backends.kubernetes import names, plan_objects
+from launcher.backends.kubernetes import config_maps, names
 from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
 from launcher.compiler import compile_pipeline
 from launcher.pipeline import load, validate
@@ -21,7 +21,7 @@ from launcher.run_folder import RunError
 from launcher.yaml_source import parse
 from locat.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 EXAMPLES = ROOT / "k8s/examples"
 FULL = """
 name: full
@@ -190,20 +190,20 @@ def test_a_large_plan_is_cut_and_put_together_again(size: int) -> None:
     plan = planned()
     large = replace(plan, jobs=tuple(replace(plan.jobs[0], name=f"j{index}") for index in range(size)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_objects, "LARGEST", 5_000)
-        maps = plan_objects.config_maps(large)
+        patch.setattr(config_maps, "LARGEST", 5_000)
+        maps = config_maps.config_maps(large)
     assert all(len(text) <= 5_000 for each in maps for text in each["data"].values())
     data = {key: text for each in reversed(maps) for key, text in each["data"].items()}
-    data[plan_objects.CANCELLED] = "a\nb"
-    assert plan_objects.from_data(data) == large
+    data[config_maps.CANCELLED] = "a\nb"
+    assert config_maps.from_data(data) == large
 
 
 def test_a_plan_that_somebody_else_made_is_taken_only_as_it_is_rendered() -> None:
     plan = planned()
 
     def taken(plan: Plan, **more: str) -> Plan | None:
-        (part,) = plan_objects.config_maps(plan)
-        return plan_objects.of_others("full-1", part["data"] | more)
+        (part,) = config_maps.config_maps(plan)
+        return config_maps.of_others("full-1", part["data"] | more)
 
     assert taken(plan) == plan
     outside = replace(plan.jobs[0], name="/tmp/outside")
@@ -216,7 +216,7 @@ def test_a_plan_that_somebody_else_made_is_taken_only_as_it_is_rendered() -> Non
     ):
         assert taken(other) is None
     assert taken(plan, **{"plan.0001.json": "{"}) is None  # a part is missing, or one too many
-    assert plan_objects.of_others("full-1", {"plan.0000.json": "[]"}) is None
+    assert config_maps.of_others("full-1", {"plan.0000.json": "[]"}) is None
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-import launcher.supervisor
+import launcher.backends.local.supervisor
+from launcher.backends.local.supervisor import Supervisor
 from launcher.plan import PlannedJob
 from launcher.state import Status
-from launcher.supervisor import Supervisor
 from support import small_runs
 
 TRUE = ("true",)
@@ -81,7 +81,7 @@ def test_waiting_costs_next_to_nothing(tmp_path: Path) -> None:
 
 def test_the_end_of_a_job_wakes_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A chain of short jobs is not kept waiting by the pause between two looks for what others did."""
-    monkeypatch.setattr(launcher.supervisor, "POLL", 60.0)
+    monkeypatch.setattr(launcher.backends.local.supervisor, "POLL", 60.0)
     run = small_runs.make(tmp_path, *(trivial(f"j{i}", (f"j{i - 1}",) if i else ()) for i in range(4)))
     began = time.monotonic()
     Supervisor(run, run.plan()).watch()

@@ -23,7 +23,7 @@ KILL_TIMEOUT = 5.0
 
 
 class LocalBackend(Backend):
-    """The scheduler is `launcher.supervisor`; what it takes is plan.json."""
+    """The scheduler is `launcher.backends.local.supervisor`; what it takes is plan.json."""
 
     poll = 0.5
 
@@ -62,7 +62,7 @@ class LocalBackend(Backend):
         supervised = run.is_supervised()
         with run.supervisor_log.open("ab") as log:
             supervisor = subprocess.Popen(
-                [sys.executable, "-m", "launcher.supervisor", str(run.path)],
+                [sys.executable, "-m", "launcher.backends.local.supervisor", str(run.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

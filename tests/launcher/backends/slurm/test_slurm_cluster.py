@@ -20,7 +20,7 @@ from support import small_runs, training
 from support.slurm_cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 LOSS = "train/loss"
 SMALL_DIGITS = (
     "defaults.resources.processes=1",

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 
 from launcher.backends import BACKENDS, look, look_all
-from launcher.backends.kubernetes import ended, names
+from launcher.backends.kubernetes import history, names
 from launcher.backends.kubernetes.api_objects import JobSet, Metadata
-from launcher.backends.kubernetes.changes import Changes
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError, UnansweredError, translated
+from launcher.backends.kubernetes.watch import Changes
 from launcher.run_folder import RunFolder
 from launcher.state import JobState, Status
 from launcher.status import RunView, derive
@@ -72,7 +72,7 @@ def test_a_run_whose_cluster_is_gone_does_not_hide_the_others(tmp_path: Path, mo
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     plan = diamond(tmp_path)
     run = RunFolder(plan.folder)
-    ended.record(run, {"a": JobState(Status.DONE, 1)})
+    history.record(run, {"a": JobState(Status.DONE, 1)})
     durable.write_json(run.path / "cluster.json", {"context": "gone", "namespace": "n"})
     (view,) = look_all([run])
     assert [str(job.status) for job in view.jobs] == ["done", "queued", "pending", "queued"]
@@ -145,7 +145,7 @@ def test_retry_forgets_how_jobs_failed_and_not_what_is_done(tmp_path: Path, monk
     plan = diamond(tmp_path)
     run = RunFolder(plan.folder)
     done, failed = JobState(Status.DONE, 1), JobState(Status.FAILED, 1)
-    ended.record(run, {"a": done, "b": failed, "d": failed})
+    history.record(run, {"a": done, "b": failed, "d": failed})
     stuck = msgspec.structs.replace(FAILED, metadata=Metadata("", labels={names.DONE_LABEL: "true"}))
     jobsets = {"a": COMPLETED, "b": FAILED, "c": stuck, "d": FAILED}
     there = {job: jobset_of(plan, job, each) for job, each in jobsets.items()}
@@ -153,9 +153,9 @@ def test_retry_forgets_how_jobs_failed_and_not_what_is_done(tmp_path: Path, monk
     cluster.data.return_value = ""
     cluster.jobsets.side_effect = lambda _: list(there.values())
     cluster.delete_jobset.side_effect = lambda name: there.pop(next(job for job in there if there[job].name == name))
-    monkeypatch.setattr("launcher.backends.kubernetes._cluster", lambda _: cluster)
+    monkeypatch.setattr("launcher.backends.kubernetes.backend._cluster", lambda _: cluster)
     BACKENDS["kubernetes"].forget(run, {"a", "b", "c"})
-    assert ended.recorded(run) == {"a": done, "d": failed}
+    assert history.recorded(run) == {"a": done, "d": failed}
     assert set(there) == {"a", "c", "d"}
 
 
@@ -168,6 +168,6 @@ def test_an_end_is_not_recorded_of_what_is_being_deleted(tmp_path: Path, monkeyp
     cluster.data.return_value = ""
     cluster.jobsets_and_pods.return_value = [failed, leaving], []
     cluster.pods.return_value = []
-    monkeypatch.setattr("launcher.backends.kubernetes._cluster", lambda _: cluster)
+    monkeypatch.setattr("launcher.backends.kubernetes.backend._cluster", lambda _: cluster)
     assert {job.name: str(job.status) for job in look(run, plan).jobs}["b"] == "failed"
-    assert set(ended.recorded(run)) == {"a"}
+    assert set(history.recorded(run)) == {"a"}
