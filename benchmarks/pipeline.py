@@ -13,8 +13,8 @@ from pathlib import Path
 import yaml
 
 from launcher.backends import BACKENDS
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load
 
 DIGITS = Path(__file__).parents[1] / "pipelines/digits.yaml"
 

@@ -63,7 +63,7 @@ class PlannedJob:
     config: dict[str, Any]
     """Content of the job's config.yaml: a complete and valid `locat.config.JobConfig`."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Backend -> its own options: `launcher.options.Options`."""
+    """Backend -> its own options: `launcher.language.model.Options`."""
     image: str = ""
     """Container image it runs in, where the backend has containers; empty: none is named."""
     storage: tuple[Volume, ...] = ()

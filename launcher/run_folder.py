@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import locks, machine
-from launcher.errors import did_you_mean
+from launcher.language.problems import did_you_mean
 from launcher.plan import Plan
 from launcher.state import JobState, Observation, Status
 from locat import durable

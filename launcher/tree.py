@@ -5,7 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 
-from launcher.estimate import SUSTAINED_FLOPS, Estimate, Estimator
+from launcher.compile.estimate import SUSTAINED_FLOPS, Estimate, Estimator
 from launcher.plan import Plan, PlannedJob, Resources
 
 MOST_SHOWN = 8

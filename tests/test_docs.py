@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from launcher.cli import VERBS, cli
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load
 from locat.commands import COMMANDS
 from support.documents import (
     DOCUMENTS,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import validate
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import validate
+from launcher.language.yaml_source import parse
 from launcher.run_folder import RunError
-from launcher.yaml_source import parse
 
 SCHEMA = Path(__file__).parents[2] / "pipelines" / "schema.json"
 """Where the code runs from a checkout."""

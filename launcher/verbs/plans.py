@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from launcher.backends.places import places
-from launcher.compiler import compile_pipeline
-from launcher.errors import PipelineError, Problem
-from launcher.pipeline import Pipeline, load
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load
+from launcher.language.model import Pipeline
+from launcher.language.problems import PipelineError, Problem
 from launcher.plan import Plan
 from launcher.run_folder import new_run_id
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from launcher import machine, secrets
+from launcher import machine
 from launcher.backends import BACKENDS, look
+from launcher.compile import secrets
 from launcher.plan import Plan
 from launcher.retry import release
 from launcher.run_folder import RunError, RunFolder, find, find_job

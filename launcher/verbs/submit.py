@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 import yaml
 
-from launcher import secrets, tables, watch
+from launcher import tables, watch
 from launcher.backends import BACKENDS
-from launcher.pipeline import Pipeline
+from launcher.compile import secrets
+from launcher.language.model import Pipeline
 from launcher.plan import Plan
 from launcher.run_folder import RunFolder, create
 from launcher.tree import tree

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from launcher import locks, machine, processes
+from launcher.compile.resources import command
 from launcher.plan import Resources
-from launcher.resources import command
 from launcher.state import JobState, Status
 from locat.job_folder import ATTEMPT_VARIABLE
 from support import small_runs

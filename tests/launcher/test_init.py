@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from launcher.cli import cli
-from launcher.pipeline import load
+from launcher.language.load import load
 from support.pictures import write_tree
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load, validate
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load, validate
+from launcher.language.yaml_source import parse
 from launcher.tree import tree
-from launcher.yaml_source import parse
 
 
 def test_the_demo_reads_well() -> None:

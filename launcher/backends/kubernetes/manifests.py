@@ -7,7 +7,7 @@ from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.config_maps import config_maps
 from launcher.backends.kubernetes.pod_template import advance_pod, main_pod, options_of
 from launcher.backends.kubernetes.readable_yaml import to_yaml
-from launcher.options import MINUTES
+from launcher.language.words import MINUTES
 from launcher.plan import Plan, PlannedJob
 from locat.job_folder import ExitCode
 

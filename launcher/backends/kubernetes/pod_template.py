@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.options import KubernetesOptions
 from launcher.backends.places import POD_RUNS
-from launcher.options import MEBIBYTES, KubernetesOptions
+from launcher.language.words import MEBIBYTES
 from launcher.plan import Plan, PlannedJob, Volume
 
 RUNS = str(POD_RUNS)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from launcher import locks, machine, processes, status, storage
+from launcher import locks, machine, processes, status
 from launcher.backends.base import Backend
+from launcher.backends.containers import moved
 from launcher.plan import Plan
 from launcher.run_folder import RunError, RunFolder
 from launcher.state import Status
@@ -42,7 +43,7 @@ class LocalBackend(Backend):
                     f"job {job.name} wants {job.resources.gpus} GPUs; this machine has {len(machine.gpus())}"
                     " (set resources.gpus, or CUDA_VISIBLE_DEVICES if they are hidden)"
                 )
-            if trouble := storage.moved(job):
+            if trouble := moved(job):
                 raise RunError(f"job {job.name}: {trouble}; the local backend mounts nothing: leave `path` out")
             for volume in job.storage:
                 if not Path(volume.mount).is_dir():

@@ -6,9 +6,10 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from launcher import locks, storage
+from launcher import locks
 from launcher.backends.base import Backend
 from launcher.backends.checks import Check
+from launcher.backends.containers import moved
 from launcher.backends.slurm import queue
 from launcher.backends.slurm.batches import Batch, batches
 from launcher.backends.slurm.queue import Entry, SlurmError
@@ -40,7 +41,7 @@ class SlurmBackend(Backend):
         if not re.fullmatch(r"[A-Za-z0-9_.,:/@%+= -]+", str(plan.folder)):
             raise RunError(f"{plan.folder}: Slurm needs a path of plain characters; give another with --runs-dir")
         for job in plan.jobs:
-            if not options_of(job).container and (trouble := storage.moved(job)):
+            if not options_of(job).container and (trouble := moved(job)):
                 raise RunError(f"job {job.name}: {trouble}; without options.slurm.container nothing is mounted")
         tried = []
         for job in plan.jobs:

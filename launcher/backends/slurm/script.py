@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from launcher.backends.containers import engine_image
 from launcher.backends.slurm.batches import Batch
-from launcher.options import Container, SlurmOptions
+from launcher.backends.slurm.options import Container, SlurmOptions
 from launcher.plan import Plan, PlannedJob
-from launcher.storage import engine_image
 
 WARNING = 60
 """Seconds before its time limit that Slurm warns a job."""

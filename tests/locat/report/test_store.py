@@ -11,8 +11,8 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load
 from launcher.plan import Plan
 from locat.config import load_job
 from locat.engine.tracking.job_run import JobRun

@@ -10,15 +10,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import secrets
 from launcher.backends import BACKENDS
 from launcher.backends.kubernetes import config_maps, names
 from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load, validate
+from launcher.compile import secrets
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load, validate
+from launcher.language.yaml_source import parse
 from launcher.plan import Plan
 from launcher.run_folder import RunError
-from launcher.yaml_source import parse
 from locat.errors import ConfigError
 
 ROOT = Path(__file__).parents[4]

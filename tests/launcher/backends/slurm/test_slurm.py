@@ -15,13 +15,13 @@ from launcher.backends.slurm import requeue
 from launcher.backends.slurm.batches import batches
 from launcher.backends.slurm.queue import SlurmError
 from launcher.backends.slurm.script import GRACE, WARNING
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load, validate
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load, validate
+from launcher.language.yaml_source import parse
 from launcher.plan import Plan, PlannedJob
 from launcher.run_folder import RunError, RunFolder
 from launcher.state import JobState, Status
 from launcher.status import JobView
-from launcher.yaml_source import parse
 from support import small_runs
 
 DIGITS = Path(__file__).parents[4] / "pipelines/digits.yaml"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from launcher.backends import BACKENDS, look
+from launcher.compile.resources import command
 from launcher.plan import PlannedJob
-from launcher.resources import command
 from launcher.run_folder import RunFolder, list_runs
 from launcher.state import Status
 from launcher.status import RunView

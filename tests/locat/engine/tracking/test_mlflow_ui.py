@@ -11,8 +11,8 @@ import yaml
 from PIL import Image
 from selenium.webdriver.common.by import By
 
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load
 from locat.config import CompareConfig, ConvertConfig, JobConfig, TrainingConfig, load_job
 from locat.engine.tracking.job_run import JobRun
 from locat.engine.tracking.metric_log import MetricLog

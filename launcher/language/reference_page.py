@@ -1,11 +1,11 @@
-"""The pipeline language as a document, from its schema: `python -m launcher.reference > docs/pipeline-reference.md`."""
+"""The pipeline language as a document, from its schema: `python -m launcher.language.reference_page`."""
 
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from launcher.pipeline import Pipeline
+from launcher.language.model import Pipeline
 from locat.config import TASKS
 
 Schema = Mapping[str, Any]
@@ -28,8 +28,9 @@ SECTIONS = {
 INTRODUCTION = """\
 # The pipeline language
 
-Every key that a pipeline file takes. This file is written from the schema (`python -m launcher.reference`);
-`launcher validate FILE` checks a pipeline against the same, and names line, key and nearest right word.
+Every key that a pipeline file takes. This file is written from the schema
+(`python -m launcher.language.reference_page > docs/pipeline-reference.md`); `launcher validate FILE` checks a pipeline
+against the same, and names line, key and nearest right word.
 
 A value may refer to `${matrix.AXIS}`, `${matrix.AXIS.KEY}` and `${jobs.NAME.outputs.KEY}`; `$${` stands for `${`.
 `--set KEY=VALUE` puts a value over the file's, such as `--set jobs.pretrain.config.epochs=2`.

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from launcher.backends import BACKENDS
 from launcher.backends.slurm.batches import batches
-from launcher.compiler import compile_pipeline
-from launcher.errors import PipelineError
-from launcher.pipeline import load, validate
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load, validate
+from launcher.language.problems import PipelineError
+from launcher.language.yaml_source import parse
 from launcher.plan import Plan
 from launcher.tree import tree
-from launcher.yaml_source import parse
 from locat.config import TASKS
 
-DIGITS = Path(__file__).parents[2] / "pipelines/digits.yaml"
+DIGITS = Path(__file__).parents[3] / "pipelines/digits.yaml"
 RUNS = Path("/runs")
 AXES = {
     "model": ["vit_tiny", {"name": "locatvit_tiny", "args": {"depth": 2}}],
@@ -185,6 +185,6 @@ def test_a_thousand_jobs_take_a_moment(tmp_path: Path) -> None:
 
 
 def test_the_compiler_is_light_to_import() -> None:
-    code = "import sys, launcher.compiler, launcher.tree; print(*sys.modules)"
+    code = "import sys, launcher.compile.compiler, launcher.tree; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "mlflow", "numpy", "rich"} & set(modules)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.combinations import Axes, Report, combinations
+from launcher.compile.combinations import Axes, Report, combinations
 
 MAX_JOBS = 5_000
 MAX_NAME = 63

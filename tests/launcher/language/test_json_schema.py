@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from launcher import schema, yaml_source
-from launcher.reference import SECTIONS
+from launcher.language import json_schema, yaml_source
+from launcher.language.reference_page import SECTIONS
 from locat.config import TASKS
 
-PIPELINES = Path(__file__).parents[2] / "pipelines"
+PIPELINES = Path(__file__).parents[3] / "pipelines"
 SCHEMA = PIPELINES / "schema.json"
 EDITORS = "# yaml-language-server: $schema=schema.json\n"
 
 
 def test_the_schema_is_current() -> None:
-    assert SCHEMA.read_text() == schema.text(), f"python -m launcher.schema > {SCHEMA}"
+    assert SCHEMA.read_text() == json_schema.text(), f"python -m launcher.language.json_schema > {SCHEMA}"
 
 
 @pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -33,7 +33,7 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_all_of_the_language_is_in_it_and_every_reference_leads_somewhere() -> None:
-    text = schema.schema()
+    text = json_schema.schema()
     definitions = text["$defs"]
     assert set(SECTIONS) - {"Pipeline"} <= definitions.keys()
     assert {model.__name__ for model in TASKS.values()} <= definitions.keys()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from launcher import yaml_source
-from launcher.errors import KeyPath, PipelineError, Place, did_you_mean, dotted
-from launcher.yaml_source import Source
+from launcher.language import yaml_source
+from launcher.language.problems import KeyPath, PipelineError, Place, did_you_mean, dotted
+from launcher.language.yaml_source import Source
 
 
 def apply(source: Source, overrides: Sequence[str]) -> Source:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from launcher.combinations import Report
-from launcher.errors import KeyPath, known_words, shown
+from launcher.compile.combinations import Report
+from launcher.language.problems import KeyPath, known_words, shown
 
 _TOKEN = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<reference>[^{}]*)\}|\$\{")
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher.errors import KeyPath, PipelineError, Problem
-from launcher.matrix import Expansion
-from launcher.pipeline import Pipeline
+from launcher.compile.instance import CompileContext, InstanceCompiler
+from launcher.compile.matrix import Expansion
+from launcher.compile.resources import command, settle
+from launcher.compile.storage import volumes
+from launcher.language.model import Pipeline
+from launcher.language.problems import KeyPath, PipelineError, Problem
 from launcher.plan import Plan, PlannedJob
-from launcher.resources import command, settle
-from launcher.scope import Run, Scope
-from launcher.storage import volumes
 from locat.config import TASKS
 
 
@@ -37,7 +37,7 @@ def compile_pipeline(
     instances = Expansion({name: job.matrix for name, job in pipeline.jobs.items()}, report)
     if problems:
         raise PipelineError(problems)
-    run = Run(
+    run = CompileContext(
         pipeline=pipeline,
         id=run_id,
         folder=runs_folder / run_id,
@@ -62,7 +62,7 @@ def compile_pipeline(
     )
 
 
-def _planned(run: Run, name: str) -> Iterator[PlannedJob]:
+def _planned(run: CompileContext, name: str) -> Iterator[PlannedJob]:
     """The instances of one job of the pipeline."""
     job = run.pipeline.jobs[name]
     defaults = run.pipeline.defaults
@@ -76,7 +76,7 @@ def _planned(run: Run, name: str) -> Iterator[PlannedJob]:
             (*where, "options", "slurm", "container"), "a container without an image; set `image` beside `options`"
         )
     for instance in run.instances.of[name]:
-        scope = Scope(run, instance)
+        scope = InstanceCompiler(run, instance)
         if not all(scope.upstream.values()):
             continue  # reported: an upstream job has no instance for this one
         config = scope.config(resources.nodes * resources.processes)

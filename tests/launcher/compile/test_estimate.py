@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from launcher.compiler import compile_pipeline
-from launcher.estimate import SUSTAINED_FLOPS, Estimate, Estimator
-from launcher.pipeline import validate
-from launcher.yaml_source import parse
+from launcher.compile.compiler import compile_pipeline
+from launcher.compile.estimate import SUSTAINED_FLOPS, Estimate, Estimator
+from launcher.language.load import validate
+from launcher.language.yaml_source import parse
 
 CIFAR = {"train": "${jobs.convert.outputs.train}", "val": "${jobs.convert.outputs.val}"}
 MODEL = {"name": "vit_tiny_patch16_224", "args": {"num_classes": 100}}

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from launcher.compiler import compile_pipeline
-from launcher.errors import PipelineError
-from launcher.pipeline import load, validate
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load, validate
+from launcher.language.problems import PipelineError
+from launcher.language.yaml_source import parse
 from launcher.plan import Plan, Resources
-from launcher.yaml_source import parse
 
-DIGITS = Path(__file__).parents[2] / "pipelines/digits.yaml"
-GOLDEN = Path(__file__).parent / "golden/digits.plan.json"
+DIGITS = Path(__file__).parents[3] / "pipelines/digits.yaml"
+GOLDEN = Path(__file__).parents[1] / "golden/digits.plan.json"
 
 PIPELINE = """
 name: small

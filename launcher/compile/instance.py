@@ -6,18 +6,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from launcher.combinations import Report
-from launcher.errors import KeyPath, dotted, known_words
-from launcher.matrix import Expansion, Instance
-from launcher.pipeline import Pipeline
-from launcher.references import BadReference, Several, formatted, of_matrix, resolve
-from launcher.schema_errors import explain
+from launcher.compile.combinations import Report
+from launcher.compile.matrix import Expansion, Instance
+from launcher.compile.references import BadReference, Several, formatted, of_matrix, resolve
+from launcher.language.explain import explain
+from launcher.language.model import Pipeline
+from launcher.language.problems import KeyPath, dotted, known_words
 from locat.config import TASKS, JobConfig, TrainingConfig
 from locat.job_folder import JobFolder
 
 
 @dataclass(frozen=True)
-class Run:
+class CompileContext:
     """What every instance shares."""
 
     pipeline: Pipeline
@@ -32,10 +32,10 @@ class Run:
         return JobFolder(self.folder / "jobs" / instance.name)
 
 
-class Scope:
+class InstanceCompiler:
     """An instance being compiled. `needs` is complete once `config` and `environment` have followed references."""
 
-    def __init__(self, run: Run, instance: Instance) -> None:
+    def __init__(self, run: CompileContext, instance: Instance) -> None:
         self.run = run
         self.instance = instance
         self.job = run.pipeline.jobs[instance.job]

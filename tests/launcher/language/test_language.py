@@ -9,14 +9,14 @@ from click.testing import CliRunner
 
 from launcher import run_folder
 from launcher.backends import BACKENDS
+from launcher.backends.containers import engine_image
 from launcher.cli import cli
-from launcher.compiler import compile_pipeline
-from launcher.errors import PipelineError
-from launcher.pipeline import load, validate
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load, validate
+from launcher.language.problems import PipelineError
+from launcher.language.yaml_source import parse
 from launcher.plan import Plan, Resources, Volume
 from launcher.run_folder import RunError
-from launcher.storage import engine_image
-from launcher.yaml_source import parse
 from support import small_runs
 
 CONVERT = "name: small\njobs:\n  convert:\n    task: convert\n"

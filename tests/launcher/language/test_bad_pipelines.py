@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from launcher.cli import cli
-from launcher.compiler import compile_pipeline
-from launcher.errors import PipelineError
-from launcher.pipeline import load
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load
+from launcher.language.problems import PipelineError
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 
@@ -32,7 +32,7 @@ def test_bad_files_are_not_submitted_and_nothing_is_created(tmp_path: Path, back
         refused = CliRunner().invoke(cli, ["submit", str(path), "--backend", backend, "--runs-dir", str(folder)])
         assert refused.exit_code == 2, path
         assert not folder.exists(), path
-    good = Path(__file__).parents[2] / "pipelines/digits.yaml"
+    good = Path(__file__).parents[3] / "pipelines/digits.yaml"
     refused = CliRunner().invoke(cli, ["submit", str(good), str(BAD[0]), "--runs-dir", str(folder)])
     assert refused.exit_code == 2 and not folder.exists(), "all are valid, or none is submitted"
 

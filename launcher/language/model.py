@@ -7,9 +7,6 @@ that is the compiler's part.
 
 import graphlib
 import heapq
-import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -17,18 +14,14 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
-    ValidationError,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
-from launcher import includes
-from launcher import overrides as command_line
-from launcher.errors import KeyPath, PipelineError, known_words
-from launcher.options import Duration, MountPath, Options, Schema, Size, named
-from launcher.schema_errors import explain
-from launcher.storage import Image, Storage
-from launcher.yaml_source import Source
+from launcher.backends.kubernetes.options import KubernetesOptions
+from launcher.backends.slurm.options import SlurmOptions
+from launcher.language.words import Duration, MountPath, ObjectName, Schema, Size, named
+from launcher.language.yaml_source import Source
 from locat.config import TASKS, PositiveInt
 
 
@@ -63,6 +56,14 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 GpuType = Annotated[str, named("a type of GPU: letters, digits and '_.-'", "[A-Za-z0-9][A-Za-z0-9_.-]*", 63)]
 
 
+Image = Annotated[
+    str,
+    named(
+        "an image such as registry.example/lab/locat:1.0 or /images/locat.sif", r"/?[A-Za-z0-9][A-Za-z0-9_.:/@+-]*", 500
+    ),
+]
+
+
 class TrackingSettings(Schema):
     """Where MLflow keeps the run."""
 
@@ -89,6 +90,40 @@ class ResourceRequest(Schema):
     """Per node, such as `64G`; by default what the scheduler gives. Locally not limited."""
     time: Duration | None = None
     """The longest an attempt may take, such as `12h`; then it checkpoints and goes on in another."""
+
+
+class Storage(Schema):
+    """Where a folder that jobs see comes from, for each backend the pipeline is to run on."""
+
+    path: MountPath | None = None
+    """Folder of this machine, or of every node of a Slurm cluster; by default the path that jobs see it at. Another one
+    needs a container."""
+    claim: ObjectName | None = None
+    """Name of a PersistentVolumeClaim, for Kubernetes."""
+    volume: dict[str, Any] = Field(default={})
+    """Or any other source of a volume, as a pod's spec has it: `{nfs: {server: files.example, path: /datasets}}`."""
+    read_only: bool = False
+    """Whether containers may only read it. Without a container the file system's own permissions hold."""
+
+
+class Options(Schema):
+    """Per backend; the other backends ignore them."""
+
+    slurm: SlurmOptions = SlurmOptions()
+    """For `--backend slurm`."""
+    kubernetes: KubernetesOptions = KubernetesOptions()
+    """For `--backend kubernetes`."""
+
+    def over(self, defaults: "Options") -> "Options":
+        """These options; what is left out is taken from `defaults`."""
+        merged = {
+            backend: {
+                **getattr(defaults, backend).model_dump(exclude_unset=True),
+                **getattr(self, backend).model_dump(exclude_unset=True),
+            }
+            for backend in type(self).model_fields
+        }
+        return Options.model_validate(merged)
 
 
 class Defaults(Schema):
@@ -185,59 +220,3 @@ class Pipeline(Schema):
             ordered.append(names[heapq.heappop(ready)])
             sorter.done(ordered[-1])
         return ordered
-
-
-def load(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
-    """The pipeline in the file at `path`, with each `KEY=VALUE` of `--set` put over it.
-
-    Raises:
-        PipelineError: the file cannot be read, or what it says is not a valid pipeline.
-    """
-    return validate(command_line.apply(includes.read(path), overrides))
-
-
-def validate(source: Source) -> Pipeline:
-    """The pipeline that `source` describes.
-
-    Raises:
-        PipelineError: it is not valid; lists every problem.
-    """
-    try:
-        pipeline = Pipeline.model_validate(source.values)
-    except ValidationError as error:
-        raise PipelineError(source.problem(path, text) for path, text in explain(error, Pipeline)) from None
-    pipeline._source = source
-    problems = [source.problem(*found) for check in (_unknown_needs, _secrets) for found in check(pipeline)]
-    if problems:
-        raise PipelineError(problems)
-    try:
-        pipeline.in_order()
-    except graphlib.CycleError as error:
-        # graphlib lists each job before one that needs it.
-        cycle: list[str] = error.args[1][::-1]
-        path = ("jobs", cycle[0], "needs", pipeline.jobs[cycle[0]].needs.index(cycle[1]))
-        message = f"a cycle: {' -> '.join(cycle)}; remove one of these needs"
-        raise PipelineError([source.problem(path, message)]) from None
-    return pipeline
-
-
-def _unknown_needs(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
-    for name, job in pipeline.jobs.items():
-        for position, need in enumerate(job.needs):
-            if need not in pipeline.jobs:
-                yield ("jobs", name, "needs", position), f"no job {need!r}{known_words(need, pipeline.jobs)}"
-
-
-_SECRET_NAME = re.compile(r"(^|_)[A-Z0-9]*(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|KEY)S?(_|$)")
-_CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@")
-
-
-def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
-    """A pipeline is committed and copied into run folders: no place for secrets. Their values are not shown."""
-    environments: dict[KeyPath, Environment] = {("defaults", "env"): pipeline.defaults.env}
-    environments.update({("jobs", name, "env"): job.env for name, job in pipeline.jobs.items()})
-    for path, environment in environments.items():
-        for name, value in environment.items():
-            if _SECRET_NAME.search(name.upper()) or _CREDENTIALS.search(value):
-                remedy = f"list {name} under `secrets` and export it in the shell that submits"
-                yield (*path, name), f"looks like a secret, which a pipeline must not hold; {remedy}"

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from launcher.combinations import Report
-from launcher.errors import KeyPath
-from launcher.options import MEBIBYTES, MINUTES
-from launcher.pipeline import ResourceRequest
+from launcher.compile.combinations import Report
+from launcher.language.model import ResourceRequest
+from launcher.language.problems import KeyPath
+from launcher.language.words import MEBIBYTES, MINUTES
 from launcher.plan import Resources
 
 

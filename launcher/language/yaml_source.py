@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from launcher.errors import KeyPath, PipelineError, Place, Problem, did_you_mean, shown
+from launcher.language.problems import KeyPath, PipelineError, Place, Problem, did_you_mean, shown
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 100_000

@@ -1,4 +1,4 @@
-"""The pipeline language as a JSON schema, for editors: `python -m launcher.schema > pipelines/schema.json`.
+"""The pipeline language as a JSON schema, for editors: `python -m launcher.language.json_schema`.
 
 It is what the language's own models say, made as lenient as a file may be: where a reference may stand it allows one,
 and a file that includes others may leave out what they have. `launcher validate` is stricter.
@@ -10,7 +10,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from launcher.pipeline import Pipeline
+from launcher.language.model import Pipeline
 from locat.config import TASKS
 
 Schema = dict[str, Any]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.compiler import compile_pipeline
-from launcher.pipeline import load
+from launcher.compile.compiler import compile_pipeline
+from launcher.language.load import load
 from launcher.tree import tree
 
-PIPELINES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
+PIPELINES = sorted((Path(__file__).parents[3] / "pipelines").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)

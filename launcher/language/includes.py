@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from launcher import yaml_source
-from launcher.errors import KeyPath, PipelineError, shown
-from launcher.yaml_source import Source
+from launcher.language import yaml_source
+from launcher.language.problems import KeyPath, PipelineError, shown
+from launcher.language.yaml_source import Source
 
 MAX_DEPTH = 8
 """Files that include one another."""

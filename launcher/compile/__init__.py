@@ -1,0 +1,1 @@
+"""Pipeline -> Plan: pure, reads and writes nothing."""

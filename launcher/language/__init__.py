@@ -1,0 +1,1 @@
+"""Text -> Pipeline, with places. Knows no run."""

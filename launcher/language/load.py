@@ -1,0 +1,71 @@
+"""A pipeline file -> a valid `Pipeline`."""
+
+import graphlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from launcher.language import includes
+from launcher.language import overrides as command_line
+from launcher.language.explain import explain
+from launcher.language.model import Environment, Pipeline
+from launcher.language.problems import KeyPath, PipelineError, known_words
+from launcher.language.yaml_source import Source
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
+    """The pipeline in the file at `path`, with each `KEY=VALUE` of `--set` put over it.
+
+    Raises:
+        PipelineError: the file cannot be read, or what it says is not a valid pipeline.
+    """
+    return validate(command_line.apply(includes.read(path), overrides))
+
+
+def validate(source: Source) -> Pipeline:
+    """The pipeline that `source` describes.
+
+    Raises:
+        PipelineError: it is not valid; lists every problem.
+    """
+    try:
+        pipeline = Pipeline.model_validate(source.values)
+    except ValidationError as error:
+        raise PipelineError(source.problem(path, text) for path, text in explain(error, Pipeline)) from None
+    pipeline._source = source
+    problems = [source.problem(*found) for check in (_unknown_needs, _secrets) for found in check(pipeline)]
+    if problems:
+        raise PipelineError(problems)
+    try:
+        pipeline.in_order()
+    except graphlib.CycleError as error:
+        # graphlib lists each job before one that needs it.
+        cycle: list[str] = error.args[1][::-1]
+        path = ("jobs", cycle[0], "needs", pipeline.jobs[cycle[0]].needs.index(cycle[1]))
+        message = f"a cycle: {' -> '.join(cycle)}; remove one of these needs"
+        raise PipelineError([source.problem(path, message)]) from None
+    return pipeline
+
+
+def _unknown_needs(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
+    for name, job in pipeline.jobs.items():
+        for position, need in enumerate(job.needs):
+            if need not in pipeline.jobs:
+                yield ("jobs", name, "needs", position), f"no job {need!r}{known_words(need, pipeline.jobs)}"
+
+
+_SECRET_NAME = re.compile(r"(^|_)[A-Z0-9]*(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|KEY)S?(_|$)")
+_CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@")
+
+
+def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
+    """A pipeline is committed and copied into run folders: no place for secrets. Their values are not shown."""
+    environments: dict[KeyPath, Environment] = {("defaults", "env"): pipeline.defaults.env}
+    environments.update({("jobs", name, "env"): job.env for name, job in pipeline.jobs.items()})
+    for path, environment in environments.items():
+        for name, value in environment.items():
+            if _SECRET_NAME.search(name.upper()) or _CREDENTIALS.search(value):
+                remedy = f"list {name} under `secrets` and export it in the shell that submits"
+                yield (*path, name), f"looks like a secret, which a pipeline must not hold; {remedy}"

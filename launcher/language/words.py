@@ -1,0 +1,44 @@
+"""The kinds of words that the language is made of, and the base of its models."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from launcher.language.problems import shown
+
+
+def named(what: str, pattern: str, most: int) -> AfterValidator:
+    """Text that matches `pattern` whole; `what` is what messages call it."""
+
+    def check(value: str) -> str:
+        if len(value) > most or not re.fullmatch(pattern, value):
+            raise ValueError(f"expected {what}, at most {most} characters, got {shown(value)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def as_text(value: object) -> object:
+    """A whole number where text is wanted: YAML reads 8 as a number."""
+    return str(value) if type(value) is int else value
+
+
+Word = Annotated[
+    str, BeforeValidator(as_text), named("one word without quotes", r"[A-Za-z0-9_.,:;&|*\[\]()/=@+%-]+", 200)
+]
+"""What stands in an #SBATCH line as it is."""
+MountPath = Annotated[str, named("an absolute path of plain characters", r"/[A-Za-z0-9_.@+%=/-]*", 1000)]
+ObjectName = Annotated[
+    str, named("a Kubernetes name of lower-case letters, digits, '-' and '.'", "[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 253)
+]
+Size = Annotated[str, named("a size such as 500M, 64G or 1T", "[1-9][0-9]*[MGT]", 12)]
+MEBIBYTES = {"M": 1, "G": 1 << 10, "T": 1 << 20}
+Duration = Annotated[str, named("a duration such as 90m, 12h or 2d", "[1-9][0-9]*[mhd]", 8)]
+MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+
+
+class Schema(BaseModel):
+    """Base of the language: unknown keys are errors, types are not guessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
