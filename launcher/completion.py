@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from launcher.run_folder import RunError, RunFolder, find, list_runs
+from launcher.runs.find import RunError, find, list_runs
+from launcher.runs.folder import RunFolder
 
 
 def complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -15,11 +15,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from launcher import progress
-from launcher.progress import Progress, clock
-from launcher.run_folder import RunFolder
-from launcher.state import Status
-from launcher.status import JobView, RunView
+from launcher.runs import progress
+from launcher.runs.folder import RunFolder
+from launcher.runs.progress import Progress, clock
+from launcher.runs.state import Status
+from launcher.runs.status import JobView, RunView
 
 STYLES = {
     Status.PENDING: "dim",

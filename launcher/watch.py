@@ -10,9 +10,9 @@ from launcher import tables
 from launcher.backends import BACKENDS, look
 from launcher.backends.base import NoAnswerError
 from launcher.plan import Plan
-from launcher.run_folder import RunFolder
-from launcher.state import Status
-from launcher.status import RunView
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
+from launcher.runs.status import RunView
 
 PROGRESS_EVERY = 15.0
 """Seconds between two progress lines of one job in a log."""

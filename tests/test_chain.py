@@ -10,7 +10,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from launcher.run_folder import RunFolder
+from launcher.runs.folder import RunFolder
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ TESTS = Path(__file__).parent
 
 @pytest.mark.slow
 def test_jobs_killed_at_random_end_as_if_they_had_been_left_alone() -> None:
-    """Nine kinds of jobs are killed or asked to stop; tests/launcher/test_killed_anywhere.py kills whole runs."""
+    """Nine kinds of jobs are killed or asked to stop; test_killed_anywhere.py kills whole runs."""
     command = [sys.executable, "-m", "chaos", "--trials", "9", "--seed", "10"]
     # The repository first: below tests/ there is a folder called locat as well.
     environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}

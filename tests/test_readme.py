@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from launcher.backends import look
-from launcher.run_folder import list_runs
+from launcher.runs.find import list_runs
 from support.documents import HERE, ROOT, blocks, calls
 from support.reader import Reader, make_small
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from launcher.run_folder import list_runs
+from launcher.runs.find import list_runs
 from support.documents import ROOT, blocks
 from support.reader import Reader
 

@@ -6,8 +6,8 @@ from functools import cache
 
 from launcher.backends.base import Backend
 from launcher.plan import Plan
-from launcher.run_folder import RunFolder
-from launcher.status import RunView
+from launcher.runs.folder import RunFolder
+from launcher.runs.status import RunView
 
 _CLASSES = {"local": "LocalBackend", "slurm": "SlurmBackend", "kubernetes": "KubernetesBackend"}
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from launcher.backends.checks import Check
 from launcher.plan import Plan
-from launcher.run_folder import RunError, RunFolder
-from launcher.status import RunView
+from launcher.runs.find import RunError
+from launcher.runs.folder import RunFolder
+from launcher.runs.status import RunView
 
 
 class NoLogYetError(RunError):

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from launcher.backends import BACKENDS, look
-from launcher.run_folder import find, find_job
-from launcher.state import Status
+from launcher.runs.find import find, find_job
+from launcher.runs.state import Status
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
 from locat import durable
 

@@ -11,7 +11,7 @@ import click
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import validate
 from launcher.language.yaml_source import parse
-from launcher.run_folder import RunError
+from launcher.runs.find import RunError
 
 SCHEMA = Path(__file__).parents[2] / "pipelines" / "schema.json"
 """Where the code runs from a checkout."""

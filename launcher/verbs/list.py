@@ -6,7 +6,7 @@ import click
 
 from launcher import tables
 from launcher.backends import BACKENDS, look_all
-from launcher.run_folder import list_runs
+from launcher.runs.find import list_runs
 from launcher.verbs.arguments import backend_option, runs_option
 
 

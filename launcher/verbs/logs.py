@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from launcher.attempt import LAUNCH_LOG, last_attempt
+from launcher.attempt.run import LAUNCH_LOG, last_attempt
 from launcher.backends import BACKENDS, look
 from launcher.backends.base import NoLogYetError
 from launcher.plan import Plan
-from launcher.run_folder import RunFolder, find, find_job
-from launcher.state import Status
-from launcher.status import RunView
+from launcher.runs.find import find, find_job
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
+from launcher.runs.status import RunView
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
 from locat.job_folder import JobFolder
 

@@ -9,7 +9,7 @@ from launcher.language.load import load
 from launcher.language.model import Pipeline
 from launcher.language.problems import PipelineError, Problem
 from launcher.plan import Plan
-from launcher.run_folder import new_run_id
+from launcher.runs.create import new_run_id
 
 
 def compiled(

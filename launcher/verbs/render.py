@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from launcher.backends import BACKENDS
-from launcher.run_folder import RunError
+from launcher.runs.find import RunError
 from launcher.verbs.arguments import (
     backend_option,
     files_argument,

@@ -10,8 +10,8 @@ import click
 from launcher import tables
 from launcher.backends import look
 from launcher.completion import complete_run
-from launcher.run_folder import find
-from launcher.state import Status
+from launcher.runs.find import find
+from launcher.runs.state import Status
 from launcher.verbs.arguments import runs_option
 from locat.job_folder import JobFolder
 

@@ -8,9 +8,10 @@ from launcher import machine
 from launcher.backends import BACKENDS, look
 from launcher.compile import secrets
 from launcher.plan import Plan
-from launcher.retry import release
-from launcher.run_folder import RunError, RunFolder, find, find_job
-from launcher.state import Status
+from launcher.runs.find import RunError, find, find_job
+from launcher.runs.folder import RunFolder
+from launcher.runs.release import release
+from launcher.runs.state import Status
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
 
 

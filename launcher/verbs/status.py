@@ -9,8 +9,9 @@ import click
 
 from launcher import tables
 from launcher.backends import look
-from launcher.run_folder import RunFolder, find
-from launcher.status import RunView
+from launcher.runs.find import find
+from launcher.runs.folder import RunFolder
+from launcher.runs.status import RunView
 from launcher.verbs.arguments import run_argument, runs_option
 
 

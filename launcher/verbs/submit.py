@@ -11,7 +11,8 @@ from launcher.backends import BACKENDS
 from launcher.compile import secrets
 from launcher.language.model import Pipeline
 from launcher.plan import Plan
-from launcher.run_folder import RunFolder, create
+from launcher.runs.create import create
+from launcher.runs.folder import RunFolder
 from launcher.tree import tree
 from launcher.verbs.arguments import backend_option, files_argument, folder_name, runs_option, set_option
 from launcher.verbs.plans import compiled

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from launcher import tracking
 from launcher.backends import look
-from launcher.run_folder import find
+from launcher.runs import mlflow_sync
+from launcher.runs.find import find
 from launcher.verbs.arguments import run_argument, runs_option
 
 
@@ -24,4 +24,4 @@ def command(reference: str | None, runs: Path) -> None:
     for job in view.running:
         click.echo(f"{job.name}: sends by itself: it still runs")
     sys.stdout.flush()
-    sys.exit(tracking.sync(run, view))
+    sys.exit(mlflow_sync.sync(run, view))

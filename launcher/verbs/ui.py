@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from launcher.run_folder import RunError, RunFolder, find
+from launcher.runs.find import RunError, find
+from launcher.runs.folder import RunFolder
 from launcher.verbs.arguments import run_argument, runs_option
 
 HOST = "127.0.0.1"

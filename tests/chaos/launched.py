@@ -16,10 +16,10 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from chaos.ends import differences, end_of
-from launcher import processes
+from launcher.attempt import processes
 from launcher.backends import look
-from launcher.run_folder import RunFolder
-from launcher.state import Status
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
 from locat.engine.tracking.metric_log import read_records
 from support import training
 

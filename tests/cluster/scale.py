@@ -23,7 +23,8 @@ import pytest
 import yaml
 
 from launcher.backends import look
-from launcher.run_folder import RunFolder, list_runs
+from launcher.runs.find import list_runs
+from launcher.runs.folder import RunFolder
 from support import project_image
 
 from .cluster import Cluster

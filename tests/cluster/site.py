@@ -12,9 +12,10 @@ import yaml
 
 from launcher.backends import BACKENDS, look
 from launcher.plan import Plan, PlannedJob
-from launcher.run_folder import RunFolder, create
-from launcher.state import Status
-from launcher.status import JobView, RunView
+from launcher.runs.create import create
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
+from launcher.runs.status import JobView, RunView
 from support import small_runs
 
 from .cluster import Cluster

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from launcher.backends import BACKENDS, look
-from launcher.state import Status
+from launcher.runs.state import Status
 from support import small_runs
 
 from .cluster import Cluster

@@ -11,9 +11,9 @@ from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.advance import advance
 from launcher.backends.kubernetes.cluster import Cluster
 from launcher.plan import PlannedJob
-from launcher.retry import release
-from launcher.run_folder import RunFolder
-from launcher.state import Status
+from launcher.runs.folder import RunFolder
+from launcher.runs.release import release
+from launcher.runs.state import Status
 from support import small_runs
 
 from .site import Site, job, job_of, statuses

@@ -16,7 +16,8 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from launcher.backends import look
-from launcher.run_folder import RunFolder, list_runs
+from launcher.runs.find import list_runs
+from launcher.runs.folder import RunFolder
 from locat.engine.tracking.metric_log import read_records
 from support.documents import ROOT, blocks
 from support.reader import Reader

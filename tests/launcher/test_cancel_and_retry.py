@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from launcher import locks, machine, processes
-from launcher.state import JobState, Status
+from launcher import locks, machine
+from launcher.attempt import processes
+from launcher.runs.state import JobState, Status
 from support import small_runs
 
 

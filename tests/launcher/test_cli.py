@@ -13,10 +13,12 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from launcher import run_folder, watch
+from launcher import watch
 from launcher.cli import VERBS, cli
 from launcher.plan import Plan, PlannedJob
-from launcher.state import JobState, Status
+from launcher.runs.create import redact
+from launcher.runs.find import find
+from launcher.runs.state import JobState, Status
 from launcher.verbs.doctor import Check
 from locat.job_folder import ATTEMPT_VARIABLE
 from support import small_runs
@@ -52,7 +54,7 @@ def test_submit_and_wait(
     with_jobs(monkeypatch, small_runs.job("a", code))
     code_, output = submit(tmp_path, "--wait", "--name", "mine", "--set", "defaults.seed=7")
     assert code_ == exit_code
-    run = run_folder.find(tmp_path / "runs", "mine-")
+    run = find(tmp_path / "runs", "mine-")
     assert f"submitted {run.name}" in output and f"{run.name}: {status}" in output
     assert run.pipeline.read_text() == DIGITS.read_text() + "# --set defaults.seed=7\n"
     assert (run.job("a").config).read_text() == "task: test\n"
@@ -61,7 +63,7 @@ def test_submit_and_wait(
 def test_submit_returns_at_once_and_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_jobs(monkeypatch, small_runs.job("a", "import time; time.sleep(1)"))
     assert submit(tmp_path)[0] == 0
-    run = run_folder.find(tmp_path / "runs", None)
+    run = find(tmp_path / "runs", None)
     assert run.is_supervised()
     small_runs.until(lambda: small_runs.statuses(run) == {"a": Status.DONE})
 
@@ -146,8 +148,8 @@ def test_a_runs_folder_that_cannot_be_written_is_one_message(tmp_path: Path) -> 
 def test_runs_are_found_by_prefix_and_guessed_at(tmp_path: Path) -> None:
     first = small_runs.make(tmp_path, small_runs.job("train"), name="digits-1-aa")
     second = small_runs.make(tmp_path, small_runs.job("train"), name="digits-2-bb")
-    assert run_folder.find(tmp_path, None) == second
-    assert run_folder.find(tmp_path, "digits-1") == first
+    assert find(tmp_path, None) == second
+    assert find(tmp_path, "digits-1") == first
     for reference, message in (("digits", "is several runs"), ("digts-1-aa", "did you mean 'digits-1-aa'?")):
         answer = small_runs.cli(first, "status", reference)
         assert answer.exit_code == 2 and message in answer.stderr
@@ -215,8 +217,8 @@ def test_status_as_json(tmp_path: Path) -> None:
 
 
 def test_credentials_do_not_reach_the_run_folder() -> None:
-    assert run_folder.redact("uri: https://me:secret@host/x # a@b") == "uri: https://***@host/x # a@b"
-    assert run_folder.redact("uri: https://host/x@y") == "uri: https://host/x@y"
+    assert redact("uri: https://me:secret@host/x # a@b") == "uri: https://***@host/x # a@b"
+    assert redact("uri: https://host/x@y") == "uri: https://host/x@y"
 
 
 def test_ui_of_a_server_prints_the_page_of_the_run(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.run_folder import RunFolder
-from launcher.state import JobState, Status
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Status
 from launcher.verbs import report
 from support import small_runs
 

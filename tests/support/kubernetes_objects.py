@@ -10,7 +10,7 @@ from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.api_objects import JobSet, Metadata, Pod
 from launcher.backends.kubernetes.observe import Snapshot, observations
 from launcher.plan import Plan
-from launcher.state import JobState, Observation
+from launcher.runs.state import JobState, Observation
 from support import small_runs
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from launcher.run_folder import RunFolder, list_runs
+from launcher.runs.find import list_runs
+from launcher.runs.folder import RunFolder
 from support.documents import ROOT
 
 STAYS = (". ", "export ")

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from launcher import processes, run_folder
+from launcher.attempt import processes
 from launcher.backends import look
 from launcher.cli import cli as command_line
 from launcher.plan import Plan, PlannedJob, Resources
-from launcher.run_folder import RunFolder
-from launcher.state import Status
-from launcher.status import JobView
+from launcher.runs.create import create
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
+from launcher.runs.status import JobView
 
 TIMEOUT = 50.0
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
@@ -49,7 +50,7 @@ def job(name: str, code: str = "", needs: tuple[str, ...] = (), retries: int = 0
 def make(runs: Path, *jobs: PlannedJob, name: str = "test", backend: str = "local") -> RunFolder:
     """A run folder, not started."""
     plan = Plan(name, "test", "a test", runs / name, f"sqlite:///{runs}/mlflow.db", "test", jobs, backend)
-    return run_folder.create(plan, "name: test\n", runs)
+    return create(plan, "name: test\n", runs)
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -19,9 +19,11 @@ from launcher.backends.kubernetes.pod_template import options_of
 from launcher.backends.kubernetes.readable_yaml import to_yaml
 from launcher.backends.kubernetes.watch import Changes
 from launcher.plan import Plan
-from launcher.run_folder import RunError, RunFolder, create
-from launcher.state import JobState, Status
-from launcher.status import RunView, derive, unanswered
+from launcher.runs.create import create
+from launcher.runs.find import RunError
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Status
+from launcher.runs.status import RunView, derive, unanswered
 from locat import durable
 
 STOP_POLL = 1.0

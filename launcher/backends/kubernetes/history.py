@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from launcher import locks
-from launcher.run_folder import RunError, RunFolder
-from launcher.state import JobState, Status
+from launcher.runs.find import RunError
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Status
 from locat import durable
 
 PATIENCE = 10.0

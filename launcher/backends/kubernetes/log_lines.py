@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from launcher.attempt import LAUNCH_LOG, SCHEDULED_AS
+from launcher.attempt.run import LAUNCH_LOG, SCHEDULED_AS
 from launcher.backends.kubernetes.logs import tagged
 from locat.job_folder import JobFolder
 

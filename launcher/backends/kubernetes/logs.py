@@ -10,7 +10,7 @@ from launcher.backends.kubernetes.api_objects import Pod
 from launcher.backends.kubernetes.causes import trouble
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 from launcher.plan import Plan, PlannedJob
-from launcher.run_folder import RunError
+from launcher.runs.find import RunError
 
 PREFIX = re.compile(r"\[rank (\d+)\] ")
 

@@ -9,7 +9,7 @@ from launcher.backends.kubernetes.api_objects import JobSet, Pod
 from launcher.backends.kubernetes.causes import trouble
 from launcher.backends.kubernetes.pod_template import options_of
 from launcher.plan import Plan, PlannedJob
-from launcher.state import JobState, Observation, Status
+from launcher.runs.state import JobState, Observation, Status
 from locat.job_folder import ExitCode
 
 NEVER_AGAIN = 1 << 30

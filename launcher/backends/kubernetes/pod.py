@@ -13,14 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from launcher import tracking
-from launcher.attempt import GRACE, LAUNCH_LOG, SCHEDULED_AS, Host, Stop, attempt, execute
+from launcher.attempt.host import Host
+from launcher.attempt.run import LAUNCH_LOG, SCHEDULED_AS, attempt, execute
+from launcher.attempt.stop import GRACE, Stop
 from launcher.backends.kubernetes.config_maps import ELSEWHERE, from_folder
 from launcher.backends.kubernetes.log_lines import LogPrinter
 from launcher.backends.kubernetes.pod_template import PLAN_MOUNT, STOP_GRACE
 from launcher.plan import Plan
-from launcher.run_folder import RunError, RunFolder, create
-from launcher.state import Status
+from launcher.runs import mlflow_sync
+from launcher.runs.create import create
+from launcher.runs.find import RunError
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
 from locat.errors import ConfigError
 from locat.job_folder import ExitCode
 
@@ -87,7 +91,7 @@ def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
     host = Host(scheduled_as=scheduled_as, patience=STOP_GRACE)
     with LogPrinter(run.job(name), scheduled_as):
         ending = attempt(run, name, GRACE, host)
-    tracking.sync_if_ended(run)
+    mlflow_sync.sync_if_ended(run)
     return ending.exit_code, ending.reason
 
 

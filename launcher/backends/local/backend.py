@@ -9,13 +9,15 @@ from pathlib import Path
 
 import psutil
 
-from launcher import locks, machine, processes, status
+from launcher import locks, machine
+from launcher.attempt import processes
 from launcher.backends.base import Backend
 from launcher.backends.containers import moved
 from launcher.plan import Plan
-from launcher.run_folder import RunError, RunFolder
-from launcher.state import Status
-from launcher.status import RunView
+from launcher.runs.find import RunError
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
+from launcher.runs.status import RunView, status_from_folder
 
 START_TIMEOUT = 15.0
 """Seconds a supervisor may take to come up."""
@@ -79,7 +81,7 @@ class LocalBackend(Backend):
         return "watched already" if supervised else "started a supervisor"
 
     def look(self, run: RunFolder, plan: Plan) -> RunView:
-        return status.look(run, plan)
+        return status_from_folder(run, plan)
 
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
         elsewhere = {name: run.state(name).host for name in jobs if _runs_elsewhere(run, name)}

@@ -19,12 +19,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from launcher import locks, machine, processes, tracking
+from launcher import locks, machine
+from launcher.attempt import processes
 from launcher.backends.local.slots import Counter, Slots
 from launcher.plan import Plan
-from launcher.run_folder import RunFolder
-from launcher.state import JobState, Status
-from launcher.status import READY, JobView, RunView, look
+from launcher.runs import mlflow_sync
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Status
+from launcher.runs.status import READY, JobView, RunView, status_from_folder
 from locat.job_folder import ExitCode
 
 POLL = 1.0
@@ -86,11 +88,11 @@ class Supervisor:
     def _look(self) -> RunView:
         self.looked = time.monotonic()
         self.changed = {name: self._changed(name) for name in ("", *(job.name for job in self.plan.jobs))}
-        view = look(self.run, self.plan)
+        view = status_from_folder(self.run, self.plan)
         lost = [job for job in view.having([Status.LOST]) if job.name not in self.started]
         for job in lost:
             self._end(job.name, job.state, Status.FAILED, f"attempt runner died: {job.reason}")
-        return look(self.run, self.plan) if lost else view
+        return status_from_folder(self.run, self.plan) if lost else view
 
     def _is_stale(self, view: RunView) -> bool:
         """Whether something may have changed that no child's end tells."""
@@ -195,7 +197,7 @@ def supervise(run: RunFolder) -> int:
     """Supervise a run to its end; 1 if another supervisor does already."""
     plan = run.plan()
     first = True
-    while first or not look(run, plan).ended:
+    while first or not status_from_folder(run, plan).ended:
         lock = locks.acquire(run.supervisor_lock)
         if lock is None:
             log("another supervisor watches this run")
@@ -204,10 +206,10 @@ def supervise(run: RunFolder) -> int:
         os.pwrite(lock, machine.host().encode(), 0)  # for those who do not see the lock
         log(f"supervisor {os.getpid()} watches {run.path}")
         Supervisor(run, plan).watch()
-        view = look(run, plan)
+        view = status_from_folder(run, plan)
         log(f"nothing more to run: {view.status}")
         if run.tracking.exists():
-            tracking.sync(run, view)  # how the run ended, and what killed jobs could not send
+            mlflow_sync.sync(run, view)  # how the run ended, and what killed jobs could not send
         os.ftruncate(lock, 0)
         os.close(lock)
         # `retry` may have queued jobs after the last look and still seen the lock held: look once more.

@@ -15,9 +15,10 @@ from launcher.backends.slurm.batches import Batch, batches
 from launcher.backends.slurm.queue import Entry, SlurmError
 from launcher.backends.slurm.script import options_of, program, script
 from launcher.plan import Plan
-from launcher.run_folder import RunError, RunFolder
-from launcher.state import Observation, Status
-from launcher.status import RunView, derive, unanswered
+from launcher.runs.find import RunError
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Observation, Status
+from launcher.runs.status import RunView, derive, unanswered
 
 STOP_POLL = 1.0
 """Seconds between two looks at jobs that are being stopped."""

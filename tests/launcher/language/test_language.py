@@ -7,7 +7,6 @@ from typing import Literal
 import pytest
 from click.testing import CliRunner
 
-from launcher import run_folder
 from launcher.backends import BACKENDS
 from launcher.backends.containers import engine_image
 from launcher.cli import cli
@@ -16,7 +15,8 @@ from launcher.language.load import load, validate
 from launcher.language.problems import PipelineError
 from launcher.language.yaml_source import parse
 from launcher.plan import Plan, Resources, Volume
-from launcher.run_folder import RunError
+from launcher.runs.find import RunError, list_runs
+from launcher.runs.folder import RunFolder
 from support import small_runs
 
 CONVERT = "name: small\njobs:\n  convert:\n    task: convert\n"
@@ -88,12 +88,12 @@ def test_what_an_including_file_asked_stays_with_the_run(tmp_path: Path) -> None
     small_runs.cli(run, "cancel", run.name)
 
 
-def submitted(folder: Path, *files: str) -> list[run_folder.RunFolder]:
+def submitted(folder: Path, *files: str) -> list[RunFolder]:
     """The runs that `submit` makes of the files, oldest first."""
     paths = [str(folder / file) for file in files]
     answer = CliRunner().invoke(cli, ["submit", *paths, "--runs-dir", str(folder / "runs")])
     assert answer.exit_code == 0, answer.output
-    return run_folder.list_runs(folder / "runs")[::-1]
+    return list_runs(folder / "runs")[::-1]
 
 
 def test_several_pipelines_are_a_run_each_or_none(tmp_path: Path) -> None:

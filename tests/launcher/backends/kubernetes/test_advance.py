@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.attempt import SCHEDULED_AS
+from launcher.attempt.run import SCHEDULED_AS
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes import pod as pod_runner
 from launcher.backends.kubernetes.advance import advance
@@ -17,7 +17,7 @@ from launcher.backends.kubernetes.api_objects import JobSet
 from launcher.backends.kubernetes.config_maps import CANCELLED, cancelled_in
 from launcher.backends.kubernetes.pod import follow, prepared, run_pod
 from launcher.plan import Plan
-from launcher.state import JobState, Status
+from launcher.runs.state import JobState, Status
 from locat.job_folder import ExitCode
 from support import small_runs
 from support.kubernetes_objects import diamond, jobset

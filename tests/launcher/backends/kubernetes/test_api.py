@@ -18,9 +18,9 @@ from launcher.backends.kubernetes import history, names
 from launcher.backends.kubernetes.api_objects import JobSet, Metadata
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError, UnansweredError, translated
 from launcher.backends.kubernetes.watch import Changes
-from launcher.run_folder import RunFolder
-from launcher.state import JobState, Status
-from launcher.status import RunView, derive
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Status
+from launcher.runs.status import RunView, derive
 from launcher.watch import views
 from locat import durable
 from support.kubernetes_objects import COMPLETED, FAILED, NOW, diamond, jobset, jobset_of, observed, seen_with

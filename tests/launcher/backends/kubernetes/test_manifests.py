@@ -18,7 +18,7 @@ from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
 from launcher.language.yaml_source import parse
 from launcher.plan import Plan
-from launcher.run_folder import RunError
+from launcher.runs.find import RunError
 from locat.errors import ConfigError
 
 ROOT = Path(__file__).parents[4]

@@ -13,9 +13,9 @@ from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.api_objects import JobSet, Pod
 from launcher.backends.kubernetes.logs import lines
 from launcher.plan import Plan
-from launcher.run_folder import RunError
-from launcher.state import JobState, Status
-from launcher.status import derive
+from launcher.runs.find import RunError
+from launcher.runs.state import JobState, Status
+from launcher.runs.status import derive
 from support.kubernetes_objects import (
     COMPLETED,
     FAILED,

@@ -12,7 +12,7 @@ import pytest
 import launcher.backends.local.supervisor
 from launcher.backends.local.supervisor import Supervisor
 from launcher.plan import PlannedJob
-from launcher.state import Status
+from launcher.runs.state import Status
 from support import small_runs
 
 TRUE = ("true",)

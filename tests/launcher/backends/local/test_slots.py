@@ -13,7 +13,7 @@ from launcher import machine
 from launcher.backends.local.slots import Counter
 from launcher.backends.local.supervisor import Supervisor
 from launcher.plan import Resources
-from launcher.state import Status
+from launcher.runs.state import Status
 from support import small_runs
 
 ONE, TWO = Resources(cpus=1), Resources(cpus=2)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from launcher.state import JobState, Status
+from launcher.runs.state import JobState, Status
 from support import small_runs
 
 FAIL_ONCE = "import os, sys; sys.exit('boom' if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"

@@ -19,9 +19,10 @@ from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
 from launcher.language.yaml_source import parse
 from launcher.plan import Plan, PlannedJob
-from launcher.run_folder import RunError, RunFolder
-from launcher.state import JobState, Status
-from launcher.status import JobView
+from launcher.runs.find import RunError
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Status
+from launcher.runs.status import JobView
 from support import small_runs
 
 DIGITS = Path(__file__).parents[4] / "pipelines/digits.yaml"

@@ -13,9 +13,10 @@ import pytest
 from launcher.backends import BACKENDS, look
 from launcher.compile.resources import command
 from launcher.plan import PlannedJob
-from launcher.run_folder import RunFolder, list_runs
-from launcher.state import Status
-from launcher.status import RunView
+from launcher.runs.find import list_runs
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
+from launcher.runs.status import RunView
 from support import small_runs, training
 from support.slurm_cluster import Cluster
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.state import Status
+from launcher.runs.state import Status
 from support.documents import ON_SLURM, ROOT, blocks, lines
 from support.reader import Reader, make_small
 from support.slurm_cluster import Cluster

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from launcher.plan import Plan
-from launcher.state import JobState, Observation, Status
-from launcher.status import RunView, derive
+from launcher.runs.state import JobState, Observation, Status
+from launcher.runs.status import RunView, derive
 from support import small_runs
 
 QUEUED = Observation(JobState())

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from launcher import machine
-from launcher.state import JobState
+from launcher.runs.state import JobState
 from locat.job_folder import ATTEMPT_VARIABLE, JobFolder
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.state import Status
+from launcher.runs.state import Status
 from support import small_runs
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_how_a_job_ended_is_written_once_there_is_room_and_the_run_goes_on(small
 
 def test_who_waits_for_the_exit_code_gets_it_in_the_end(small: Path) -> None:
     run = small_runs.make(small, small_runs.job("a", FILL + "exit(75)"))
-    impatient = "import sys; from launcher import attempt; attempt.RECORD_PATIENCE = 1.0; sys.exit(attempt.main())"
+    impatient = "from launcher.attempt import __main__, ending; ending.RECORD_PATIENCE = 1.0; exit(__main__.main())"
     done = subprocess.run(
         [sys.executable, "-c", impatient, str(run.path), "a"], timeout=small_runs.TIMEOUT, check=False
     )

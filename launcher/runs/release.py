@@ -4,9 +4,9 @@ import os
 from collections.abc import Collection
 
 from launcher import locks
-from launcher.run_folder import RunFolder
-from launcher.state import JobState, Status
-from launcher.status import RunView
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Status
+from launcher.runs.status import RunView
 from locat import durable
 
 RETRIED = frozenset({Status.FAILED, Status.INVALID, Status.CANCELLED, Status.LOST})

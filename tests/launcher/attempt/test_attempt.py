@@ -13,10 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launcher import locks, machine, processes
+from launcher import locks, machine
+from launcher.attempt import processes
 from launcher.compile.resources import command
 from launcher.plan import Resources
-from launcher.state import JobState, Status
+from launcher.runs.state import JobState, Status
 from locat.job_folder import ATTEMPT_VARIABLE
 from support import small_runs
 

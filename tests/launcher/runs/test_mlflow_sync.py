@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from launcher import locks, tracking
-from launcher.run_folder import RunFolder
-from launcher.state import JobState, Observation, Status
-from launcher.status import derive
+from launcher import locks
+from launcher.runs import mlflow_sync
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Observation, Status
+from launcher.runs.status import derive
 from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.state_files import Lifetime
 from support import small_runs
@@ -90,8 +91,8 @@ def test_jobs_that_were_killed_are_told_as_they_stand(
     failures = {Status.FAILED: 1}
     seen = {name: Observation(JobState(status, failures=failures.get(status, 0))) for name, status in states.items()}
     called: list[list[str]] = []
-    monkeypatch.setattr(tracking.subprocess, "call", lambda command, **_: called.append(command) or 1)
-    assert tracking.sync(run, derive(run.plan(), seen, supervised=False)) == 1
+    monkeypatch.setattr(mlflow_sync.subprocess, "call", lambda command, **_: called.append(command) or 1)
+    assert mlflow_sync.sync(run, derive(run.plan(), seen, supervised=False)) == 1
     assert [word.replace(f"{run.path}/jobs/", "") for word in called[0][3:]] == told
 
 

@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from launcher.run_folder import RunFolder
-from launcher.state import Status
-from launcher.status import RunView, look
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
+from launcher.runs.status import RunView, status_from_folder
 
 KILLED = frozenset({Status.CANCELLED, Status.PREEMPTED})
 """Statuses of jobs that were stopped on purpose; what else died without a word has failed."""
@@ -24,7 +24,7 @@ def sync(run: RunFolder, view: RunView) -> int:
 
 def sync_if_ended(run: RunFolder) -> None:
     """As `sync`, if no job is left: what the last job of a run does where no supervisor runs, on clusters."""
-    view = look(run, run.plan())
+    view = status_from_folder(run, run.plan())
     if view.ended and run.tracking.exists():
         sync(run, view)
 

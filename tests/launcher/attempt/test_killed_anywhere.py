@@ -17,14 +17,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launcher import processes
+from launcher.attempt import processes
 from launcher.backends import look
 from launcher.plan import PlannedJob
-from launcher.run_folder import RunFolder
-from launcher.state import Status
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
 from support import small_runs
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 NEEDS: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ()}
 SHELL, SUPERVISOR, RUNNER, COMMAND = (
     "shell",
@@ -73,7 +73,7 @@ def pipeline() -> list[PlannedJob]:
 
 def submit(folder: Path) -> "subprocess.Popen[bytes]":
     """What `launcher submit` does once its pipeline is compiled."""
-    environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS / 'launcher'}"}
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS / 'launcher/attempt'}"}
     command = [sys.executable, "-c", SUBMIT, str(folder)]
     return subprocess.Popen(command, cwd=TESTS.parent, env=environment, start_new_session=True)
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from launcher.plan import Plan, PlannedJob
-from launcher.run_folder import RunFolder
-from launcher.state import JobState, Observation, Status
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Observation, Status
 
 STOPPED = frozenset({Status.FAILED, Status.INVALID, Status.BLOCKED, Status.CANCELLED})
 """Statuses that only `launcher retry` changes, and that block the jobs downstream."""
@@ -73,7 +73,7 @@ class RunView:
         return 0 if self.status == "done" else 1
 
 
-def look(run: RunFolder, plan: Plan) -> RunView:
+def status_from_folder(run: RunFolder, plan: Plan) -> RunView:
     """The run as its folder alone tells it: what the local backend shows."""
     return derive(plan, {job.name: run.observe(job.name) for job in plan.jobs}, run.is_supervised())
 

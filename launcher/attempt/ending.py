@@ -1,0 +1,84 @@
+"""How an attempt ended: told from its exit code and what its ranks left, then recorded."""
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from launcher.runs.state import JobState, Status
+from locat.job_folder import ExitCode
+
+RECORD_PATIENCE = 60.0
+"""Seconds in which the end of an attempt must be written."""
+STATUS_OF = {ExitCode.DONE: Status.DONE, ExitCode.INVALID: Status.INVALID, ExitCode.PREEMPTED: Status.PREEMPTED}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended."""
+
+    exit_code: int
+    reason: str = ""
+
+
+def explain(folder: Path, code: int, stop_requested: bool, log_name: str) -> Ending:
+    """The job's exit code and reason, from its command's exit code and what its ranks left."""
+    if code == ExitCode.DONE:
+        return Ending(ExitCode.DONE)
+    killed_by = signal.Signals(-code).name if code < 0 else ""
+    own = Ending(128 - code, f"killed by {killed_by}") if code < 0 else Ending(code, _last_line(folder / log_name))
+    if killed_by == "SIGKILL":
+        own = replace(own, reason="killed by SIGKILL, perhaps out of memory")
+    try:
+        outcome = Ending(**json.loads((folder / "outcome.json").read_text()))
+    except FileNotFoundError:
+        # Asked to stop while it was still starting, it stopped: there was nothing to save, and nothing failed.
+        stopped = stop_requested and killed_by != "SIGKILL"
+        return Ending(ExitCode.PREEMPTED, "stopped when asked to") if stopped else own
+    if outcome.exit_code == ExitCode.PREEMPTED != code and not stop_requested:
+        # When a rank dies torchrun stops the others, which then checkpoint and ask to be run again.
+        # That is a failure all the same; taken for a preemption it would be repeated for ever.
+        return replace(own, reason=f"a rank died: {own.reason}")
+    return outcome
+
+
+def _last_line(log: Path) -> str:
+    """The last line that says something: torchrun's report ends with a ruler."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
+        lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if any(map(str.isalnum, line))), "")
+
+
+def ended(state: JobState, ending: Ending, cancelled: bool) -> JobState:
+    status = next((status for code, status in STATUS_OF.items() if code == ending.exit_code), Status.FAILED)
+    if cancelled and status in (Status.FAILED, Status.PREEMPTED):
+        status = Status.CANCELLED
+    return replace(
+        state,
+        status=status,
+        exit_code=ending.exit_code,
+        reason=ending.reason,
+        ended=time.time(),
+        failures=state.failures + (status is Status.FAILED),
+    )
+
+
+def record(state: JobState, file: Path) -> str:
+    """Write how a job ended; a full disk may have room in a moment, but schedulers wait for the exit code.
+
+    Returns why it could not be written; empty if it was.
+    """
+    deadline = time.monotonic() + RECORD_PATIENCE
+    while True:
+        try:
+            state.write(file)
+            return ""
+        except OSError as error:
+            if time.monotonic() > deadline:
+                trouble = f"cannot record that the attempt ended: {error}"
+                print(trouble, flush=True)
+                return trouble
+        time.sleep(1)

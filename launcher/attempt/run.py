@@ -1,0 +1,143 @@
+"""One attempt of one job: hold its lock, run the command, record how it ended."""
+
+import math
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from launcher import locks, machine
+from launcher.attempt.ending import Ending, ended, explain, record
+from launcher.attempt.host import Host
+from launcher.attempt.stop import GRACE, STOPPED_MARK, Stop
+from launcher.plan import PlannedJob
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState, Status
+from locat import durable
+from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
+
+LAUNCH_LOG = "launch.log"
+"""What the command prints before its ranks write logs of their own."""
+SCHEDULED_AS = "scheduled-as"
+"""In an attempt's folder: what its scheduler calls it, where several nodes start by themselves."""
+
+
+def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None = None) -> Ending:
+    """Run one attempt; returns how it ended.
+
+    PREEMPTED without a new attempt means: not now (another attempt lives, or cancelled).
+    """
+    host = host or Host()
+    job = run.plan().job(name)
+    folder = run.job(name)
+    stop = Stop(folder, grace, host.stop_with)
+    stop.install()
+    lock = locks.acquire(run.job_lock(name), host.patience)
+    if lock is None:
+        print(f"{name}: another attempt is alive", flush=True)
+        return Ending(ExitCode.PREEMPTED, "another attempt is alive")
+    state = run.state(name)
+    if state.status is Status.DONE:
+        return Ending(ExitCode.DONE)
+    if run.is_cancelled(name):
+        return Ending(ExitCode.PREEMPTED, "cancelled")
+
+    stop.kill()  # what an earlier attempt may have left: two attempts never write to one folder
+    number = last_attempt(folder) + 1
+    folder.attempt(number).mkdir(parents=True)
+    state = JobState(
+        Status.RUNNING,
+        number,
+        os.getpid(),
+        started=time.time(),
+        failures=state.failures,
+        host=machine.host(),
+        boot=machine.boot(),
+    )
+    if host.scheduled_as:
+        durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
+    state.write(folder.state)
+    saved = _saved(folder)
+    ending = execute(job, run, folder.attempt(number), stop, host, held=[lock, *host.slots])
+    cancelled = run.is_cancelled(name)
+    if stop.out_of_time and ending.exit_code == ExitCode.PREEMPTED and not cancelled:
+        ending = replace(ending, reason=f"reached its time limit of {job.resources.time} min")
+        if _saved(folder) == saved:  # run again it would get no further, and that for ever
+            ending = Ending(1, f"{ending.reason}, with nothing saved: give it more `time`")
+    trouble = record(ended(state, ending, cancelled), folder.state)
+    os.close(lock)  # from here on whoever looks sees how it ended, this process too
+    return replace(ending, reason="; ".join(filter(None, (ending.reason, trouble))))
+
+
+def last_attempt(job: JobFolder) -> int:
+    """Number of a job's latest attempt; 0 if it has none."""
+    return max((int(entry.name) for entry in job.attempts.glob("[0-9]*")), default=0)
+
+
+def _saved(job: JobFolder) -> set[str]:
+    """The files and folders that a job has saved until now."""
+    parts = (job.checkpoints, job.outputs)
+    return {f"{at}/{name}" for part in parts for at, folders, files in os.walk(part) for name in (*folders, *files)}
+
+
+def runs_again(run: RunFolder, name: str, exit_code: int) -> bool:
+    """Whether a job whose attempt ended with `exit_code` is to have another one."""
+    if run.is_cancelled(name) or exit_code == ExitCode.DONE:
+        return False
+    state = run.state(name)
+    is_retried = state.status is Status.FAILED and state.failures <= run.plan().job(name).retries
+    return exit_code == ExitCode.PREEMPTED or is_retried
+
+
+def execute(
+    job: PlannedJob,
+    run: RunFolder,
+    folder: Path,
+    stop: Stop,
+    host: Host,
+    held: Sequence[int] = (),
+    log_name: str = LAUNCH_LOG,
+) -> Ending:
+    """Run the job's command to its end, and end what it leaves behind.
+
+    Args:
+        folder: the attempt's.
+        held: descriptors of locks that the command holds too.
+        log_name: file in `folder` for what the command itself prints.
+    """
+    stop.folder = folder
+    command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",  # logs are read while they are written
+        # torchrun (2.12 and newer) else kills ranks 30 s after it passed the request to stop on to them
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(math.ceil(stop.grace)),
+        "PET_LOG_DIR": str(folder / "torchrun"),  # it else leaves a folder in /tmp
+        **job.environment,
+        ATTEMPT_VARIABLE: str(folder),
+    }
+    try:
+        with (folder / log_name).open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=run.path,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=held,
+            )
+    except OSError as error:
+        return Ending(127, f"cannot run {command[0]}: {error.strerror}")
+    minutes = job.resources.time
+    stop.pass_on_to(process.pid, minutes * 60 if minutes else None, is_warned=host.limits_time)
+    code = process.wait()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    stop.kill()
+    if stop.killed:
+        return Ending(128 + signal.SIGKILL, f"did not stop within {stop.grace:g} s and was killed")
+    return explain(folder, code, stop.requested or (folder / STOPPED_MARK).exists(), log_name)

@@ -1,0 +1,51 @@
+"""The runs in a folder, found by name."""
+
+from pathlib import Path
+
+from launcher.language.problems import did_you_mean
+from launcher.plan import Plan
+from launcher.runs.folder import RunFolder
+from locat.errors import UserError
+
+
+class RunError(UserError):
+    """A run cannot be found, or not be created."""
+
+
+def list_runs(runs: Path) -> list[RunFolder]:
+    """The runs in a folder, newest first."""
+    plans = [entry for entry in runs.glob("[!.]*/plan.json") if entry.is_file()]
+    plans.sort(key=lambda plan: plan.stat().st_mtime_ns, reverse=True)
+    return [RunFolder(plan.parent.resolve()) for plan in plans]
+
+
+def find(runs: Path, reference: str | None) -> RunFolder:
+    """The run called `reference` (or by a prefix that only one run has); the newest if None.
+
+    Raises:
+        RunError: there is no such run, or several.
+    """
+    known = list_runs(runs)
+    if not known:
+        raise RunError(f"no runs in {runs} (another folder: --runs-dir or LAUNCHER_RUNS)")
+    if reference is None:
+        return known[0]
+    exact = [run for run in known if run.name == reference]
+    matches = exact or [run for run in known if run.name.startswith(reference)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise RunError(f"{reference!r} is several runs: {', '.join(run.name for run in matches)}")
+    raise RunError(f"no run {reference!r} in {runs}{did_you_mean(reference, [run.name for run in known])}")
+
+
+def find_job(plan: Plan, name: str) -> str:
+    """`name` if the plan has such a job.
+
+    Raises:
+        RunError: it has none.
+    """
+    names = [job.name for job in plan.jobs]
+    if name not in names:
+        raise RunError(f"no job {name!r} in run {plan.run_id}{did_you_mean(name, names)}")
+    return name
