@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from launcher.backends import BACKENDS
-from launcher.completion import complete_job, complete_run
+from launcher.view.completion import complete_job, complete_run
 
 runs_option = click.option(
     "--runs-dir",

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import string
 from pathlib import Path
 
 import click
@@ -16,63 +17,15 @@ from launcher.runs.find import RunError
 SCHEMA = Path(__file__).parents[2] / "pipelines" / "schema.json"
 """Where the code runs from a checkout."""
 PLACEHOLDER = "/path/to/images"
-TEMPLATE = """\
-# ViT and LocAtViT on images of your own: which one classifies them better?
-#
-#   launcher validate {file}             # is it right?
-#   launcher submit {file} --dry-run     # what would run?
-#   launcher submit {file} --watch       # run it; Ctrl-C leaves it running
-#   launcher report                           # the numbers, side by side
-#
-# Every key: docs/pipeline-reference.md. Any of them can be set for one run: --set jobs.pretrain.config.epochs=2
-name: {name}
-description: ViT and LocAtViT on images of my own
 
-defaults:
-  strategy: ddp             # or fsdp, or deepspeed: how several ranks train one model
-  retries: 1                # a job that fails is run again so often; it goes on from its last checkpoint
-  resources:
-    gpus: 0                 # per job; each is a rank of its own. 0: on the CPU, which is slow
-    cpus: 2
 
-jobs:
-  convert:                  # images -> one .beton file a split, which is fast to read
-    task: convert
-    resources: {{gpus: 0}}
-    config:
-      dataset:
-        name: image_folder
-        train: {train}      # holds a folder of images per class
-        val: {val}          # images never trained on; the same classes
-      shorter_side: 256     # larger images are brought down to it; remove this line to keep them as they are
-      workers: 2
+class Template(string.Template):
+    """A pipeline with `@{words}` to fill in; `${...}` in it are the pipeline's own references."""
 
-  pretrain:
-    task: supervised
-    needs: [convert]
-    matrix:                 # one job for each combination
-      model: [vit_tiny_patch16_224, locatvit_tiny]      # `python -m locat models` lists more
-      seed: [0]             # [0, 1, 2]: three of each, and a spread in the report
-    config:
-      model:
-        name: ${{matrix.model}}
-        args: {{num_classes: {classes}, drop_path_rate: 0.1}}
-      data: {{train: "${{jobs.convert.outputs.train}}", val: "${{jobs.convert.outputs.val}}"}}
-      seed: ${{matrix.seed}}
-      epochs: 100
-      batch_size: 128       # of all ranks together; no more than there are training images
-      optimizer: {{lr: 5e-4, weight_decay: 0.05, clip_grad: 5.0}}
-      schedule: {{warmup_epochs: 10}}
-      evaluate_epochs: 5
-      loader_threads: 2
+    delimiter = "@"
 
-  compare:                  # a row per model
-    task: compare
-    needs: [pretrain]
-    resources: {{gpus: 0}}
-    config:
-      results: ["${{jobs.pretrain.outputs.metrics}}"]
-"""
+
+TEMPLATE = Template(Path(__file__).with_name("init_template.yaml").read_text())
 
 
 @click.command("init")
@@ -110,7 +63,7 @@ def starter(path: Path, images: Path | None) -> str:
         RunError: `images` is not laid out as the pipeline needs it.
     """
     folder = Path(PLACEHOLDER) if images is None else images.resolve()
-    text = TEMPLATE.format(
+    text = TEMPLATE.substitute(
         file=shlex.quote(str(path)),
         name=_name(path.stem),
         train=_quoted(folder / "train"),

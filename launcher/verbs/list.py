@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from launcher import tables
 from launcher.backends import BACKENDS, look_all
 from launcher.runs.find import list_runs
 from launcher.verbs.arguments import backend_option, runs_option
+from launcher.view import tables
 
 
 @click.command("list")

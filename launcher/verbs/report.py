@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from launcher import tables
 from launcher.backends import look
-from launcher.completion import complete_run
 from launcher.runs.find import find
 from launcher.runs.state import Status
 from launcher.verbs.arguments import runs_option
+from launcher.view import summary
+from launcher.view.completion import complete_run
 from locat.job_folder import JobFolder
 
 
@@ -40,7 +40,7 @@ def command(references: tuple[str, ...], output: Path | None, tracking_uri: str 
             click.echo(f"note: {run.name}: {len(done)} of {len(view.jobs)} jobs are done", err=True)
         unsent = [name for name in done if not _is_known_to_mlflow(run.job(name))]
         if unsent and run.tracking.exists():  # else its folder is not seen here
-            remedy = f"`{tables.command('sync', run)}` sends what is left of {', '.join(unsent)}"
+            remedy = f"`{summary.command('sync', run)}` sends what is left of {', '.join(unsent)}"
             click.echo(f"note: {run.name}: MLflow has not everything; {remedy}", err=True)
     # In a process of its own: the launcher imports neither MLflow nor matplotlib.
     words = [str(run.path) for run in found]

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from launcher import tables
 from launcher.backends import look
 from launcher.runs.find import find
 from launcher.runs.folder import RunFolder
 from launcher.runs.status import RunView
 from launcher.verbs.arguments import run_argument, runs_option
+from launcher.view import summary, tables
 
 
 @click.command("status")
@@ -27,7 +27,7 @@ def command(reference: str | None, as_json: bool, runs: Path) -> None:
         click.echo(json.dumps(_as_json(run, view), indent=2))
         return
     out = tables.console()
-    out.print(tables.run_report(run, view, bars=out.is_terminal))
+    out.print(summary.run_report(run, view, bars=out.is_terminal))
 
 
 def _as_json(run: RunFolder, view: RunView) -> dict[str, Any]:

@@ -6,16 +6,16 @@ from pathlib import Path
 import click
 import yaml
 
-from launcher import tables, watch
 from launcher.backends import BACKENDS
 from launcher.compile import secrets
 from launcher.language.model import Pipeline
 from launcher.plan import Plan
 from launcher.runs.create import create
 from launcher.runs.folder import RunFolder
-from launcher.tree import tree
 from launcher.verbs.arguments import backend_option, files_argument, folder_name, runs_option, set_option
 from launcher.verbs.plans import compiled
+from launcher.view import summary, tables, watch
+from launcher.view.tree import tree
 
 
 @click.command("submit")
@@ -56,7 +56,7 @@ def command(
     for file, (pipeline, plan) in zip(files, made, strict=True):
         run = create(plan, _as_asked(file, pipeline, overrides), runs.resolve())
         BACKENDS[backend].start(run)
-        click.echo(f"submitted {run.name}; `{tables.command('status', run)}` shows how it stands")
+        click.echo(f"submitted {run.name}; `{summary.command('status', run)}` shows how it stands")
         started.append((run, plan))
     if watched or waited:
         codes = [_follow(run, plan, shown=watched) for run, plan in started]
@@ -76,8 +76,8 @@ def _follow(run: RunFolder, plan: Plan, shown: bool) -> int:
     try:
         view = watch.watch(run, plan, out) if shown else watch.wait(run, plan)
     except KeyboardInterrupt:
-        status, cancel = tables.command("status", run), tables.command("cancel", run)
+        status, cancel = summary.command("status", run), summary.command("cancel", run)
         click.echo(f"\nthe run goes on: `{status}` shows it, `{cancel}` stops it")
         return 130
-    out.print(tables.run_report(run, view))
+    out.print(summary.run_report(run, view))
     return view.exit_code

@@ -21,7 +21,7 @@ from launcher.language.load import load, validate
 from launcher.language.problems import PipelineError
 from launcher.language.yaml_source import parse
 from launcher.plan import Plan
-from launcher.tree import tree
+from launcher.view.tree import tree
 from locat.config import TASKS
 
 DIGITS = Path(__file__).parents[3] / "pipelines/digits.yaml"
@@ -185,6 +185,6 @@ def test_a_thousand_jobs_take_a_moment(tmp_path: Path) -> None:
 
 
 def test_the_compiler_is_light_to_import() -> None:
-    code = "import sys, launcher.compile.compiler, launcher.tree; print(*sys.modules)"
+    code = "import sys, launcher.compile.compiler, launcher.view.tree; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "mlflow", "numpy", "rich"} & set(modules)

@@ -6,7 +6,7 @@ import pytest
 
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
-from launcher.tree import tree
+from launcher.view.tree import tree
 
 PIPELINES = sorted((Path(__file__).parents[3] / "pipelines").glob("*.yaml"))
 

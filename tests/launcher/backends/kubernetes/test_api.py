@@ -21,7 +21,7 @@ from launcher.backends.kubernetes.watch import Changes
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import RunView, derive
-from launcher.watch import views
+from launcher.view.watch import views
 from locat import durable
 from support.kubernetes_objects import COMPLETED, FAILED, NOW, diamond, jobset, jobset_of, observed, seen_with
 
@@ -58,7 +58,7 @@ def test_who_looks_on_is_patient_with_a_server_that_has_answered_before(
     away = UnansweredError("the Kubernetes API does not answer")
 
     def seen(*answers: RunView | Exception) -> list[RunView]:
-        monkeypatch.setattr("launcher.watch.look", Mock(side_effect=answers))
+        monkeypatch.setattr("launcher.view.watch.look", Mock(side_effect=answers))
         return list(views(run, plan))
 
     monkeypatch.setattr(BACKENDS["kubernetes"], "wait", lambda run: None)

@@ -5,11 +5,11 @@ from pathlib import Path
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
 from launcher.language.yaml_source import parse
-from launcher.tree import tree
+from launcher.view.tree import tree
 
 
 def test_the_demo_reads_well() -> None:
-    pipeline = load(Path(__file__).parents[2] / "pipelines/digits.yaml")
+    pipeline = load(Path(__file__).parents[3] / "pipelines/digits.yaml")
     lines = tree(compile_pipeline(pipeline, "digits-1", Path("/runs"))).splitlines()
     assert lines[0].startswith("digits-1: ViT against LocAtViT")
     assert lines[1] == "folder    /runs/digits-1"

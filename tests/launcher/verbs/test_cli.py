@@ -13,17 +13,17 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from launcher import watch
 from launcher.cli import VERBS, cli
 from launcher.plan import Plan, PlannedJob
 from launcher.runs.create import redact
 from launcher.runs.find import find
 from launcher.runs.state import JobState, Status
 from launcher.verbs.doctor import Check
+from launcher.view import watch
 from locat.job_folder import ATTEMPT_VARIABLE
 from support import small_runs
 
-DIGITS = Path(__file__).parents[2] / "pipelines" / "digits.yaml"
+DIGITS = Path(__file__).parents[3] / "pipelines" / "digits.yaml"
 HELLO = "print('hello', flush=True)"
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.live import Live
 
-from launcher import tables
 from launcher.backends import BACKENDS, look
 from launcher.backends.base import NoAnswerError
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
+from launcher.view import tables
 
 PROGRESS_EVERY = 15.0
 """Seconds between two progress lines of one job in a log."""

@@ -1,0 +1,1 @@
+"""What a user sees on a terminal: all that knows rich."""

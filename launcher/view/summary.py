@@ -1,0 +1,90 @@
+"""How a run stands, what to do next, and its results."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from launcher.runs.folder import RunFolder
+from launcher.runs.state import Status
+from launcher.runs.status import RunView
+from launcher.view.tables import jobs_table, table
+
+
+def run_report(run: RunFolder, view: RunView, bars: bool = False) -> Group:
+    """The jobs, what to do if the run stands still, and its results once it has ended."""
+    parts: list[RenderableType] = [jobs_table(run, view, bars)]
+    if advice := next_step(run, view):
+        parts.append(Text(advice, style="bold"))
+    if view.ended:
+        parts.extend(_results(run, view))
+    return Group(*parts)
+
+
+def next_step(run: RunFolder, view: RunView) -> str:
+    """What the user should know or do now; empty if the run goes well."""
+    if view.status == "stopped":
+        what = "the supervisor is not running" if view.plan.backend == "local" else "no job of it is in the queue"
+        return (
+            f"{what} (jobs running: {len(view.running)}, waiting: {len(view.waiting)}): "
+            f"`{command('retry', run)}` goes on from what is done"
+        )
+    bad = view.having([Status.FAILED, Status.INVALID])
+    if view.ended and bad:
+        return f"`{command('logs', run)} {bad[0].name}` shows why; `{command('retry', run)}` goes on from what is done"
+    if view.status == "cancelled":
+        return f"`{command('retry', run)}` goes on from what is done"
+    return ""
+
+
+def _results(run: RunFolder, view: RunView) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for job in view.having([Status.DONE]):
+        comparison = run.job(job.name).outputs / "comparison.json"
+        if job.job.config.get("task") == "compare" and comparison.exists():
+            parts.append(_comparison_table(job.name, json.loads(comparison.read_text())))
+    figures = sorted(run.path.glob("jobs/*/outputs/figures/*.png"))
+    if figures:
+        parts.append(Text("\n".join(["figures:", *(f"  {_short(figure)}" for figure in figures)]), overflow="fold"))
+    if view.having([Status.DONE]):
+        parts.append(Text(f"MLflow UI on this run: {command('ui', run)}"))
+    return parts
+
+
+def _comparison_table(title: str, comparison: dict[str, Any]) -> Table:
+    rows = table(f"{title} (percent)")
+    for column in comparison["columns"]:
+        rows.add_column(column, justify="left" if column == "model" else "right")
+    for row in comparison["rows"]:
+        rows.add_row(*(_number(row.get(column)) for column in comparison["columns"]))
+    return rows
+
+
+def _number(value: Any) -> Text:
+    if value is None:
+        return Text("")
+    return Text(f"{value:.1f}" if isinstance(value, float) else str(value))
+
+
+def command(verb: str, run: RunFolder) -> str:
+    """The command line that asks `verb` about a run from here."""
+    runs = Path(os.environ.get("LAUNCHER_RUNS", "runs"))
+    elsewhere = "" if runs.resolve() == run.path.parent else f" --runs-dir {_short(run.path.parent)}"
+    return f"{_program()} {verb}{elsewhere} {run.name}"
+
+
+def _program() -> str:
+    """`launcher` where the shell finds it, else the one beside this interpreter."""
+    script = Path(sys.executable).with_name("launcher")
+    return "launcher" if shutil.which("launcher") or not script.exists() else _short(script)
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,95 @@
+"""Tables of runs and jobs on a terminal."""
+
+import sys
+import time
+from collections.abc import Iterable
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from launcher.runs import progress
+from launcher.runs.folder import RunFolder
+from launcher.runs.progress import Progress, clock
+from launcher.runs.state import Status
+from launcher.runs.status import JobView, RunView
+
+STYLES = {
+    Status.PENDING: "dim",
+    Status.QUEUED: "cyan",
+    Status.RUNNING: "bold blue",
+    Status.DONE: "green",
+    Status.FAILED: "bold red",
+    Status.INVALID: "bold red",
+    Status.PREEMPTED: "yellow",
+    Status.LOST: "bold magenta",
+    Status.BLOCKED: "red",
+    Status.CANCELLED: "yellow",
+}
+LOG_WIDTH = 160
+"""Columns of a table that no terminal limits."""
+
+
+def console() -> Console:
+    """Standard output, as wide as its terminal."""
+    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False, soft_wrap=False)
+
+
+def job_progress(run: RunFolder, job: JobView) -> Progress | None:
+    """How far a job is; None unless it runs and said so."""
+    return progress.read(run.job(job.name).progress, job.state.started) if job.status is Status.RUNNING else None
+
+
+def duration(job: JobView) -> str:
+    """How long the latest attempt took, or takes already."""
+    if job.state.started is None:
+        return ""
+    end = time.time() if job.status is Status.RUNNING else job.state.ended
+    return "" if end is None else clock(end - job.state.started)
+
+
+def table(title: str | None = None) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+
+
+def jobs_table(run: RunFolder, view: RunView, bars: bool) -> Table:
+    """A line per job; `bars` draws progress, else it is told in words."""
+    rows = table(f"{view.plan.run_id}: {view.status}")
+    for column in ("job", "status", "attempt", "duration"):
+        rows.add_column(column, no_wrap=True, justify="right" if column in ("attempt", "duration") else "left")
+    rows.add_column("progress or reason", overflow="fold")
+    for job in view.jobs:
+        rows.add_row(
+            Text(job.name),
+            Text(job.status, style=STYLES[job.status]),
+            str(job.state.attempt or ""),
+            duration(job),
+            _note(job, job_progress(run, job), bars),
+        )
+    return rows
+
+
+def _note(job: JobView, now: Progress | None, bars: bool) -> RenderableType:
+    if now is None:
+        return Text(job.reason)
+    words = Text(f"{now} {job.reason}".rstrip())
+    if not bars:
+        return words
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(ProgressBar(total=now.total, completed=now.done, width=12), words)
+    return grid
+
+
+def runs_table(views: Iterable[RunView]) -> Table:
+    """A line per run."""
+    rows = table()
+    for column in ("run", "status", "jobs done", "started", "description"):
+        rows.add_column(column, no_wrap=column != "description")
+    for view in views:
+        starts = [job.state.started for job in view.jobs if job.state.started is not None]
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(min(starts))) if starts else ""
+        done = f"{len(view.having([Status.DONE]))}/{len(view.jobs)}"
+        rows.add_row(Text(view.plan.run_id), view.status, done, started, Text(view.plan.description))
+    return rows
