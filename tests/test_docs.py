@@ -1,8 +1,13 @@
 """What the documents say is so: commands are accepted, files and links are there, quoted messages are printed."""
 
+import ast
 import importlib.util
+import io
 import re
 import shlex
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -13,6 +18,7 @@ from launcher.cli import VERBS, cli
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
 from locat.commands import COMMANDS
+from locat.report.paper import PAPER, PaperTable
 from support.documents import (
     DOCUMENTS,
     HERE,
@@ -29,6 +35,14 @@ from support.documents import (
 
 PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
 FOLDERS = "docs|pipelines|launcher|locat|tests|benchmarks|docker|k8s"
+NAMES = ("*.py", "*.yaml", "*.yml", "*.toml", "*.json", "Makefile", "Dockerfile")
+CODE = sorted(
+    path
+    for name in NAMES
+    for where in (name, *(f"{folder}/**/{name}" for folder in (*FOLDERS.split("|"), ".github")))
+    for path in ROOT.glob(where)
+)
+"""Files that are no documents, but name some."""
 
 by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -125,6 +139,54 @@ def test_files_that_are_named_are_there(document: Path) -> None:
     tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     missing |= set(re.findall(r"\btest_\w+\.py\b", text)) - tests
     assert not missing
+
+
+def prose(path: Path) -> str:
+    """What a file says to its reader: a Python file's comments, docstrings and names below docs/, else all of it."""
+    text = path.read_text(errors="replace")
+    if path.suffix != ".py":
+        return text
+    comments = (
+        token.string for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type == tokenize.COMMENT
+    )
+    docstrings = (
+        node.value.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    )
+    return "\n".join([*comments, *docstrings, *re.findall(r"\bdocs/[\w./-]+", text)])
+
+
+def unknown_citations(path: Path, text: str) -> Iterator[str]:
+    """Documents that are named and not there, beside the file or above it, and sections that they do not have."""
+    for name, section in re.findall(r"(?<![\w./-])([\w./-]+\.md)\b(?:'s)?(?: section (\d+))?", text):
+        found = [folder / name for folder in path.parents if (folder / name).is_file() and folder.is_relative_to(ROOT)]
+        if not found:
+            yield name
+        elif section and not re.search(rf"^## {section}\. ", found[0].read_text(), re.MULTILINE):
+            yield f"{name} section {section}"
+
+
+def test_documents_that_the_code_cites_are_there() -> None:
+    assert len(CODE) > 300
+    missing = {
+        str(path.relative_to(ROOT)): found for path in CODE if (found := [*unknown_citations(path, prose(path))])
+    }
+    assert not missing
+
+
+def test_a_citation_that_leads_nowhere_would_be_noticed() -> None:
+    here = ROOT / "locat" / "tasks" / "segment.py"
+    said = "method.md section 4; docs/method.md section 4; docs/method.md section 99; README.md"
+    assert [*unknown_citations(here, said)] == ["method.md", "docs/method.md section 99"]
+
+
+@pytest.mark.parametrize("table", PAPER, ids=lambda table: f"Tab. {table.number}")
+def test_published_numbers_of_the_method_page_are_those_of_the_report(table: PaperTable) -> None:
+    page = (ROOT / "docs" / "method.md").read_text().partition("\n## 6.")[2].partition("\n## 7.")[0]
+    part = re.split(r"^Tab\. \d, ", page, flags=re.MULTILINE)[table.number]
+    published = Counter(f"{number:.2f}" for row in table.rows for number in row.published)
+    assert not published - Counter(re.findall(r"\d+\.\d\d", part))
 
 
 def anchors(path: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""How training images are varied (method.md section 4)."""
+"""How training images are varied (docs/method.md section 4)."""
 
 from typing import Annotated, Literal
 
@@ -52,7 +52,7 @@ Augmentation = Annotated[ImageNetAugmentation | Shift, Field(discriminator="name
 
 
 class SegmentationAugmentation(Schema):
-    """Image and mask together: resize, crop, flip, photometric distortion (method.md section 5)."""
+    """Image and mask together: resize, crop, flip, photometric distortion (docs/method.md section 5)."""
 
     name: Literal["benchmark"]
     resize: tuple[PositiveInt, PositiveInt] = (2048, 512)

@@ -31,7 +31,7 @@ MODEL_FOLDER = {"model": "", "metrics": "metrics.json"}
 
 
 class SupervisedConfig(TrainingConfig):
-    """Classify images (method.md section 4)."""
+    """Classify images (docs/method.md section 4)."""
 
     outputs: ClassVar[dict[str, str]] = MODEL_FOLDER
     evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
@@ -53,7 +53,7 @@ class SupervisedConfig(TrainingConfig):
 
 
 class DinoConfig(TrainingConfig):
-    """Self-distillation without labels (Caron et al. 2021; method.md section 4)."""
+    """Self-distillation without labels (Caron et al. 2021; docs/method.md section 4)."""
 
     outputs: ClassVar[dict[str, str]] = MODEL_FOLDER
     evaluated: ClassVar[tuple[str, ...]] = ("entropy", "entropy_of_mean")
@@ -76,7 +76,7 @@ class DinoConfig(TrainingConfig):
 
 
 class KnnConfig(JobConfig):
-    """Weighted k-nearest-neighbour classification on a frozen backbone's [CLS] (method.md section 4)."""
+    """Weighted k-nearest-neighbour classification on a frozen backbone's [CLS] (docs/method.md section 4)."""
 
     outputs: ClassVar[dict[str, str]] = {"metrics": "metrics.json"}
     distributed: ClassVar[bool] = True
@@ -97,7 +97,7 @@ class KnnConfig(JobConfig):
 
 
 class LinearConfig(TrainingConfig):
-    """Train one linear layer on a frozen backbone's [CLS] of the last block (method.md section 4)."""
+    """Train one linear layer on a frozen backbone's [CLS] of the last block (docs/method.md section 4)."""
 
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
     evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
@@ -116,7 +116,7 @@ class LinearConfig(TrainingConfig):
 
 
 class SegmentConfig(TrainingConfig):
-    """Train a small head on a frozen backbone's patches (method.md section 5)."""
+    """Train a small head on a frozen backbone's patches (docs/method.md section 5)."""
 
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
     evaluated: ClassVar[tuple[str, ...]] = ("miou", "aacc", "macc")

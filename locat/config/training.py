@@ -64,7 +64,7 @@ class Data(Schema):
 
 
 class Optimizer(Schema):
-    """AdamW or SGD with momentum (method.md section 4)."""
+    """AdamW or SGD with momentum (docs/method.md section 4)."""
 
     name: Literal["adamw", "sgd"] = "adamw"
     lr: PositiveFloat = 1e-3

@@ -1,4 +1,4 @@
-"""Image and mask varied together (method.md section 5); every draw is a function of (seed, epoch, sample)."""
+"""Image and mask varied together (docs/method.md section 5); every draw is a function of (seed, epoch, sample)."""
 
 import enum
 

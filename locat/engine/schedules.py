@@ -15,7 +15,7 @@ def triangular(step: float, *, total: float, warmup: float, start: float, peak: 
 def one_cycle(step: int, *, total: int, peak: float, rise: float = 0.25, div: float = 1e4) -> float:
     """torch's linear OneCycleLR over `total` updates: up during the first `rise` of them, then down.
 
-    It begins at peak / div and ends at peak / div**2 (method.md section 5).
+    It begins at peak / div and ends at peak / div**2 (docs/method.md section 5).
     """
     return triangular(step, total=total - 1, warmup=rise * total - 1, start=peak / div, peak=peak, end=peak / div**2)
 

@@ -1,4 +1,4 @@
-"""The segmentation head on frozen patches (method.md section 5)."""
+"""The segmentation head on frozen patches (docs/method.md section 5)."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""What happens to the images of a batch after the loader, on their device (method.md section 4).
+"""What happens to the images of a batch after the loader, on their device (docs/method.md section 4).
 
 Every draw is a function of (seed, epoch, sample, operation), so that the pixels of a sample in an
 epoch depend on nothing else; only mixup draws for a whole batch.

@@ -1,4 +1,4 @@
-"""The colours of DINO's views (Caron et al. 2021; method.md section 4), after the loader's crops and flips."""
+"""The colours of DINO's views (Caron et al. 2021; docs/method.md section 4), after the loader's crops and flips."""
 
 from collections.abc import Sequence
 

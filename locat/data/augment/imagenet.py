@@ -1,4 +1,4 @@
-"""The supervised recipe on ImageNet (method.md section 4), after the loader's crop and flip."""
+"""The supervised recipe on ImageNet (docs/method.md section 4), after the loader's crop and flip."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ from locat.data.augment.rand_augment import apply_layer, draw_layers
 
 
 class ImageNetTransform:
-    """RandAugment, colour jitter, normalisation, erasing, then mixup or cutmix: timm's operations in timm's order.
+    """RandAugment, colour jitter, normalisation, erasing, then mixup or cutmix: timm's operations.
 
-    timm leaves colour jitter out where RandAugment is on, unless forced to; the recipe names both, and
-    both are applied. A sample's pixels before mixup depend on (seed, epoch, index) alone; mixup on
+    The released code runs timm, which leaves colour jitter out beside RandAugment and erases after it has mixed
+    (docs/method.md section 7). A sample's pixels before mixup depend on (seed, epoch, index) alone; mixup on
     (seed, epoch, batch) and on the sample's neighbour.
 
     Args:

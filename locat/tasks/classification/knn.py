@@ -1,4 +1,4 @@
-"""knn: weighted k-nearest-neighbour classification on a frozen backbone's features (method.md section 4)."""
+"""knn: weighted k-nearest-neighbour classification on a frozen backbone's features (docs/method.md section 4)."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""linear: one linear layer on a frozen backbone's features (method.md section 4)."""
+"""linear: one linear layer on a frozen backbone's features (docs/method.md section 4)."""
 
 from collections.abc import Callable, Iterator
 

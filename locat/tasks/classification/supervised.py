@@ -1,4 +1,4 @@
-"""supervised: train a classifier (method.md section 4)."""
+"""supervised: train a classifier (docs/method.md section 4)."""
 
 import copy
 from collections.abc import Callable, Iterator

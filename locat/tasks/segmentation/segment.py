@@ -1,4 +1,4 @@
-"""segment: train a small head on a frozen backbone's patches (method.md section 5)."""
+"""segment: train a small head on a frozen backbone's patches (docs/method.md section 5)."""
 
 from collections.abc import Callable, Iterator
 from typing import cast

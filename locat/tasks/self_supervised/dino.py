@@ -1,4 +1,4 @@
-"""dino: self-distillation without labels (Caron et al. 2021, arXiv 2104.14294; method.md section 4)."""
+"""dino: self-distillation without labels (Caron et al. 2021, arXiv 2104.14294; docs/method.md section 4)."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The rules of resizing, cropping and distorting, each against a literal statement of method.md section 5."""
+"""The rules of resizing, cropping and distorting, each against a literal statement of docs/method.md section 5."""
 
 import colorsys
 

@@ -1,4 +1,4 @@
-"""Whole Tiny models at their real sizes against float64 with method.md's formulas, dense and literal."""
+"""Whole Tiny models at their real sizes against float64 with docs/method.md's formulas, dense and literal."""
 
 import copy
 import math
