@@ -1,0 +1,79 @@
+"""The files around the code agree with it: what is packaged, cited, checked before commits and run by workflows."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.documents import ROOT
+
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def test_a_wheel_tells_type_checkers_that_it_is_typed(tmp_path: Path) -> None:
+    build = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("launcher", "locat", "pyproject.toml", "README.md", "LICENSE"):
+        (source / name).symlink_to(ROOT / name)
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert set(zipfile.ZipFile(wheel).namelist()) >= {"launcher/py.typed", "locat/py.typed"}
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = read(ROOT / "CITATION.cff")
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == PROJECT["project"]["version"]
+    assert citation["license"] == PROJECT["project"]["license"]
+    assert citation["message"] and citation["authors"] and citation["title"]
+    paper = citation["preferred-citation"]
+    assert paper["url"] in (ROOT / "README.md").read_text()
+    assert paper["type"] and paper["title"] and all(author["family-names"] for author in paper["authors"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_make_what_the_makefile_makes(path: Path) -> None:
+    workflow = read(path)
+    assert True in workflow  # `on`, in YAML 1.1
+    assert workflow["permissions"] == {"contents": "read"}
+    commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    made = [target for command in commands for target in re.findall(r"(?:^|--\S+ )make ([a-z-]+)$", command)]
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert made and set(made) <= set(targets)
+
+
+def test_pull_requests_are_tested_with_every_python_that_is_promised() -> None:
+    (fast,) = read(ROOT / ".github/workflows/pull-request.yml")["jobs"].values()
+    oldest, *_ = fast["strategy"]["matrix"]["python"]
+    assert PROJECT["project"]["requires-python"] == f">={oldest}"
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
+def test_issue_forms_are_forms(path: Path) -> None:
+    form = read(path)
+    assert form["name"] and form["description"]
+    fields = {field["id"]: field for field in form["body"]}
+    assert len(fields) == len(form["body"])
+    assert all(field["type"] in ("input", "textarea") and field["attributes"]["label"] for field in form["body"])
+    if path.name == "bug.yml":
+        assert fields["doctor"]["validations"]["required"] and fields["pipeline"]["validations"]["required"]
+
+
+def test_hooks_run_what_is_installed_or_a_pinned_version() -> None:
+    local, *others = read(ROOT / ".pre-commit-config.yaml")["repos"]
+    assert {hook["id"] for hook in local["hooks"]} == {"ruff", "ruff-format"}
+    assert all(hook["language"] == "system" and hook["entry"].startswith(".venv/bin/") for hook in local["hooks"])
+    assert all(re.fullmatch(r"v\d+\.\d+\.\d+", repository["rev"]) for repository in others)
