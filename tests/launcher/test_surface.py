@@ -1,0 +1,137 @@
+"""What users and their scripts rely on, as literal sets: a change of it is a change of this file, to be seen in review.
+
+YAML keys are in pipelines/schema.json, which a test of its own keeps current. RELEASE.md says what may change when.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from launcher import locks
+from launcher.backends import look
+from launcher.cli import VERBS, Mistake, cli
+from launcher.state import JobState, Status
+from locat.job_folder import ExitCode
+from locat.report.render import CSV_COLUMNS
+from support import small_runs
+
+RUNS = "--runs-dir DIRECTORY = runs ($LAUNCHER_RUNS)"
+BACKEND = "--backend [local|slurm|kubernetes] = local ($LAUNCHER_BACKEND)"
+SET = "--set KEY=VALUE, repeatable"
+SURFACE = {
+    "init": {"[FILE] = pipeline.yaml", "--images FOLDER"},
+    "submit": {"FILE...", "--watch", "--wait", SET, "--name NAME", "--dry-run", BACKEND, RUNS},
+    "validate": {"FILE...", SET, RUNS},
+    "render": {"FILE...", SET, "-o, --output DIRECTORY", "--run-id NAME", BACKEND, RUNS},
+    "list": {BACKEND, RUNS},
+    "status": {"[RUN]", "--json", RUNS},
+    "logs": {"[RUN]", "[JOB]", "--rank INTEGER RANGE", "--attempt INTEGER RANGE", "-f, --follow", RUNS},
+    "cancel": {"[RUN]", "[JOB]", "--grace SECONDS = 60", RUNS},
+    "retry": {"[RUN]", "[JOB]", "--force", RUNS},
+    "sync": {"[RUN]", RUNS},
+    "report": {"[RUN]...", "--output FOLDER", "--tracking-uri URI", RUNS},
+    "ui": {"[RUN]", "--port INTEGER RANGE", RUNS},
+    "doctor": {BACKEND, RUNS},
+}
+
+JOB_EXIT_CODES = {"DONE": 0, "INVALID": 2, "PREEMPTED": 75}
+SUBMIT_EXIT_CODES = {"done": 0, "failed": 1, "invalid": 2}
+"""Of `submit --wait` and `--watch`, by how a job of the run ended."""
+MISTAKE = 2
+"""Exit code of every verb where the user is wrong."""
+
+STATUS_WORDS = {
+    *("pending", "queued", "running", "done", "failed"),
+    *("invalid", "preempted", "lost", "blocked", "cancelled"),
+}
+STATUS = {"run", "folder", "status", "supervisor_alive", "jobs"}
+"""Keys of `status --json`; those of each of its `jobs`, and of a running job's `progress`:"""
+STATUS_JOB = {
+    *("name", "status", "reason", "attempt", "exit_code", "failures"),
+    *("started", "ended", "pid", "host", "boot", "progress"),
+}
+STATUS_PROGRESS = {"phase", "done", "total", "unit", "rate", "updated"}
+
+REPORT_COLUMNS = {
+    *("table", "size", "label", "model", "column"),
+    *("mean", "sd", "n", "published", "difference", "seeds"),
+}
+"""Of the report's report.csv."""
+
+IN_QUEUES = {
+    "launcher.attempt": {
+        *("--grace", "--limits-time", "--slots", "--python", "--stop-with", "--rerun-with"),
+    },
+    "launcher.backends.slurm.requeue": set(),
+    "launcher.backends.kubernetes.pod": set(),
+    "launcher.backends.kubernetes.advance": set(),
+}
+"""Modules and their options that are written in scripts and objects of jobs that wait in a queue."""
+
+
+def usage(parameter: click.Parameter, context: click.Context) -> str:
+    """An argument or option as this file writes it."""
+    record = parameter.get_help_record(context)
+    name = record[0] if record else parameter.make_metavar(context)
+    default = parameter.get_default(context)
+    default = f" = {default}" if isinstance(default, str | int | float) and not isinstance(default, bool) else ""
+    repeatable = ", repeatable" if isinstance(parameter, click.Option) and parameter.multiple else ""
+    return f"{name}{default}{repeatable}" + (f" (${parameter.envvar})" if parameter.envvar else "")
+
+
+def test_verbs_and_their_options() -> None:
+    found = {}
+    for verb in VERBS:
+        command = cli.get_command(click.Context(cli), verb)
+        assert command is not None
+        found[verb] = {usage(each, click.Context(command)) for each in command.params}
+    assert found == SURFACE
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    assert {code.name: code.value for code in ExitCode} == JOB_EXIT_CODES
+    assert Mistake.exit_code == MISTAKE
+    assert {how: exit_code_of_a_run(tmp_path, how) for how in SUBMIT_EXIT_CODES} == SUBMIT_EXIT_CODES
+
+
+def exit_code_of_a_run(folder: Path, how: str) -> int:
+    run = small_runs.make(folder, small_runs.job("a"), name=how)
+    JobState(Status(how), 1, failures=int(how == "failed")).write(run.job("a").state)
+    return look(run, run.plan()).exit_code
+
+
+def test_words_of_status() -> None:
+    assert {status.value for status in Status} == STATUS_WORDS
+
+
+def test_keys_of_status_as_json(tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a"))
+    JobState(Status.RUNNING, 1, started=0.0).write(run.job("a").state)
+    progress = {"phase": "train", "done": 1, "total": 2, "unit": "step", "rate": 1.0, "updated": 1.0}
+    run.job("a").progress.write_text(json.dumps(progress))
+    lock = locks.acquire(run.job_lock("a"))
+    assert lock is not None
+    told = json.loads(small_runs.cli(run, "status", "--json").stdout)
+    os.close(lock)
+    assert set(told) == STATUS
+    (job,) = told["jobs"]
+    assert set(job) == STATUS_JOB
+    assert set(job["progress"]) == STATUS_PROGRESS
+
+
+def test_columns_of_the_report() -> None:
+    assert set(CSV_COLUMNS) == REPORT_COLUMNS
+
+
+def test_what_waits_in_queues_is_still_there() -> None:
+    for module, options in IN_QUEUES.items():
+        assert importlib.util.find_spec(module) is not None
+        if options:
+            told = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True)
+            assert {*re.findall(r"^  (--[a-z-]+)", told.stdout, re.MULTILINE)} == options
