@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING")), *(ROOT / "docs").rglob("*.md")])
+NAMES = ("README", "CONTRIBUTING", "RELEASE")
+DOCUMENTS = sorted([*(ROOT / f"{name}.md" for name in NAMES), *(ROOT / "docs").rglob("*.md")])
 TOOLS = {".", "export", "kubectl", "docker", "helm", "hf"}
 """What a command may begin with that is not the project's."""
 
