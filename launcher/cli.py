@@ -5,7 +5,7 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from locat.errors import UserError
+from locat.contract.errors import UserError
 
 VERBS = {
     "init": "Write a pipeline for images of your own.",

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 
 
 @dataclass(frozen=True)

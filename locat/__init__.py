@@ -1,8 +1,7 @@
 """What runs inside a job: LocAt models, data, training and evaluation.
 
 `locat.attach` gives any timm ViT, Eva or Swin its LocAt form. It is imported on use: importing
-this package, `locat.config`, `locat.job_folder`, `locat.durable` or `locat.errors` never imports
-torch, so the launcher can validate a job's config.
+this package, `locat.config` or `locat.contract` never imports torch, so the launcher can validate a job's config.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,6 +1,6 @@
 """Runs one job: `python -m locat JOB_DIR/config.yaml`, under torchrun for several ranks.
 
-Exits with a code of `locat.job_folder.ExitCode`, or 1 for a failure. `python -m locat COMMAND` runs
+Exits with a code of `locat.contract.job_folder.ExitCode`, or 1 for a failure. `python -m locat COMMAND` runs
 one of `locat.commands` instead.
 """
 
@@ -24,8 +24,8 @@ from locat.config import (
     SupervisedConfig,
     load_job,
 )
-from locat.job_folder import ExitCode, JobFolder
-from locat.outcome import CODES, attempt_folder, outcome_of, write_outcome
+from locat.contract.job_folder import ExitCode, JobFolder
+from locat.contract.outcome import CODES, attempt_folder, outcome_of, write_outcome
 from locat.parent import die_with_parent
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher.runs.state import JobState, Status
-from locat.job_folder import ExitCode
+from locat.contract.job_folder import ExitCode
 
 RECORD_PATIENCE = 60.0
 """Seconds in which the end of an attempt must be written."""

@@ -13,7 +13,7 @@ import psutil
 
 from launcher import machine
 from launcher.runs.state import JobState
-from locat.job_folder import ATTEMPT_VARIABLE, JobFolder
+from locat.contract.job_folder import ATTEMPT_VARIABLE, JobFolder
 
 
 def of_job(job: JobFolder) -> list[psutil.Process]:

@@ -16,8 +16,8 @@ from launcher.attempt.stop import GRACE, STOPPED_MARK, Stop
 from launcher.plan import PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
-from locat import durable
-from locat.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
+from locat.contract import durable
+from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
 
 LAUNCH_LOG = "launch.log"
 """What the command prints before its ranks write logs of their own."""

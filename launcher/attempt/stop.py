@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from launcher.attempt import processes
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 
 GRACE = 60.0
 """Seconds a job has to checkpoint after it was asked to stop."""

@@ -2,7 +2,7 @@
 
 Both are estimates, and NaN where they are not known. GPU-hours assume that a GPU does
 `SUSTAINED_FLOPS` and waits for nothing; they are not known for models whose cost is not in
-locat/published.py or that are built to another size.
+locat/contract/published.py or that are built to another size.
 """
 
 import math
@@ -24,7 +24,7 @@ from locat.config import (
 )
 from locat.config.augmentation import SegmentationAugmentation
 from locat.config.datasets import DigitsScenes
-from locat.published import COUNTED, TAB_1
+from locat.contract.published import COUNTED, TAB_1
 
 SUSTAINED_FLOPS = 1e14
 """Floating-point operations a second of one GPU in bf16: a tenth of an H100's peak."""

@@ -13,7 +13,7 @@ from launcher.language.explain import explain
 from launcher.language.model import Pipeline
 from launcher.language.problems import KeyPath, dotted, known_words
 from locat.config import TASKS, JobConfig, TrainingConfig
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import os
 
 from launcher.plan import Plan
-from locat.errors import ConfigError
+from locat.contract.errors import ConfigError
 
 
 def check(plan: Plan, from_shell: bool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from locat.errors import UserError
+from locat.contract.errors import UserError
 
 KeyPath = tuple[str | int, ...]
 """Keys and list positions from the root of a pipeline to one of its values."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from launcher.plan import Plan
 from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
-from locat import durable
+from locat.contract import durable
 
 
 def new_run_id(name: str) -> str:

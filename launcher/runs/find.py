@@ -5,7 +5,7 @@ from pathlib import Path
 from launcher.language.problems import did_you_mean
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
-from locat.errors import UserError
+from locat.contract.errors import UserError
 
 
 class RunError(UserError):

@@ -1,21 +1,12 @@
 """A run on disk, read by any shell at any time."""
 
-import os
-import re
-import secrets
-import shutil
-import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import locks, machine
-from launcher.language.problems import did_you_mean
 from launcher.plan import Plan
 from launcher.runs.state import JobState, Observation, Status
-from locat import durable
-from locat.errors import UserError
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 
 
 @dataclass(frozen=True)

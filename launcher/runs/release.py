@@ -7,7 +7,7 @@ from launcher import locks
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import RunView
-from locat import durable
+from locat.contract import durable
 
 RETRIED = frozenset({Status.FAILED, Status.INVALID, Status.CANCELLED, Status.LOST})
 """Blocked jobs need nothing of their own: they go on when what blocks them does."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from locat import durable
+from locat.contract import durable
 
 
 class Status(StrEnum):

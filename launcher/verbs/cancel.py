@@ -8,7 +8,7 @@ from launcher.backends import BACKENDS, look
 from launcher.runs.find import find, find_job
 from launcher.runs.state import Status
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
-from locat import durable
+from locat.contract import durable
 
 
 @click.command("cancel")

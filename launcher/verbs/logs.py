@@ -17,7 +17,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 
 POLL = 0.2
 """Seconds between two looks at a log that is followed."""

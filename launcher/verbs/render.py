@@ -14,7 +14,7 @@ from launcher.verbs.arguments import (
     set_option,
 )
 from launcher.verbs.plans import compiled
-from locat import durable
+from locat.contract import durable
 
 
 @click.command("render")

@@ -13,7 +13,7 @@ from launcher.runs.state import Status
 from launcher.verbs.arguments import runs_option
 from launcher.view import summary
 from launcher.view.completion import complete_run
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 
 
 @click.command("report")

@@ -6,7 +6,7 @@ import click
 
 from locat.commands.attention_maps import attention_maps
 from locat.commands.models import models
-from locat.errors import UserError
+from locat.contract.errors import UserError
 
 COMMANDS: dict[str, click.Command] = {"models": models, "attention-maps": attention_maps}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from locat.errors import ConfigError, DataError, UserError
+from locat.contract.errors import ConfigError, DataError
 
 PATCHES = ((0.3, 0.3), (0.5, 0.5), (0.7, 0.7))
 """Queries where none are chosen, as fractions of the grid."""
@@ -33,7 +33,9 @@ def attention_maps(
     save(looks_figure([look(folder, file, patches, block) for folder in folders]), out)
     click.echo(out)
     if mlflow_run is not None:
-        log_artifact(mlflow_run, out)
+        from locat.engine.tracking.client import add_figure
+
+        add_figure(mlflow_run, out)
 
 
 def look(folder: Path, file: Path, patches: tuple[tuple[int, int], ...], block: int) -> Any:
@@ -75,14 +77,3 @@ def open_image(file: Path, model: Any) -> tuple[Any, Any]:
     image = create_transform(**{**expected, "input_size": size, "crop_pct": 1.0})(pixels)
     mean, std = (torch.tensor(expected[key]).view(3, 1, 1) for key in ("mean", "std"))
     return image, (image * std + mean).clamp(0, 1).permute(1, 2, 0).numpy()
-
-
-def log_artifact(run: str, file: Path) -> None:
-    """Add the file to an MLflow run, under figures/."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
-
-    try:
-        MlflowClient().log_artifact(run, str(file), "figures")
-    except MlflowException as error:
-        raise UserError(f"MLflow run {run} takes no artifact ({error}); is MLFLOW_TRACKING_URI its store?") from error

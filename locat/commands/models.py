@@ -20,8 +20,8 @@ def models() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from locat.contract.published import TAB_1
     from locat.models.cost import cost
-    from locat.published import TAB_1
 
     table = Table("model", title="Parameters and FLOPs of one 224 x 224 image")
     table.columns[0].no_wrap = True

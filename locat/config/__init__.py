@@ -22,7 +22,7 @@ from locat.config.tasks import (
     SupervisedConfig,
 )
 from locat.config.training import Model, Optimizer, Strategy, TrainingConfig
-from locat.errors import ConfigError
+from locat.contract.errors import ConfigError
 
 __all__ = [
     "TASKS",

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from locat import durable
+from locat.contract import durable
+from locat.contract.errors import DataError, JobError
 from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding
 from locat.data.ffcv_writer import write_samples
 from locat.data.parts import Parts, Quarantined
-from locat.errors import DataError, JobError
 
 logger = logging.getLogger(__name__)
 

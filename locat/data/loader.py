@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from locat.contract.errors import ConfigError, DataError
 from locat.data import order
 from locat.data.beton import open_manifest
 from locat.data.cores import available_cores
@@ -18,7 +19,6 @@ from locat.data.decode import CHANNELS, Workspace, cut_images
 from locat.data.producer import Producer
 from locat.data.stored import Stored
 from locat.data.views import View, Whole, cuts
-from locat.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ pairs them (mixup) does not depend on it either.
 import numpy as np
 from numpy.typing import NDArray
 
-from locat.errors import ConfigError
+from locat.contract.errors import ConfigError
 
 
 def epoch_order(samples: int, seed: int, epoch: int) -> NDArray[np.int64]:

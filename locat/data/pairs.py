@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torchvision.io import ImageReadMode, decode_jpeg, decode_png
 
+from locat.contract.errors import DataError
 from locat.data.beton import open_manifest
 from locat.data.stored import Stored
-from locat.errors import DataError
 
 
 class Pairs(Stored):

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from locat import durable
+from locat.contract import durable
+from locat.contract.errors import DataError, JobError, UserError
 from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding, Undecodable, encode
-from locat.errors import DataError, JobError, UserError
 from locat.parent import die_with_parent
 
 FORMAT = 1

@@ -9,7 +9,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from locat.errors import JobError, UserError
+from locat.contract.errors import JobError, UserError
 
 AHEAD = 3  # batches under way or ready
 PIECES = 2  # of a batch, for each thread

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from locat.config.augmentation import SegmentationAugmentation
+from locat.contract.errors import ConfigError
 from locat.data import order
 from locat.data.augment import normalize
 from locat.data.joint import augment, draw, keep_ratio, resize_image
 from locat.data.labels import IGNORED
 from locat.data.loader import START, Batch, Place
 from locat.data.pairs import Pairs
-from locat.errors import ConfigError
 
 AHEAD = 2
 """Batches that are begun before they are asked for."""

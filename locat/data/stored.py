@@ -13,8 +13,8 @@ import numpy as np
 from ffcv.reader import Reader
 from numpy.typing import NDArray
 
+from locat.contract.errors import DataError
 from locat.data.decode import CHANNELS, IMAGE
-from locat.errors import DataError
 
 JPEG = 0  # ffcv.fields.rgb_image.IMAGE_MODES
 

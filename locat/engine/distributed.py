@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import torch
 import torch.distributed as dist
 
-from locat.outcome import outcome_of, write_outcome
+from locat.contract.outcome import outcome_of, write_outcome
 
 T = TypeVar("T")
 

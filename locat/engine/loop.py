@@ -10,6 +10,8 @@ from typing import NoReturn
 import torch
 
 from locat.config import TrainingConfig
+from locat.contract.errors import Preempted
+from locat.contract.job_folder import JobFolder
 from locat.data.loader import Batch
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
@@ -18,12 +20,11 @@ from locat.engine.guards.throughput import Throughput, slowest
 from locat.engine.guards.watchdog import Watchdog
 from locat.engine.position import Position
 from locat.engine.progress import Progress
-from locat.engine.signals import Interrupted, Preempted, StopRequest
+from locat.engine.signals import Interrupted, StopRequest
 from locat.engine.strategies import make_strategy, micro_batch_size
 from locat.engine.task import Batches, Models, Task
 from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
-from locat.job_folder import JobFolder
 
 logger = logging.getLogger(__name__)
 

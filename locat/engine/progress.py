@@ -10,7 +10,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,6 @@ import signal
 from types import FrameType
 
 
-class Preempted(Exception):
-    """The job was asked to stop and has saved what it needs to go on."""
-
-
 class Interrupted(Exception):
     """Some rank was asked to stop in the middle of something that is begun anew later."""
 

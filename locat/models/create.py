@@ -16,7 +16,7 @@ from timm.models._hub import save_config_for_hf
 from torch import nn
 
 from locat.config import Model
-from locat.errors import ConfigError, WeightsError
+from locat.contract.errors import ConfigError, WeightsError
 from locat.models.any_size import accept_any_size, size_arguments
 
 

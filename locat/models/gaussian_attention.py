@@ -12,7 +12,7 @@ from timm.layers import resolve_self_attn_mask
 from torch import Tensor
 from torch.nn import functional as F
 
-from locat.errors import ConfigError
+from locat.contract.errors import ConfigError
 from locat.models.gaug import Gaussians
 from locat.models.kernels.operator import gaussian_attention as fused_attention
 from locat.models.kernels.operator import runs_triton

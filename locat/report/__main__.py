@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from locat import durable
-from locat.errors import UserError
+from locat.contract import durable
+from locat.contract.errors import UserError
 from locat.report.render import Report, html, markdown, table_of_numbers
 from locat.report.scatter import scatter
 from locat.report.store import log_report, read_run, results

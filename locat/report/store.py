@@ -9,12 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID
-
-from locat.engine.tracking.client import MlflowClient, one_line
+from locat.contract.errors import UserError
+from locat.engine.tracking.client import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MlflowClient, Run, one_line
 from locat.engine.tracking.state_files import Parent
-from locat.errors import UserError
 from locat.report.results import Origin, Result, RunSummary, Settings
 from locat.report.tables import SHAPE
 

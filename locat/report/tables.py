@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 
-from locat import published
+from locat.contract import published
 from locat.report.paper import ADE, CONTEXT, IMAGENET, PAPER, STUFF, Column, PaperTable, Row
 from locat.report.results import Origin, Result
 

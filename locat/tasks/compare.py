@@ -7,12 +7,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from locat import durable
 from locat.config import CompareConfig
+from locat.contract import durable
+from locat.contract.errors import DataError
+from locat.contract.job_folder import JobFolder
 from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
-from locat.errors import DataError
-from locat.job_folder import JobFolder
 from locat.tasks.figures import comparison_figure, save
 
 logger = logging.getLogger(__name__)

@@ -3,13 +3,13 @@
 import logging
 
 from locat.config import ConvertConfig
+from locat.contract.errors import ConfigError
+from locat.contract.job_folder import JobFolder
 from locat.data import beton
 from locat.data.datasets import open_dataset
 from locat.data.encode import Encoding
 from locat.engine.progress import Progress
 from locat.engine.tracking import tracked
-from locat.errors import ConfigError
-from locat.job_folder import JobFolder
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 import torch
 
-from locat import durable
 from locat.config import TrainingConfig
 from locat.config.training import Data
+from locat.contract import durable
 from locat.data.beton import open_manifest, verify_manifest
 from locat.data.loader import Batch, Loader, Place
 from locat.data.segmentation import TrainPairs

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from locat import durable
 from locat.config import JobConfig
+from locat.contract import durable
+from locat.contract.job_folder import JobFolder
 from locat.data.datasets.base import Contents
-from locat.job_folder import JobFolder
 
 
 def write_results(

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from locat.durable import sha256
+from locat.contract.durable import sha256
+from locat.contract.job_folder import JobFolder
 from locat.engine.checkpoints.manifest import Manifest, complete
 from locat.engine.tracking.metric_log import read_records
-from locat.job_folder import JobFolder
 
 CLOCKED = ("throughput/", "checkpoint/", "ranks/")
 """Metrics that tell of time."""

@@ -17,7 +17,7 @@ import torch
 
 from chaos.ends import differences, end_of
 from locat.__main__ import log_to, run
-from locat.job_folder import ExitCode, JobFolder
+from locat.contract.job_folder import ExitCode, JobFolder
 from support import training
 
 PRELOADED = ("supervised", "dino", "segment")

@@ -17,7 +17,7 @@ from launcher import locks
 from launcher.backends import look
 from launcher.cli import VERBS, Mistake, cli
 from launcher.runs.state import JobState, Status
-from locat.job_folder import ExitCode
+from locat.contract.job_folder import ExitCode
 from locat.report.render import CSV_COLUMNS
 from support import small_runs
 

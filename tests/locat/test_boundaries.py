@@ -1,4 +1,4 @@
-"""The two packages and what stands between them."""
+"""Which part of the project may import which."""
 
 import ast
 import subprocess
@@ -8,32 +8,50 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHARED = {"locat.config", "locat.job_folder", "locat.durable", "locat.errors", "locat.published"}
+FILES = [file.relative_to(ROOT) for package in ("launcher", "locat") for file in (ROOT / package).rglob("*.py")]
 
 
 def imports(file: Path) -> set[str]:
-    """Modules of the project that a file imports, wherever in it."""
+    """Modules that a file imports, wherever in it, by their whole names."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
-    return {name for name in found if name.split(".")[0] in {"launcher", "locat"}}
+    return found
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "locat").rglob("*.py")), ids=lambda file: file.name)
-def test_a_job_never_imports_the_launcher(file: Path) -> None:
-    assert not {name for name in imports(file) if name.split(".")[0] == "launcher"}
+def importers(module: str) -> set[str]:
+    """Files of the project that import a module or what lies in it."""
+    return {str(file) for file in FILES if any(f"{name}.".startswith(f"{module}.") for name in imports(file))}
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "launcher").rglob("*.py")), ids=lambda file: file.name)
-def test_the_launcher_imports_of_a_job_only_what_stands_between_them(file: Path) -> None:
-    modules = {".".join(name.split(".")[:2]) for name in imports(file) if name.startswith("locat")}
-    assert modules - {"locat"} <= SHARED
+def test_a_job_never_imports_the_launcher() -> None:
+    assert {file for file in importers("launcher") if file.startswith("locat/")} == set()
 
 
-@pytest.mark.parametrize("module", sorted(SHARED))
-def test_what_stands_between_them_is_free_of_torch(module: str) -> None:
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+def test_the_launcher_imports_of_a_job_only_what_stands_between_them() -> None:
+    allowed = importers("locat.config") | importers("locat.contract")
+    others = {"commands", "data", "engine", "models", "report", "tasks", "parent"}
+    assert {file for file in allowed if file.startswith("launcher/")}
+    assert {file for name in others for file in importers(f"locat.{name}") if file.startswith("launcher/")} == set()
+
+
+def test_the_launcher_and_what_stands_between_them_are_free_of_torch() -> None:
+    shared = ("launcher/", "locat/config/", "locat/contract/")
+    files = [file for file in FILES if str(file).startswith(shared) and file.name != "__main__.py"]
+    modules = [".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files]
+    code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_mlflow_is_imported_in_one_folder() -> None:
+    assert {str(Path(file).parent) for file in importers("mlflow")} == {"locat/engine/tracking"}
+
+
+@pytest.mark.parametrize("backend", [path.name for path in (ROOT / "launcher/backends").iterdir() if path.is_dir()])
+def test_a_backend_is_imported_only_by_itself(backend: str) -> None:
+    """The registry imports it by name, when it is used."""
+    folder = f"launcher/backends/{backend}"
+    assert {file for file in importers(folder.replace("/", ".")) if not file.startswith(f"{folder}/")} == set()

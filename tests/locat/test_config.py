@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from locat.config import SupervisedConfig, load_job
-from locat.errors import ConfigError
+from locat.contract.errors import ConfigError
 
 JOB = {
     "task": "supervised",

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 from locat.__main__ import log_to
+from locat.contract.outcome import attempt_folder
 from locat.engine.distributed import join_ranks
 from locat.engine.guards import watchdog
 from locat.engine.guards.watchdog import Watchdog
 from locat.engine.signals import StopRequest
-from locat.outcome import attempt_folder
 
 
 def hang(how: str) -> None:

@@ -19,11 +19,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.client import MlflowClient
 from locat.engine.tracking.columns import SHARED
 from locat.engine.tracking.notes import TRAINING_VIEW
 from locat.engine.tracking.state_files import Parent, Sent
-from locat.job_folder import JobFolder
 
 T = TypeVar("T")
 TIMEOUT = 120  # seconds that a page may take on a busy machine

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from locat.config import CompareConfig, Tracking
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 from support.mlflow_server import Proxy, Server
 
 

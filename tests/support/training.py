@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from locat.contract.job_folder import ATTEMPT_VARIABLE, JobFolder
 from locat.engine.tracking.metric_log import read_records
-from locat.job_folder import ATTEMPT_VARIABLE, JobFolder
 
 TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "num_classes": 10}
 

@@ -24,7 +24,7 @@ from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import RunView, derive, unanswered
-from locat import durable
+from locat.contract import durable
 
 STOP_POLL = 1.0
 """Seconds between two looks at JobSets that are being deleted."""

@@ -20,7 +20,7 @@ from lightkube.types import CascadeType, PatchType
 from launcher.backends.base import NoAnswerError
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.api_objects import JobSet, Pod, WholeJobSet
-from locat.errors import UserError
+from locat.contract.errors import UserError
 
 Workload = create_namespaced_resource("kueue.x-k8s.io", "v1beta2", "Workload", "workloads")
 PAGE = 500

@@ -10,7 +10,7 @@ from launcher import locks
 from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
-from locat import durable
+from locat.contract import durable
 
 PATIENCE = 10.0
 """Seconds to wait for others who write; each takes some milliseconds."""

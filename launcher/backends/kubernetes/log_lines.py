@@ -8,7 +8,7 @@ from types import TracebackType
 
 from launcher.attempt.run import LAUNCH_LOG, SCHEDULED_AS
 from launcher.backends.kubernetes.logs import tagged
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 
 POLL = 0.5
 """Seconds between two looks."""

@@ -9,7 +9,7 @@ from launcher.backends.kubernetes.pod_template import advance_pod, main_pod, opt
 from launcher.backends.kubernetes.readable_yaml import to_yaml
 from launcher.language.words import MINUTES
 from launcher.plan import Plan, PlannedJob
-from locat.job_folder import ExitCode
+from locat.contract.job_folder import ExitCode
 
 ADVANCE_TRIES = 6
 """Pods that may fail to apply what needs a job; they wait ever longer between them."""

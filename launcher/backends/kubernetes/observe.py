@@ -10,7 +10,7 @@ from launcher.backends.kubernetes.causes import trouble
 from launcher.backends.kubernetes.pod_template import options_of
 from launcher.plan import Plan, PlannedJob
 from launcher.runs.state import JobState, Observation, Status
-from locat.job_folder import ExitCode
+from locat.contract.job_folder import ExitCode
 
 NEVER_AGAIN = 1 << 30
 """Failures of a job whose JobSet has failed: it restarts it no more."""

@@ -25,8 +25,8 @@ from launcher.runs.create import create
 from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
-from locat.errors import ConfigError
-from locat.job_folder import ExitCode
+from locat.contract.errors import ConfigError
+from locat.contract.job_folder import ExitCode
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """What is written here becomes part of the pod's status."""

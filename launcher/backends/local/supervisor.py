@@ -27,7 +27,7 @@ from launcher.runs import mlflow_sync
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import READY, JobView, RunView, status_from_folder
-from locat.job_folder import ExitCode
+from locat.contract.job_folder import ExitCode
 
 POLL = 1.0
 """Seconds between two looks for what others did: a user, another run, an attempt that is no child."""

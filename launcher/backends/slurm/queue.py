@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from launcher.plan import Plan
-from locat.errors import UserError
+from locat.contract.errors import UserError
 
 TIMEOUT = 60
 """Seconds Slurm may take to answer."""

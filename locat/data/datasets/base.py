@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from locat.errors import DataError
+from locat.contract.errors import DataError
 
 Split = Literal["train", "val"]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from locat.contract.errors import DataError
 from locat.data.datasets.base import Contents, Sample, Split
 from locat.data.datasets.tars import read_member
-from locat.errors import DataError
 
 SIZE = 32
 FOLDER = "cifar-100-python"

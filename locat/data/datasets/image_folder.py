@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from locat.contract.errors import DataError
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
-from locat.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 SHOWN = 3  # names in a message

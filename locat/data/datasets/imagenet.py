@@ -10,10 +10,10 @@ from pathlib import Path
 
 from scipy.io import loadmat
 
+from locat.contract.errors import DataError
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
 from locat.data.datasets.image_folder import image_folders
 from locat.data.datasets.tars import opened, read_member, regular
-from locat.errors import DataError
 
 NAME = "ImageNet-1K"
 TRAIN = "ILSVRC2012_img_train.tar"

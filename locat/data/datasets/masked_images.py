@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from locat.contract.errors import DataError
 from locat.data.datasets.base import Contents, Sample
-from locat.errors import DataError
 
 INVALID = 254
 """In a table of classes: labels that the dataset does not have."""

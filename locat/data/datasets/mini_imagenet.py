@@ -7,8 +7,8 @@ order of the csv files, which are read as train, val, test.
 import csv
 from pathlib import Path
 
+from locat.contract.errors import DataError
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
-from locat.errors import DataError
 
 SPLITS = ("train.csv", "val.csv", "test.csv")
 CLASSES = 100

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
+from locat.contract.errors import DataError
 from locat.data.datasets.base import Split
 from locat.data.datasets.masked_images import MaskedImages, Pair, check_count, files, read
 from locat.data.labels import IGNORED
-from locat.errors import DataError
 
 COUNTS: dict[Split, int] = {"train": 4_998, "val": 5_105}
 LABELS = 459

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from locat.errors import DataError
+from locat.contract.errors import DataError
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 
 from locat.config.training import Checkpoints as Settings
+from locat.contract.errors import ConfigError
 from locat.engine.checkpoints.manifest import (
     MANIFEST,
     UNREADABLE,
@@ -39,7 +40,6 @@ from locat.engine.checkpoints.random_state import random_state, set_random_state
 from locat.engine.distributed import Ranks
 from locat.engine.position import Position
 from locat.engine.strategies import Snapshot, Strategy
-from locat.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 

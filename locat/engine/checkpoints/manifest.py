@@ -13,7 +13,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from locat import durable
+from locat.contract import durable
 from locat.engine.position import Position
 
 MANIFEST = "manifest.json"

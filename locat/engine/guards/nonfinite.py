@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from locat.errors import JobError
+from locat.contract.errors import JobError
 
 
 class NotFiniteError(JobError):

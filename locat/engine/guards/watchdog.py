@@ -19,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from locat import durable
+from locat.contract import durable
+from locat.contract.outcome import attempt_folder, write_outcome
 from locat.engine.distributed import Ranks
-from locat.outcome import attempt_folder, write_outcome
 
 logger = logging.getLogger(__name__)
 

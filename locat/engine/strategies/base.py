@@ -11,10 +11,10 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from locat.config import TrainingConfig
+from locat.contract.errors import ConfigError
 from locat.engine.distributed import Ranks
 from locat.engine.guards.nonfinite import Guard
 from locat.engine.precision import autocast
-from locat.errors import ConfigError
 
 Piece = TypeVar("Piece")
 

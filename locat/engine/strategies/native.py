@@ -24,13 +24,13 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from locat.config import TrainingConfig
+from locat.contract.errors import ConfigError
 from locat.engine.blocks import blocks_of
 from locat.engine.distributed import Ranks
 from locat.engine.guards.nonfinite import spoil_if_not_finite
 from locat.engine.strategies.base import Piece, Snapshot, Strategy
 from locat.engine.strategies.clipping import clip_gradients
 from locat.engine.strategies.optimizers import make_optimizer, start_state
-from locat.errors import ConfigError
 
 
 class Native(Strategy):

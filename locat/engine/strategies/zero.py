@@ -14,6 +14,7 @@ import deepspeed
 from deepspeed.utils import logger as deepspeed_logger
 
 from locat.config import TrainingConfig
+from locat.contract.errors import ConfigError
 from locat.engine.distributed import Ranks
 from locat.engine.guards.nonfinite import spoil_if_not_finite
 from locat.engine.precision import DTYPES
@@ -21,7 +22,6 @@ from locat.engine.strategies.base import Piece, Snapshot, Strategy, micro_batch_
 from locat.engine.strategies.optimizers import make_optimizer
 from locat.engine.strategies.reshard import load_resharded
 from locat.engine.strategies.zero_snapshot import host_copy, snapshot, write
-from locat.errors import ConfigError
 
 TAG, SHADOW = "zero", "shadow.pt"
 """In a checkpoint: the folder of DeepSpeed's files, and the shadow's weights."""

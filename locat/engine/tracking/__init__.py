@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from locat.config import JobConfig
-from locat.engine.signals import Preempted
-from locat.job_folder import JobFolder
+from locat.contract.errors import Preempted
+from locat.contract.job_folder import JobFolder
 
 
 @contextmanager

@@ -13,11 +13,26 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # seconds
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # reports of its own, to another server
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-from mlflow.entities import SourceType
+from mlflow.entities import Run, SourceType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.git_utils import get_git_commit
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_TYPE, MLFLOW_USER
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_TYPE, MLFLOW_USER
+
+from locat.contract.errors import UserError
+
+__all__ = [
+    "MLFLOW_GIT_COMMIT",
+    "MLFLOW_PARENT_RUN_ID",
+    "MlflowClient",
+    "Run",
+    "add_figure",
+    "artifact_folder",
+    "create_run",
+    "delete_doubles",
+    "find_experiment",
+    "one_line",
+]
 
 KEY = "locat.key"
 """Tag by which a run is found whose creation was not answered."""
@@ -58,6 +73,20 @@ def delete_doubles(client: MlflowClient, experiment_id: str, key: str, run_id: s
     for other in _runs_of(client, experiment_id, key):
         if other != run_id:
             client.delete_run(other)
+
+
+def add_figure(run_id: str, file: Path) -> None:
+    """Add a picture to a run of the store that MLFLOW_TRACKING_URI names.
+
+    Raises:
+        UserError: the store has no such run, or does not answer.
+    """
+    try:
+        MlflowClient().log_artifact(run_id, str(file), "figures")
+    except MlflowException as error:
+        raise UserError(
+            f"MLflow run {run_id} takes no artifact ({error}); is MLFLOW_TRACKING_URI its store?"
+        ) from error
 
 
 def one_line(error: Exception) -> str:

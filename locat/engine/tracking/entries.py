@@ -12,9 +12,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from locat.config import JobConfig
+from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.client import MlflowClient
 from locat.engine.tracking.notes import run_link
-from locat.job_folder import JobFolder
 
 logger = logging.getLogger(__name__)
 

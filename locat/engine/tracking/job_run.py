@@ -15,13 +15,13 @@ from mlflow.entities import Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from locat.config import CompareConfig, JobConfig, Tracking
+from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.client import MlflowClient, create_run, delete_doubles
 from locat.engine.tracking.entries import dataset_inputs, register_model
 from locat.engine.tracking.metric_log import Record, read_records
 from locat.engine.tracking.notes import job_note
 from locat.engine.tracking.parent_run import open_parent_run
 from locat.engine.tracking.state_files import Lifetime, Sent
-from locat.job_folder import JobFolder
 
 POINTS_A_REQUEST = 1000  # MLflow's limit
 PARAMS_A_REQUEST = 100  # the same

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from locat.config import JobConfig, TrainingConfig
+from locat.contract.job_folder import JobFolder
 from locat.engine.tracking import columns
 from locat.engine.tracking.state_files import Parent, Sent
-from locat.job_folder import JobFolder
 
 LENGTH = 8000  # characters that MLflow takes for a tag's value
 SET = "# --set "

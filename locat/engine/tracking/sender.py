@@ -7,10 +7,10 @@ import time
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from locat.config import JobConfig, Tracking
+from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.client import one_line
 from locat.engine.tracking.job_run import JobRun
 from locat.engine.tracking.state_files import Lifetime, only_sender
-from locat.job_folder import JobFolder
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from locat import durable
-from locat.job_folder import JobFolder
+from locat.contract import durable
+from locat.contract.job_folder import JobFolder
 
 
 @dataclass(frozen=True)

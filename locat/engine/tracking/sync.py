@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from locat.config import JobConfig, Tracking, load_job
+from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.state_files import Lifetime, Parent, Sent, only_sender
-from locat.job_folder import JobFolder
 
 
 class EndedJob(NamedTuple):

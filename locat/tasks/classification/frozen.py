@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from timm.data import resolve_data_config
 
+from locat.contract.errors import ConfigError
 from locat.data.augment import normalize
-from locat.errors import ConfigError
 from locat.models.create import load_backbone
 
 

@@ -7,16 +7,16 @@ import torch.distributed as dist
 from torch.nn import functional as F
 
 from locat.config import KnnConfig
+from locat.contract.errors import ConfigError, Preempted
+from locat.contract.job_folder import JobFolder
 from locat.data.loader import Loader
 from locat.data.views import CentreCrop
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.precision import autocast
 from locat.engine.progress import Progress
-from locat.engine.signals import Preempted, StopRequest
+from locat.engine.signals import StopRequest
 from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
-from locat.errors import ConfigError
-from locat.job_folder import JobFolder
 from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.classification.neighbours import hits, nearest, votes
 from locat.tasks.loaders import verify

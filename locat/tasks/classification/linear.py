@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from locat.config import LinearConfig
+from locat.contract.job_folder import JobFolder
 from locat.data.loader import Batch
 from locat.data.views import CentreCrop, RandomResizedCrop
 from locat.engine.distributed import Ranks
@@ -15,7 +16,6 @@ from locat.engine.loop import run_training
 from locat.engine.position import Position
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
-from locat.job_folder import JobFolder
 from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.loaders import open_loaders, stream

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from locat.config import SupervisedConfig
 from locat.config.augmentation import ImageNetAugmentation
+from locat.contract.errors import ConfigError
+from locat.contract.job_folder import JobFolder
 from locat.data.augment import ImageNetTransform, normalize, random_shift
 from locat.data.loader import Batch
 from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
@@ -19,8 +21,6 @@ from locat.engine.position import Position
 from locat.engine.schedules import triangular
 from locat.engine.strategies import micro_batch_size
 from locat.engine.task import Batches, Models, Task
-from locat.errors import ConfigError
-from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps, cls_attends
 from locat.models.create import create_model, save_model, title
 from locat.tasks.classification.accuracy import Accuracy

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from locat.config import HummingbirdConfig
+from locat.contract.errors import ConfigError, Preempted
+from locat.contract.job_folder import JobFolder
 from locat.data.beton import open_manifest
 from locat.data.joint import resize_image, resize_mask
 from locat.data.loader import Batch, Loader
@@ -23,11 +25,9 @@ from locat.data.segmentation import Share, ValPairs, normalised, share_out
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.precision import autocast
 from locat.engine.progress import Progress
-from locat.engine.signals import Preempted, StopRequest
+from locat.engine.signals import StopRequest
 from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
-from locat.errors import ConfigError
-from locat.job_folder import JobFolder
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import patch_features
 from locat.tasks.loaders import verify

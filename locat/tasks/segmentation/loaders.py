@@ -9,11 +9,11 @@ import torch
 from locat.config import SegmentConfig
 from locat.config.augmentation import Unchanged
 from locat.config.training import Data
+from locat.contract.errors import ConfigError
 from locat.data.beton import open_manifest
 from locat.data.loader import Batch, Loader
 from locat.data.segmentation import Share, TrainPairs, ValPairs
 from locat.engine.distributed import Ranks
-from locat.errors import ConfigError
 from locat.tasks.loaders import open_loaders, verify
 
 PICTURED = 6

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
-from locat import durable
-from locat.job_folder import JobFolder
+from locat.contract import durable
+from locat.contract.job_folder import JobFolder
 from locat.tasks.figures import save
 from locat.tasks.segmentation.figures import Picture, confusion_figure, iou_figure, overlay_figure
 from locat.tasks.segmentation.scores import class_scores

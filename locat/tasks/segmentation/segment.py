@@ -9,6 +9,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from locat.config import SegmentConfig
+from locat.contract.job_folder import JobFolder
 from locat.data.augment import normalize
 from locat.data.loader import Batch
 from locat.engine.blocks import compile_blocks
@@ -18,7 +19,6 @@ from locat.engine.position import Position
 from locat.engine.precision import autocast
 from locat.engine.schedules import one_cycle
 from locat.engine.task import Batches, Models, Task
-from locat.job_folder import JobFolder
 from locat.models.any_size import pad_to_patches
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead, patch_features

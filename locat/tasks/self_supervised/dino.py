@@ -10,6 +10,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from locat.config import DinoConfig, Model
+from locat.contract.job_folder import JobFolder
 from locat.data.augment import DinoTransform, normalize
 from locat.data.loader import Batch
 from locat.data.views import CentreCrop, RandomResizedCrop
@@ -18,7 +19,6 @@ from locat.engine.loop import run_training
 from locat.engine.position import Position
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
-from locat.job_folder import JobFolder
 from locat.models.attention_maps import attention_maps
 from locat.models.create import create_model, save_model, title
 from locat.models.dino_head import DinoHead, MultiCrop

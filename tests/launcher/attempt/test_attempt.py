@@ -18,7 +18,7 @@ from launcher.attempt import processes
 from launcher.compile.resources import command
 from launcher.plan import Resources
 from launcher.runs.state import JobState, Status
-from locat.job_folder import ATTEMPT_VARIABLE
+from locat.contract.job_folder import ATTEMPT_VARIABLE
 from support import small_runs
 
 AT_LIMIT = "reached its time limit of 0.04 min"

@@ -20,7 +20,7 @@ from launcher.runs.find import find
 from launcher.runs.state import JobState, Status
 from launcher.verbs.doctor import Check
 from launcher.view import watch
-from locat.job_folder import ATTEMPT_VARIABLE
+from locat.contract.job_folder import ATTEMPT_VARIABLE
 from support import small_runs
 
 DIGITS = Path(__file__).parents[3] / "pipelines" / "digits.yaml"

@@ -9,8 +9,9 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 
 import locat.models  # noqa: F401
-from locat import __main__, published
+from locat import __main__
 from locat.commands import commands
+from locat.contract import published
 from locat.models.create import save_model
 
 VIT = {"img_size": (32, 48), "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 5}

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from locat.contract.errors import DataError, JobError
 from locat.data import beton
 from locat.data.datasets.base import Contents, Sample
 from locat.data.datasets.digits import DigitScenes
 from locat.data.encode import Encoding
 from locat.data.parts import Parts
-from locat.errors import DataError, JobError
 from support.pictures import jpeg
 
 

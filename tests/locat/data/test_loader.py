@@ -13,12 +13,12 @@ from ffcv.fields import IntField, RGBImageField
 from ffcv.writer import DatasetWriter
 from PIL import Image
 
+from locat.contract.errors import ConfigError, DataError, JobError
 from locat.data import beton, producer
 from locat.data.datasets.digits import DigitScenes
 from locat.data.loader import Batch, Loader, Place
 from locat.data.producer import Producer
 from locat.data.views import CentreCrop, RandomResizedCrop
-from locat.errors import ConfigError, DataError, JobError
 
 GOLDEN_SAMPLES = [6, 13, 1, 18, 11, 19]
 GOLDEN_SUMS = [1387766, 333006, 944690]

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from locat.contract.errors import ConfigError
 from locat.data.order import batch_count, epoch_order, rank_batch_size, rank_order
-from locat.errors import ConfigError
 
 samples = st.integers(1, 300)
 worlds = st.integers(1, 5)

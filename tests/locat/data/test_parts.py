@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from locat.contract.errors import DataError
 from locat.data import beton
 from locat.data.datasets.base import Sample
 from locat.data.datasets.digits import DigitScenes
 from locat.data.encode import Encoding
 from locat.data.parts import PART_SIZE, Parts
-from locat.errors import DataError
 
 COUNT = 7 * PART_SIZE + 5
 

@@ -11,13 +11,13 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torchvision.transforms.v2 import functional as V
 
 from locat.config.augmentation import SegmentationAugmentation
+from locat.contract.errors import ConfigError, DataError
 from locat.data import beton
 from locat.data.datasets.ade20k import ade20k
 from locat.data.joint import augment, draw, keep_ratio
 from locat.data.loader import Batch, Place
 from locat.data.pairs import Pairs
 from locat.data.segmentation import Share, TrainPairs, ValPairs, share_out
-from locat.errors import ConfigError, DataError
 from support import segmentation_sets
 
 CONFIG = SegmentationAugmentation(name="benchmark", resize=(160, 40), crop=36)

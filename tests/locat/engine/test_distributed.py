@@ -9,11 +9,11 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from locat.contract.errors import DataError, JobError
+from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode
+from locat.contract.outcome import outcome_of
 from locat.engine import distributed
 from locat.engine.distributed import join_ranks
-from locat.errors import DataError, JobError
-from locat.job_folder import ATTEMPT_VARIABLE, ExitCode
-from locat.outcome import outcome_of
 
 
 @pytest.fixture

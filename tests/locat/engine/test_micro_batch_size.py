@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from locat.config import TrainingConfig
+from locat.contract.errors import ConfigError
 from locat.engine.distributed import Ranks
 from locat.engine.strategies import micro_batch_size
-from locat.errors import ConfigError
 
 FOUR = Ranks(0, 4, torch.device("cpu"))
 

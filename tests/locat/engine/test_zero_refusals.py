@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from locat.config import TrainingConfig
-from locat.errors import ConfigError
+from locat.contract.errors import ConfigError
 
 pytestmark = pytest.mark.slow  # importing DeepSpeed is
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 import locat.models  # noqa: F401
+from locat.contract.published import TAB_1
 from locat.models.cost import LAYER_NORM, cost, count_flops
-from locat.published import TAB_1
 
 
 def by_hand(dim: int, tokens: int = 197, patches: int = 196, depth: int = 12, classes: int = 1000) -> int:

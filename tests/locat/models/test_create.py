@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from locat.config import Model
-from locat.errors import ConfigError, WeightsError
+from locat.contract.errors import ConfigError, WeightsError
 from locat.models.create import create_model, load_backbone, save_model, title
 
 ARGS = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 5}

@@ -7,7 +7,7 @@ import timm
 import torch
 
 import locat.models  # noqa: F401
-from locat.errors import ConfigError
+from locat.contract.errors import ConfigError
 from locat.models import gaussian_attention as chosen
 from locat.models.gaug import GAug
 from locat.models.gaussian_attention import gaussian_attention

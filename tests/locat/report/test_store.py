@@ -15,11 +15,11 @@ from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
 from launcher.plan import Plan
 from locat.config import load_job
+from locat.contract.errors import UserError
+from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.job_run import JobRun
 from locat.engine.tracking.parent_run import end_parent_run
 from locat.engine.tracking.state_files import Lifetime, Parent, only_sender
-from locat.errors import UserError
-from locat.job_folder import JobFolder
 from locat.models.create import title
 from locat.report.__main__ import main, write_report
 from locat.report.store import read_run, results

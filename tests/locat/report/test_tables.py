@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locat.published import COUNTED
-from locat.published import TAB_1 as COSTS
+from locat.contract.published import COUNTED
+from locat.contract.published import TAB_1 as COSTS
 from locat.report.paper import PAPER, TAB_1, TAB_4
 from locat.report.results import Origin, Result
 from locat.report.tables import BASELINES, Table, gains, pairs, tables

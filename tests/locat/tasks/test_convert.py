@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from locat.config import ConvertConfig
+from locat.contract.errors import ConfigError, DataError
+from locat.contract.job_folder import JobFolder
 from locat.data import beton
-from locat.errors import ConfigError, DataError
-from locat.job_folder import JobFolder
 from locat.tasks.convert import convert
 from support.pictures import write_jpeg, write_tree
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from locat.contract.errors import DataError
 from locat.data import beton
-from locat.errors import DataError
 from locat.tasks import loaders
 from locat.tasks.loaders import at_least_one, verify_once
 

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 import locat.models  # noqa: F401
+from locat.contract.job_folder import ExitCode, JobFolder
 from locat.data.order import epoch_order
 from locat.engine.checkpoints.manifest import complete, read_metrics
-from locat.job_folder import ExitCode, JobFolder
 from support import training
 
 pytestmark = pytest.mark.slow

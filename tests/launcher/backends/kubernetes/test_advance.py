@@ -18,7 +18,7 @@ from launcher.backends.kubernetes.config_maps import CANCELLED, cancelled_in
 from launcher.backends.kubernetes.pod import follow, prepared, run_pod
 from launcher.plan import Plan
 from launcher.runs.state import JobState, Status
-from locat.job_folder import ExitCode
+from locat.contract.job_folder import ExitCode
 from support import small_runs
 from support.kubernetes_objects import diamond, jobset
 

@@ -22,7 +22,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import RunView, derive
 from launcher.view.watch import views
-from locat import durable
+from locat.contract import durable
 from support.kubernetes_objects import COMPLETED, FAILED, NOW, diamond, jobset, jobset_of, observed, seen_with
 
 

@@ -19,7 +19,7 @@ from launcher.language.load import load, validate
 from launcher.language.yaml_source import parse
 from launcher.plan import Plan
 from launcher.runs.find import RunError
-from locat.errors import ConfigError
+from locat.contract.errors import ConfigError
 
 ROOT = Path(__file__).parents[4]
 EXAMPLES = ROOT / "k8s/examples"

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from locat.contract.errors import DataError
 from locat.data.datasets.cifar100 import cifar100
-from locat.errors import DataError
 
 CLASSES = ["apple", "aquarium_fish", "baby", "bear"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from locat.contract.errors import DataError
 from locat.data.datasets.image_folder import image_folder, image_folders
-from locat.errors import DataError
 from support.pictures import jpeg, write_jpeg, write_tree
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from locat.contract.errors import DataError
 from locat.data import beton
 from locat.data.datasets.imagenet import DEVKIT, TRAIN, VAL, imagenet
-from locat.errors import DataError
 from support.pictures import jpeg
 
 WNIDS = ["n02085620", "n01440764", "n03000684"]  # the devkit's order, which is not the order of their names

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from locat.contract.errors import DataError
 from locat.data.datasets.mini_imagenet import mini_imagenet
-from locat.errors import DataError
 from support.pictures import jpeg, write_jpeg
 
 CSV_CLASSES = {"train.csv": ["n3", "n1", "n5"], "val.csv": ["n2"], "test.csv": ["n4"]}

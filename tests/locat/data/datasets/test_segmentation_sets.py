@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from locat.config.datasets import Ade20k
+from locat.contract.errors import DataError
 from locat.data.datasets import open_dataset
 from locat.data.datasets.ade20k import ade20k
 from locat.data.datasets.base import Split
@@ -20,7 +21,6 @@ from locat.data.datasets.coco_stuff import coco_stuff
 from locat.data.datasets.masked_images import MaskedImages
 from locat.data.datasets.pascal_context import CLASSES as PASCAL_CLASSES
 from locat.data.datasets.pascal_context import pascal_context
-from locat.errors import DataError
 from support import segmentation_sets
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from locat.contract.job_folder import ATTEMPT_VARIABLE
 from locat.engine.distributed import Ranks
 from locat.engine.guards.throughput import slowest
 from locat.engine.guards.watchdog import Watchdog, Whereabouts, describe
-from locat.job_folder import ATTEMPT_VARIABLE
 
 TESTS = Path(__file__).parents[3]
 

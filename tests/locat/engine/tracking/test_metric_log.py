@@ -112,7 +112,7 @@ def test_a_file_cut_anywhere_has_every_step_once_after_a_restart(cut: int, check
 TRAINING = """
 import os, signal, sys
 from pathlib import Path
-from locat import durable
+from locat.contract import durable
 from locat.engine.tracking.metric_log import MetricLog
 folder, end, how = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 log, checkpoint = MetricLog(folder / "metrics.jsonl"), folder / "checkpoint"

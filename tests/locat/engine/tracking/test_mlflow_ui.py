@@ -14,11 +14,11 @@ from selenium.webdriver.common.by import By
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
 from locat.config import CompareConfig, ConvertConfig, JobConfig, TrainingConfig, load_job
+from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.job_run import JobRun
 from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.parent_run import end_parent_run
 from locat.engine.tracking.state_files import Lifetime, only_sender
-from locat.job_folder import JobFolder
 from support import mlflow_pages
 from support.mlflow_pages import Pages, open_pages
 from support.mlflow_server import Server

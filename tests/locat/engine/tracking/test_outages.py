@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from locat.engine.signals import Preempted
+from locat.contract.errors import Preempted
 from locat.engine.tracking import sender, tracked
 from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.sync import sync

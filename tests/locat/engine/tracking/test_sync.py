@@ -76,7 +76,7 @@ from pathlib import Path
 from locat.config import load_job
 from locat.engine.tracking.metric_log import MetricLog, Record
 from locat.engine.tracking import tracked
-from locat.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder
 job = JobFolder(Path(sys.argv[1]))
 with tracked(job, load_job(job.config), is_main=True):
     MetricLog(job.metrics).append(1, {"loss": 1.0})

@@ -6,8 +6,8 @@ import torch
 
 import locat.models  # noqa: F401
 from locat.config import SupervisedConfig
+from locat.contract.errors import ConfigError
 from locat.engine.distributed import Ranks
-from locat.errors import ConfigError
 from locat.tasks.classification.supervised import refuse_odd_pairs, refuse_other_size
 
 ALONE = Ranks(0, 1, torch.device("cpu"))

@@ -9,8 +9,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from locat.contract.job_folder import JobFolder
 from locat.data.labels import IGNORED
-from locat.job_folder import JobFolder
 from locat.tasks.figures import plt
 from locat.tasks.segmentation import figures
 from locat.tasks.segmentation.figures import (

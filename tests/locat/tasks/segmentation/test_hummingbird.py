@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as V
 
 from locat.config import HummingbirdConfig, Model
+from locat.contract.errors import ConfigError, Preempted
+from locat.contract.job_folder import JobFolder
 from locat.data import beton, counter
 from locat.data.datasets.ade20k import ade20k
 from locat.data.datasets.digits import DigitScenes
@@ -27,9 +29,6 @@ from locat.data.loader import Loader
 from locat.data.pairs import Pairs
 from locat.data.segmentation import Share
 from locat.engine.distributed import join_ranks
-from locat.engine.signals import Preempted
-from locat.errors import ConfigError
-from locat.job_folder import JobFolder
 from locat.models.create import create_model, save_model
 from locat.tasks.segmentation.hummingbird import Retrieval, Squares, hummingbird
 from locat.tasks.segmentation.memory_bank import OPERATION, MemoryBank, class_shares

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as V
 
 from locat.config import Model
+from locat.contract.job_folder import JobFolder
 from locat.data import beton
 from locat.data.datasets.ade20k import ade20k
-from locat.job_folder import JobFolder
 from locat.models.create import create_model, load_backbone, save_model
 from locat.models.segmentation_head import SegmentationHead
 from support import segmentation_sets, training

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file
 from sklearn.neighbors import KNeighborsClassifier
 
+from locat.contract.job_folder import ExitCode, JobFolder
 from locat.data.loader import Loader
 from locat.data.views import CentreCrop
-from locat.job_folder import ExitCode, JobFolder
 from locat.tasks.classification.frozen import FrozenBackbone
 from support import training
 

@@ -19,3 +19,7 @@ class WeightsError(UserError):
 
 class JobError(Exception):
     """Machine, disks or numbers failed, with nothing wrong in what the user gave: tried again (exit code 1)."""
+
+
+class Preempted(Exception):
+    """The job was asked to stop and has saved what it needs to go on."""

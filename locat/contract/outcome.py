@@ -6,9 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from locat.engine.signals import Preempted
-from locat.errors import JobError, UserError
-from locat.job_folder import ATTEMPT_VARIABLE, ExitCode
+from locat.contract.errors import JobError, Preempted, UserError
+from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode
 
 CODES = {UserError: ExitCode.INVALID, Preempted: ExitCode.PREEMPTED, JobError: 1}
 """What one line tells -> exit code; anything else is a failure whose traceback is wanted."""

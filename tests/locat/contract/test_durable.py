@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from locat import durable
+from locat.contract import durable
 
 
 def test_content_is_replaced_whole(tmp_path: Path) -> None:
