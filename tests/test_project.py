@@ -22,7 +22,7 @@ def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
 
 
-def test_a_wheel_tells_type_checkers_that_it_is_typed(tmp_path: Path) -> None:
+def test_a_wheel_has_its_data_and_says_that_it_is_typed(tmp_path: Path) -> None:
     build = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
     source = tmp_path / "source"
     source.mkdir()
@@ -30,7 +30,9 @@ def test_a_wheel_tells_type_checkers_that_it_is_typed(tmp_path: Path) -> None:
         (source / name).symlink_to(ROOT / name)
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    assert set(zipfile.ZipFile(wheel).namelist()) >= {"launcher/py.typed", "locat/py.typed"}
+    assert set(zipfile.ZipFile(wheel).namelist()) >= {
+        *("launcher/py.typed", "locat/py.typed", "launcher/verbs/init_template.yaml")
+    }
 
 
 def test_the_citation_is_of_this_version() -> None:
