@@ -36,11 +36,14 @@ def spilled(kernel, values, dtype: str, warps: int) -> int:
     for index, name in enumerate(kernel.arg_names):
         if name.isupper():
             signature[name], constants[(index,)] = "constexpr", values[name]
+        elif name.endswith("_strides"):
+            signature[name] = ("i32", "i32", "i32")
+            aligned |= {(index, axis): [["tt.divisibility", 16]] for axis in range(3)}
         elif name in values:
             signature[name] = "fp32" if name == "scale" else "i32"
         else:
             signature[name] = "*fp32" if name in FLOAT32 else f"*{dtype}"
-        if signature[name] not in ("constexpr", "fp32") and name not in ("heads", "tokens"):
+        if signature[name][0] == "*":
             aligned[(index,)] = [["tt.divisibility", 16]]
     source = ASTSource(kernel, signature, constants, aligned)
     options = {"num_warps": warps, "num_stages": values["num_stages"]}

@@ -9,31 +9,33 @@ are sums over its own rows; `keys_kernel` owns a tile of keys and sums the gradi
 import triton
 import triton.language as tl
 
-from locat.models.kernels.tiles import LOG2_E, gaussian, load_rows, load_shapes, locate_shapes, position, store_rows
+from locat.models.kernels.tiles import (
+    LOG2_E,
+    gaussian,
+    load_rows,
+    load_shapes,
+    locate,
+    locate_shapes,
+    position,
+    store_rows,
+)
 
 
 @triton.jit
 def queries_kernel(
     q, k, v, shapes, out, out_gradient, log_sum, delta, q_gradient, shapes_gradient,
-    q_image, q_head, q_token, k_image, k_head, k_token, v_image, v_head, v_token, out_image, out_head, out_token,
-    heads, tokens, scale,
+    q_strides, k_strides, v_strides, out_strides, heads, tokens, scale,
     PREFIX: tl.constexpr, WIDTH: tl.constexpr, LARGEST: tl.constexpr, CLAMPED: tl.constexpr, TILTED: tl.constexpr,
     HEAD_DIM: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
     DOT: tl.constexpr,
 ):  # fmt: skip
     """Also writes `delta`, the dot product of each row of `out` with its gradient, which `keys_kernel` reads."""
-    blocks = tl.cdiv(tokens, BLOCK_Q)
-    head = (tl.program_id(0) // blocks).to(tl.int64)
-    rows = tl.program_id(0) % blocks * BLOCK_Q + tl.arange(0, BLOCK_Q)
-    image = head // heads
-    q += image * q_image + head % heads * q_head
-    k += image * k_image + head % heads * k_head
-    v += image * v_image + head % heads * v_head
-    of_head = image * out_image + head % heads * out_head
+    head, rows, of_q, of_k, of_v, of_out = locate(q_strides, k_strides, v_strides, out_strides, heads, tokens, BLOCK_Q)
+    q, k, v = q + of_q, k + of_k, v + of_v
 
-    queries = load_rows(q, q_token, rows, tokens, HEAD_DIM, BLOCK_D)
-    outs = load_rows(out + of_head, out_token, rows, tokens, HEAD_DIM, BLOCK_D)
-    out_gradients = load_rows(out_gradient + of_head, out_token, rows, tokens, HEAD_DIM, BLOCK_D)
+    queries = load_rows(q, q_strides[2], rows, tokens, HEAD_DIM, BLOCK_D)
+    outs = load_rows(out + of_out, out_strides[2], rows, tokens, HEAD_DIM, BLOCK_D)
+    out_gradients = load_rows(out_gradient + of_out, out_strides[2], rows, tokens, HEAD_DIM, BLOCK_D)
     mean = tl.sum(outs.to(tl.float32) * out_gradients.to(tl.float32), 1)
     tl.store(delta + head * tokens + rows, mean, mask=rows < tokens)
     log_sums = tl.load(log_sum + head * tokens + rows, mask=rows < tokens, other=0.0)
@@ -46,8 +48,8 @@ def queries_kernel(
     of_tilt = tl.zeros([BLOCK_Q], tl.float32)
     for start in range(0, tokens, BLOCK_K):
         columns = start + tl.arange(0, BLOCK_K)
-        keys = load_rows(k, k_token, columns, tokens, HEAD_DIM, BLOCK_D)
-        values = load_rows(v, v_token, columns, tokens, HEAD_DIM, BLOCK_D)
+        keys = load_rows(k, k_strides[2], columns, tokens, HEAD_DIM, BLOCK_D)
+        values = load_rows(v, v_strides[2], columns, tokens, HEAD_DIM, BLOCK_D)
         key_y, key_x = position(columns, PREFIX, WIDTH)
         kernel, numerator_y, numerator_x, lean = gaussian(
             query_y[:, None], query_x[:, None], precision_y[:, None], precision_x[:, None], tilt[:, None],
@@ -64,7 +66,7 @@ def queries_kernel(
         of_x += tl.sum(kernel * numerator_x, 1)
         if TILTED:
             of_tilt += tl.sum(kernel * lean, 1)
-    store_rows(q_gradient + of_head, out_token, rows, tokens, q_gradients * scale, HEAD_DIM, BLOCK_D)
+    store_rows(q_gradient + of_out, out_strides[2], rows, tokens, q_gradients * scale, HEAD_DIM, BLOCK_D)
     gradients, is_patch = locate_shapes(shapes_gradient, head, rows, tokens, PREFIX, TILTED)
     tl.store(gradients, of_height, mask=is_patch)
     tl.store(gradients + 1, -height * precision_y * (precision_y * of_y), mask=is_patch)
@@ -76,31 +78,26 @@ def queries_kernel(
 @triton.jit
 def keys_kernel(
     q, k, v, shapes, out_gradient, log_sum, delta, k_gradient, v_gradient,
-    q_image, q_head, q_token, k_image, k_head, k_token, v_image, v_head, v_token, out_image, out_head, out_token,
-    heads, tokens, scale,
+    q_strides, k_strides, v_strides, out_strides, heads, tokens, scale,
     PREFIX: tl.constexpr, WIDTH: tl.constexpr, LARGEST: tl.constexpr, CLAMPED: tl.constexpr, TILTED: tl.constexpr,
     HEAD_DIM: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
     DOT: tl.constexpr,
 ):  # fmt: skip
     """Tiles here are transposed, (keys, queries): what is summed over queries then needs no transposition."""
-    blocks = tl.cdiv(tokens, BLOCK_K)
-    head = (tl.program_id(0) // blocks).to(tl.int64)
-    columns = tl.program_id(0) % blocks * BLOCK_K + tl.arange(0, BLOCK_K)
-    image = head // heads
-    q += image * q_image + head % heads * q_head
-    k += image * k_image + head % heads * k_head
-    v += image * v_image + head % heads * v_head
-    of_head = image * out_image + head % heads * out_head
+    head, columns, of_q, of_k, of_v, of_out = locate(
+        q_strides, k_strides, v_strides, out_strides, heads, tokens, BLOCK_K
+    )
+    q, k, v = q + of_q, k + of_k, v + of_v
 
-    keys = load_rows(k, k_token, columns, tokens, HEAD_DIM, BLOCK_D)
-    values = load_rows(v, v_token, columns, tokens, HEAD_DIM, BLOCK_D)
+    keys = load_rows(k, k_strides[2], columns, tokens, HEAD_DIM, BLOCK_D)
+    values = load_rows(v, v_strides[2], columns, tokens, HEAD_DIM, BLOCK_D)
     key_y, key_x = position(columns, PREFIX, WIDTH)
     k_gradients = tl.zeros([BLOCK_K, BLOCK_D], tl.float32)
     v_gradients = tl.zeros([BLOCK_K, BLOCK_D], tl.float32)
     for start in range(0, tokens, BLOCK_Q):
         rows = start + tl.arange(0, BLOCK_Q)
-        queries = load_rows(q, q_token, rows, tokens, HEAD_DIM, BLOCK_D)
-        out_gradients = load_rows(out_gradient + of_head, out_token, rows, tokens, HEAD_DIM, BLOCK_D)
+        queries = load_rows(q, q_strides[2], rows, tokens, HEAD_DIM, BLOCK_D)
+        out_gradients = load_rows(out_gradient + of_out, out_strides[2], rows, tokens, HEAD_DIM, BLOCK_D)
         log_sums = tl.load(log_sum + head * tokens + rows, mask=rows < tokens, other=0.0)
         mean = tl.load(delta + head * tokens + rows, mask=rows < tokens, other=0.0)
         height, precision_y, precision_x, tilt = load_shapes(shapes, head, rows, tokens, PREFIX, TILTED)
@@ -115,5 +112,5 @@ def keys_kernel(
         weight_gradients = tl.dot(values, tl.trans(out_gradients), input_precision=DOT)
         logit_gradients = weights * (weight_gradients - mean[None, :])
         k_gradients += tl.dot(logit_gradients.to(queries.dtype), queries, input_precision=DOT)
-    store_rows(k_gradient + of_head, out_token, columns, tokens, k_gradients * scale, HEAD_DIM, BLOCK_D)
-    store_rows(v_gradient + of_head, out_token, columns, tokens, v_gradients, HEAD_DIM, BLOCK_D)
+    store_rows(k_gradient + of_out, out_strides[2], columns, tokens, k_gradients * scale, HEAD_DIM, BLOCK_D)
+    store_rows(v_gradient + of_out, out_strides[2], columns, tokens, v_gradients, HEAD_DIM, BLOCK_D)

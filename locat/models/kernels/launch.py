@@ -87,13 +87,11 @@ def options(
     """What all three kernels are told about the problem, by name."""
     head_dim, largest = q.shape[3], largest_numerator(initial_grid)
     tilted = shapes.shape[-1] == 4
-    strides = {
-        f"{name}_{axis}": stride
-        for name, heads in {"q": q, "k": k, "v": v, "out": out}.items()
-        for axis, stride in zip(("image", "head", "token"), heads.stride(), strict=False)
-    }
     return {
-        **strides,
+        "q_strides": q.stride()[:3],
+        "k_strides": k.stride()[:3],
+        "v_strides": v.stride()[:3],
+        "out_strides": out.stride()[:3],
         "heads": q.shape[1],
         "tokens": q.shape[2],
         "scale": head_dim**-0.5,

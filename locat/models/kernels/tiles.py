@@ -10,6 +10,23 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
+def locate(q_strides, k_strides, v_strides, out_strides, heads, tokens, BLOCK: tl.constexpr):
+    """What this program owns: a head, counted over all images, and a tile of BLOCK tokens.
+
+    Also where that head begins in q, k, v and the output: offsets from strides, which are (image, head, token).
+    """
+    tiles = tl.cdiv(tokens, BLOCK)
+    head = (tl.program_id(0) // tiles).to(tl.int64)
+    owned = tl.program_id(0) % tiles * BLOCK + tl.arange(0, BLOCK)
+    image = head // heads
+    of_q = image * q_strides[0] + head % heads * q_strides[1]
+    of_k = image * k_strides[0] + head % heads * k_strides[1]
+    of_v = image * v_strides[0] + head % heads * v_strides[1]
+    of_out = image * out_strides[0] + head % heads * out_strides[1]
+    return head, owned, of_q, of_k, of_v, of_out
+
+
+@triton.jit
 def load_rows(pointer, stride, rows, tokens, HEAD_DIM: tl.constexpr, BLOCK_D: tl.constexpr):
     """A tile (rows, BLOCK_D) of one head's q, k, v or gradient; zero beyond the tokens and the head's channels."""
     channels = tl.arange(0, BLOCK_D)
