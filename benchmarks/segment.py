@@ -22,7 +22,7 @@ import locat.models  # noqa: F401
 from locat.data.labels import IGNORED
 from locat.engine.blocks import compile_blocks
 from locat.engine.precision import autocast
-from locat.models.segmentation_head import SegmentationHead, patch_features
+from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_features
 from locat.tasks.segmentation.upsampled import cross_entropy, size_of
 
 
@@ -58,7 +58,7 @@ def make_step(
     """A training step, which returns its loss."""
     torch.manual_seed(0)
     backbone: nn.Module = timm.create_model(options.model, dynamic_img_size=True).eval().to(images.device)
-    head = SegmentationHead(backbone.num_features, 512, options.classes).to(images.device)
+    head = SegmentationHead(patch_dim(backbone), 512, options.classes).to(images.device)
     optimizer = torch.optim.AdamW(head.parameters(), 1e-3)
     if frozen:
         backbone.requires_grad_(False)

@@ -65,7 +65,7 @@ class Jumbo(VisionTransformer):
         fixed = {"block_fn": block, "no_embed_class": True, "init_values": init_values}
         super().__init__(**kwargs, **fixed)
         self.num_prefix_tokens = jumbo_tokens
-        self.head_hidden_size = width = jumbo_tokens * self.embed_dim
+        self.head_hidden_size = width = jumbo_tokens * self.embed_dim  # of the joined token
         self.cls_token = nn.Parameter(torch.empty(1, jumbo_tokens, self.embed_dim))
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         self.jumbo_mlp = Mlp(width, int(jumbo_mlp_ratio * width))
@@ -74,7 +74,7 @@ class Jumbo(VisionTransformer):
             block.jumbo_mlp = self.jumbo_mlp
         self.register_load_state_dict_pre_hook(_name_shared_mlp_everywhere)
         self.norm = JoinedNorm(jumbo_tokens, self.embed_dim)
-        self.head = self._new_head()
+        self._renew_head()
 
     def pool(self, x: Tensor, pool_type: str | None = None) -> Tensor:
         """The joined token (B, J * dim), refined where PRR is attached."""
@@ -84,15 +84,21 @@ class Jumbo(VisionTransformer):
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         super().reset_classifier(num_classes, global_pool)
-        self.head = self._new_head().to(self.cls_token)
+        self._renew_head()
 
-    def _new_head(self) -> nn.Module:
-        if self.num_classes == 0:
-            return nn.Identity()
-        head = nn.Linear(self.head_hidden_size, self.num_classes)
-        nn.init.zeros_(head.weight)
-        nn.init.constant_(head.bias, -math.log(self.num_classes))
-        return head
+    def _renew_head(self) -> None:
+        """A new head for `num_classes`, and `num_features` to go with it.
+
+        With timm, `num_features` is the width of `forward_features`, and also of what a model without a classifier
+        returns. In Jumbo these are the width of a token and of the joined token.
+        """
+        self.head: nn.Module = nn.Identity()
+        if self.num_classes:
+            self.head = head = nn.Linear(self.head_hidden_size, self.num_classes).to(self.cls_token)
+            nn.init.zeros_(head.weight)
+            nn.init.constant_(head.bias, -math.log(self.num_classes))
+        returns_joined = self.num_classes == 0 and self.global_pool
+        self.num_features = self.head_hidden_size if returns_joined else self.embed_dim
 
 
 def _name_shared_mlp_everywhere(model: Jumbo, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:

@@ -1,7 +1,7 @@
 """timm's feature interface, as far as the segmentation task uses it, for models that timm does not have."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -9,8 +9,12 @@ from torch import Tensor
 class LastPatches(ABC):
     """Mixed into a model that can give the patches of its last block."""
 
-    feature_info: ClassVar = [{"reduction": 16}]
-    """As timm's models tell it: pixels of a patch's side."""
+    num_features: int
+
+    @property
+    def feature_info(self) -> list[dict[str, Any]]:
+        """As timm's models have it: channels, and pixels along one side of a patch."""
+        return [{"num_chs": self.num_features, "reduction": 16}]
 
     @abstractmethod
     def patches(self, images: Tensor) -> Tensor:

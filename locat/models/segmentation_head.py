@@ -1,5 +1,7 @@
 """The segmentation head on frozen patches (docs/method.md section 5)."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from locat.models.any_size import pad_to_patches
@@ -12,6 +14,11 @@ class SegmentationHead(nn.Sequential):
         super().__init__(
             nn.Conv2d(dim, hidden_dim, 1), nn.GroupNorm(1, hidden_dim), nn.GELU(), nn.Conv2d(hidden_dim, classes, 1)
         )
+
+
+def patch_dim(backbone: Any) -> int:
+    """Channels of `patch_features`."""
+    return int(backbone.feature_info[-1]["num_chs"])
 
 
 def patch_features(backbone: nn.Module, images: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from locat.engine.signals import StopRequest
 from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
 from locat.models.create import load_backbone
-from locat.models.segmentation_head import patch_features
+from locat.models.segmentation_head import patch_dim, patch_features
 from locat.tasks.loaders import verify
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
@@ -118,7 +118,7 @@ class Retrieval:
         per_image = min(self.config.memory_size // images, (self.config.image_size // self.patch) ** 2)
         if not per_image:
             raise ConfigError(f"memory_size {self.config.memory_size}: is less than a patch of each of {images} images")
-        return MemoryBank(images, per_image, cast(int, self.backbone.num_features), len(self.classes))
+        return MemoryBank(images, per_image, patch_dim(self.backbone), len(self.classes))
 
     def _predict(self, batch: Batch) -> Tensor:
         """Classes of the pixels at the truth's size, uint8 (n, H, W)."""

@@ -1,7 +1,6 @@
 """segment: train a small head on a frozen backbone's patches (docs/method.md section 5)."""
 
 from collections.abc import Callable, Iterator
-from typing import cast
 
 import torch
 from safetensors.torch import save_file
@@ -21,7 +20,7 @@ from locat.engine.schedules import one_cycle
 from locat.engine.task import Batches, Models, Task
 from locat.models.any_size import pad_to_patches
 from locat.models.create import load_backbone
-from locat.models.segmentation_head import SegmentationHead, patch_features
+from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_features
 from locat.tasks.loaders import at_least_one, stream
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
@@ -87,7 +86,7 @@ class Segment(Task):
         write_results(self.job, self.config, self.backbone_name, self.train_loader.contents, metrics)
 
     def _new_head(self) -> SegmentationHead:
-        return SegmentationHead(cast(int, self.backbone.num_features), self.config.hidden_dim, len(self.classes))
+        return SegmentationHead(patch_dim(self.backbone), self.config.hidden_dim, len(self.classes))
 
     def _predict(self, head: nn.Module, images: Tensor, size: Size) -> Tensor:
         """Classes of the pixels of each image at its original `size`, uint8 (n, *size); of a blank one if n is 0."""

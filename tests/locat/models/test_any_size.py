@@ -13,7 +13,7 @@ import locat.models  # noqa: F401
 from locat.models.any_size import accept_any_size
 from locat.models.convit import patch_offsets
 from locat.models.create import load_backbone, save_model
-from locat.models.segmentation_head import patch_features
+from locat.models.segmentation_head import patch_dim, patch_features
 from support.model_reference import fill_for_parity
 
 CONVIT = {"img_size": 64, "embed_dim": 4, "num_heads": 4, "depth": 3, "local_up_to_layer": 2, "num_classes": 5}
@@ -139,7 +139,7 @@ def test_a_loaded_backbone_takes_any_size(name, tmp_path):
         torch.testing.assert_close(patch_features(backbone, images(64, 64)), patch_features(saved, images(64, 64)))
         for height, width in ((96, 128), (70, 101)):
             features = patch_features(backbone, images(height, width))
-            assert features.shape == (2, backbone.num_features, -(-height // patch), -(-width // patch))
+            assert features.shape == (2, patch_dim(backbone), -(-height // patch), -(-width // patch))
             assert features.isfinite().all()
 
 
