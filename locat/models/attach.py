@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import torch
-from timm.layers import Attention, AttentionRope
+from timm.layers import Attention, AttentionRope, PatchEmbed
 from timm.models import Eva, SwinTransformer, VisionTransformer
 from timm.models.eva import EvaAttention
 from timm.models.swin_transformer import WindowAttention
 from torch import nn
 
-from locat.models.attention import LocAtAttention, LocAtAttentionRope, LocAtEvaAttention, PatchGrid
+from locat.models.attention import LeafPatchEmbed, LocAtAttention, LocAtAttentionRope, LocAtEvaAttention, PatchGrid
 from locat.models.gaug import GAug
 from locat.models.prr import PRR, PRRMapPool
 from locat.models.variants import VARIANTS
@@ -51,7 +51,7 @@ def attach(model: Model, gaug: bool | str = True, prr: bool = True, init: Init =
     return model
 
 
-def attach_gaug(model: nn.Module, layers: list[Any], gaugs: list[GAug]) -> None:
+def attach_gaug(model: Any, layers: list[Any], gaugs: list[GAug]) -> None:
     """Turn the attention layers of a model into their forms with GAug."""
     for layer, gaug in zip(layers, gaugs, strict=True):
         layer.gaug = gaug
@@ -59,7 +59,9 @@ def attach_gaug(model: nn.Module, layers: list[Any], gaugs: list[GAug]) -> None:
     if isinstance(model, SwinTransformer):
         return  # a window is a grid of its own
     patch_grid = PatchGrid()
-    model.patch_embed.register_forward_hook(patch_grid)  # type: ignore[union-attr]
+    model.patch_embed.register_forward_hook(patch_grid)
+    if type(model.patch_embed) is PatchEmbed:
+        model.patch_embed.__class__ = LeafPatchEmbed
     for layer in layers:
         layer.patch_grid = patch_grid
         layer.num_prefix_tokens = model.num_prefix_tokens

@@ -1,11 +1,14 @@
-"""Attention with GAug, softmax(q k^T / sqrt(head_dim) + S) v, as forms of timm's attention layers."""
+"""Attention with GAug, softmax(q k^T / sqrt(head_dim) + S) v, as forms of timm's attention layers.
 
-# mypy: disallow-subclassing-any=False, warn-return-any=False
+All forms are leaves of symbolic tracing: the patch grid is a pair of integers, which a trace does not know.
+"""
+
+# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False, warn-return-any=False
 
 from typing import Any
 
 import torch
-from timm.layers import Attention, AttentionRope, apply_rot_embed_cat
+from timm.layers import Attention, AttentionRope, PatchEmbed, apply_rot_embed_cat, register_notrace_module
 from timm.models.eva import EvaAttention
 from torch import Tensor, nn
 
@@ -33,6 +36,11 @@ class PatchGrid:
     def of(self, patches: int) -> Grid:
         """The grid (h, w) that has this number of patches."""
         return self._seen[patches]
+
+
+@register_notrace_module
+class LeafPatchEmbed(PatchEmbed):
+    """timm's PatchEmbed as a leaf of symbolic tracing: a traced model then still runs its hook, `PatchGrid`."""
 
 
 class GAugAttention:
@@ -79,10 +87,12 @@ class GAugAttention:
         return q, k, v
 
 
+@register_notrace_module
 class LocAtAttention(GAugAttention, Attention):
     """VisionTransformer's attention."""
 
 
+@register_notrace_module
 class LocAtAttentionRope(GAugAttention, AttentionRope):
     """Eva's attention with one bias for q, k and v; rotary after GAug has read q."""
 
@@ -94,6 +104,7 @@ class LocAtAttentionRope(GAugAttention, AttentionRope):
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
 
+@register_notrace_module
 class LocAtEvaAttention(GAugAttention, EvaAttention):
     """Eva's attention without a bias for k; rotary after GAug has read q."""
 

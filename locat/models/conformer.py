@@ -89,7 +89,7 @@ class CoupledBlock(nn.Module):
     def forward(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (B, inputs, h, w) and tokens (B, 1 + patches, dim), [CLS] first; both refined."""
         x, inner = self.cnn_block(x)
-        grid = [size // self.coupling for size in inner.shape[-2:]]
+        grid = inner.shape[2] // self.coupling, inner.shape[3] // self.coupling
         told = torch.cat([tokens[:, :1], self.squeeze_block(inner, self.coupling)], dim=1)
         tokens = self.trans_block(told + tokens)
         patches = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
@@ -133,7 +133,7 @@ class Conformer(LastPatches, nn.Module):
         """The last block's maps (B, channels, H / 32, W / 32) and tokens (B, 1 + patches, dim)."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(images))), 3, 2, padding=1)
         patches = self.trans_patch_conv(x).flatten(2).transpose(1, 2)
-        tokens = self.trans_1(torch.cat([self.cls_token.expand(len(x), -1, -1), patches], dim=1))
+        tokens = self.trans_1(torch.cat([self.cls_token.expand(x.shape[0], -1, -1), patches], dim=1))
         x, _ = self.conv_1(x)
         for number in range(2, LAST + 1):
             x, tokens = self.get_submodule(f"conv_trans_{number}")(x, tokens)

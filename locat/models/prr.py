@@ -33,7 +33,7 @@ class PRR(nn.Module):
 
     def refine(self, x: Tensor) -> Tensor:
         """x+ of the kept rows: (B, R, dim) of tokens (B, N, dim)."""
-        tokens = x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
+        tokens = x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         kept = tokens[:, :, self.rows]
         refined = F.scaled_dot_product_attention(kept, tokens, tokens)
         if self.gate is not None:

@@ -1,7 +1,8 @@
 """Swin's window attention with GAug inside each window, on top of its relative position bias and shift mask."""
 
-# mypy: disallow-subclassing-any=False, warn-return-any=False
+# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False, warn-return-any=False
 
+from timm.layers import register_notrace_module
 from timm.models.swin_transformer import WindowAttention
 from torch import Tensor
 
@@ -9,6 +10,7 @@ from locat.models.gaug import GAug
 from locat.models.gaussian_attention import gaussian_attention
 
 
+@register_notrace_module
 class LocAtWindowAttention(WindowAttention):
     """timm's WindowAttention with GAug; the patch grid is the window."""
 
