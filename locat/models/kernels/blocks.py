@@ -3,6 +3,14 @@
 A block is some heads, as many for each thread, and some of their queries. Its logits lie as (keys, queries): then
 what is computed of a Gaussian, a row or column of the grid at a time, is the same for many numbers
 in a row. Queries, keys and values are gathered for each block, and raised to float32 at least.
+
+Names of tensors end in their axes, a letter each; after `d_` they are gradients:
+
+    b  images                     f  b * t: the heads of all images in one row
+    t  heads                      g  the heads of one block, a part of f
+    n  tokens                     m  n padded to a multiple of LANES
+    d  head_dim                   q  the queries of one block, a part of m
+    h  rows of the patch grid     w  columns of the patch grid
 """
 
 from collections.abc import Iterator
@@ -35,22 +43,25 @@ def forward(
 ) -> tuple[Tensor, Tensor]:
     """As `locat::gaussian_attention`; kept are the weights, or nothing."""
     tokens, prefix, scale = q.shape[2], q.shape[2] - shapes.shape[2], q.shape[3] ** -0.5
-    kept = kept_weights(q, differentiable)
-    rows, columns, heights = factors(shapes, prefix, grid, initial_grid)
-    rows *= heights
-    out = token_major(q)
-    for_queries, for_keys, for_values, for_weights, for_out = (shapes.new_empty(0) for _ in range(5))
-    for images, heads, flat, part in blocks(*q.shape[:3]):
-        queries = gathered(q[images, heads, part], length(part), for_queries)
-        keys = gathered(k[images, heads], tokens, for_keys)
-        values = gathered(v[images, heads], tokens, for_values)
-        weights = kept[flat, :, part] if kept.numel() else for_weights.resize_(len(keys), tokens, length(part))
-        outer(weights, rows[flat, :, part], columns[flat, :, part], prefix)
-        torch.baddbmm(weights, keys, queries.mT, alpha=scale, out=weights)
-        torch.softmax(weights, 1, out=weights)
-        of_part = torch.bmm(weights.mT, values, out=for_out.resize_(queries.shape))
-        scatter(of_part, out[images, heads, part])
-    return out, kept
+    kept_fnm = kept_weights(q, differentiable)
+    rows_fhm, columns_fwm, heights_f1m = factors(shapes, prefix, grid, initial_grid)
+    rows_fhm *= heights_f1m
+    out_btnd = token_major(q)
+    room_q, room_k, room_v, room_weights, room_out = (shapes.new_empty(0) for _ in range(5))
+    for images, heads, block, queries in blocks(*q.shape[:3]):
+        q_gqd = gathered(q[images, heads, queries], length(queries), room_q)
+        k_gnd = gathered(k[images, heads], tokens, room_k)
+        v_gnd = gathered(v[images, heads], tokens, room_v)
+        if kept_fnm.numel():
+            weights_gnq = kept_fnm[block, :, queries]
+        else:
+            weights_gnq = room_weights.resize_(len(k_gnd), tokens, length(queries))
+        outer(weights_gnq, rows_fhm[block, :, queries], columns_fwm[block, :, queries], prefix)
+        torch.baddbmm(weights_gnq, k_gnd, q_gqd.mT, alpha=scale, out=weights_gnq)
+        torch.softmax(weights_gnq, 1, out=weights_gnq)
+        out_gqd = torch.bmm(weights_gnq.mT, v_gnd, out=room_out.resize_(q_gqd.shape))
+        scatter(out_gqd, out_btnd[images, heads, queries])
+    return out_btnd, kept_fnm
 
 
 def backward(
@@ -58,40 +69,40 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, k, v and shapes."""
     tokens, prefix, scale = q.shape[2], q.shape[2] - shapes.shape[2], q.shape[3] ** -0.5
-    rows, columns, heights = factors(shapes, prefix, grid, initial_grid)
-    of_rows, of_columns = torch.empty_like(rows), torch.empty_like(columns)
-    of_q = q.new_empty(q.shape)
-    of_k, of_v = (shapes.new_empty(q.shape).flatten(0, 1) for _ in range(2))
-    for_queries, for_keys, for_values, for_out, *for_logits = (shapes.new_empty(0) for _ in range(7))
-    for images, heads, flat, part in blocks(*q.shape[:3]):
-        queries = gathered(q[images, heads, part], length(part), for_queries)
-        keys = gathered(k[images, heads], tokens, for_keys)
-        values = gathered(v[images, heads], tokens, for_values)
-        of_out = gathered(out_gradient[images, heads, part], length(part), for_out)
-        kernel, gradient, weights = (room.resize_(len(keys), tokens, length(part)) for room in for_logits)
-        on_grid = outer(kernel, rows[flat, :, part], columns[flat, :, part], prefix)
+    rows_fhm, columns_fwm, heights_f1m = factors(shapes, prefix, grid, initial_grid)
+    d_rows_fhm, d_columns_fwm = torch.empty_like(rows_fhm), torch.empty_like(columns_fwm)
+    d_q_btnd = q.new_empty(q.shape)
+    d_k_fnd, d_v_fnd = (shapes.new_empty(q.shape).flatten(0, 1) for _ in range(2))
+    room_q, room_k, room_v, room_out, *rooms_gnq = (shapes.new_empty(0) for _ in range(7))
+    for images, heads, block, queries in blocks(*q.shape[:3]):
+        q_gqd = gathered(q[images, heads, queries], length(queries), room_q)
+        k_gnd = gathered(k[images, heads], tokens, room_k)
+        v_gnd = gathered(v[images, heads], tokens, room_v)
+        d_out_gqd = gathered(out_gradient[images, heads, queries], length(queries), room_out)
+        kernel_gnq, d_gnq, weights_gnq = (room.resize_(len(k_gnd), tokens, length(queries)) for room in rooms_gnq)
+        kernel_ghwq = outer(kernel_gnq, rows_fhm[block, :, queries], columns_fwm[block, :, queries], prefix)
         if kept.numel():
-            weights = kept[flat, :, part]
+            weights_gnq = kept[block, :, queries]
         else:
-            torch.mul(kernel, heights[flat, :, part], out=weights)
-            torch.baddbmm(weights, keys, queries.mT, alpha=scale, out=weights)
-            torch.softmax(weights, 1, out=weights)
-        add_product(of_v[flat], weights, of_out, part, 1)
-        torch.bmm(values, of_out.mT, out=gradient)
-        torch.ops.aten._softmax_backward_data.out(gradient, weights, 1, gradient.dtype, grad_input=gradient)
-        add_product(of_k[flat], gradient, queries, part, scale)
-        of_queries = for_out.resize_(queries.shape)  # of_out is done with
-        torch.baddbmm(of_queries, gradient.mT, keys, beta=0, alpha=scale, out=of_queries)
-        scatter(of_queries, of_q[images, heads, part])
-        kernel *= gradient
-        torch.sum(on_grid, 2, out=of_rows[flat, :, part])
-        torch.sum(on_grid, 1, out=of_columns[flat, :, part])
-    of_shapes = shapes_gradient(of_rows, of_columns, shapes, prefix, grid, initial_grid)
-    return of_q, of_k.view(q.shape).to(q.dtype), of_v.view(q.shape).to(q.dtype), of_shapes
+            torch.mul(kernel_gnq, heights_f1m[block, :, queries], out=weights_gnq)
+            torch.baddbmm(weights_gnq, k_gnd, q_gqd.mT, alpha=scale, out=weights_gnq)
+            torch.softmax(weights_gnq, 1, out=weights_gnq)
+        add_product(d_v_fnd[block], weights_gnq, d_out_gqd, queries, 1)
+        torch.bmm(v_gnd, d_out_gqd.mT, out=d_gnq)
+        torch.ops.aten._softmax_backward_data.out(d_gnq, weights_gnq, 1, d_gnq.dtype, grad_input=d_gnq)
+        add_product(d_k_fnd[block], d_gnq, q_gqd, queries, scale)
+        d_q_gqd = room_out.resize_(q_gqd.shape)  # d_out_gqd is done with
+        torch.baddbmm(d_q_gqd, d_gnq.mT, k_gnd, beta=0, alpha=scale, out=d_q_gqd)
+        scatter(d_q_gqd, d_q_btnd[images, heads, queries])
+        kernel_gnq *= d_gnq
+        torch.sum(kernel_ghwq, 2, out=d_rows_fhm[block, :, queries])
+        torch.sum(kernel_ghwq, 1, out=d_columns_fwm[block, :, queries])
+    d_shapes = shapes_gradient(d_rows_fhm, d_columns_fwm, shapes, prefix, grid, initial_grid)
+    return d_q_btnd, d_k_fnd.view(q.shape).to(q.dtype), d_v_fnd.view(q.shape).to(q.dtype), d_shapes
 
 
 def blocks(images: int, heads: int, tokens: int) -> Iterator[tuple[slice, slice, slice, slice]]:
-    """Images, their heads, the same heads where those of all images are in one row, and some of their queries.
+    """Images, their heads, the same heads along f, and some of their queries along m.
 
     A block has whole images, or heads of one: the same number for each thread where they suffice. Its queries
     may reach past the last token, to a multiple of LANES.
@@ -119,15 +130,15 @@ def gathered(part: Tensor, tokens: int, room: Tensor) -> Tensor:
     of_part = part.shape[2]
     if of_part == tokens and part.dtype == room.dtype and part.is_contiguous():
         return part.flatten(0, 1)
-    flat = room.resize_(part.shape[0] * part.shape[1], tokens, part.shape[3])
-    flat[:, :of_part].view(part.shape).copy_(part)
-    flat[:, of_part:] = 0
-    return flat
+    part_gnd = room.resize_(part.shape[0] * part.shape[1], tokens, part.shape[3])
+    part_gnd[:, :of_part].view(part.shape).copy_(part)
+    part_gnd[:, of_part:] = 0
+    return part_gnd
 
 
-def scatter(flat: Tensor, part: Tensor) -> None:
-    """The way back from what `gathered` made of a part's shape."""
-    part.copy_(flat[:, : part.shape[2]].view(part.shape))
+def scatter(part_gqd: Tensor, part: Tensor) -> None:
+    """Undo `gathered`: write into `part` (images, heads, n, head_dim), without the padding."""
+    part.copy_(part_gqd[:, : part.shape[2]].view(part.shape))
 
 
 def factors(shapes: Tensor, prefix: int, grid: Grid, initial_grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
@@ -137,12 +148,13 @@ def factors(shapes: Tensor, prefix: int, grid: Grid, initial_grid: Grid) -> tupl
     """
     patches = slice(prefix, prefix + shapes.shape[2])
     of_heads = shapes.flatten(0, 1).unsqueeze(1)
-    rows, columns, heights = (shapes.new_zeros(len(of_heads), size, padded(patches.stop)) for size in (*grid, 1))
+    sizes = (*grid, 1)
+    rows_fhm, columns_fwm, heights_f1m = (shapes.new_zeros(len(of_heads), n, padded(patches.stop)) for n in sizes)
     of_axes = numerators(grid, initial_grid, shapes)
-    for axis, numerator, variance in zip((rows, columns), of_axes, of_heads[..., 1:].unbind(-1), strict=True):
+    for axis, numerator, variance in zip((rows_fhm, columns_fwm), of_axes, of_heads[..., 1:].unbind(-1), strict=True):
         exp_of_ratio(numerator, variance, out=axis[..., patches])
-    heights[..., patches] = of_heads[..., 0]
-    return rows, columns, heights
+    heights_f1m[..., patches] = of_heads[..., 0]
+    return rows_fhm, columns_fwm, heights_f1m
 
 
 def numerators(grid: Grid, initial_grid: Grid, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,25 +163,25 @@ def numerators(grid: Grid, initial_grid: Grid, like: Tensor) -> tuple[Tensor, Te
     return rows.repeat_interleave(grid[1], dim=1), columns.repeat(1, grid[0])
 
 
-def outer(kernel: Tensor, rows: Tensor, columns: Tensor, prefix: int) -> Tensor:
-    """Fill kernel (heads, N, queries) with rows times columns, 0 for prefix keys; its view (heads, h, w, queries)."""
-    kernel[:, :prefix] = 0
-    on_grid = kernel[:, prefix:].unflatten(1, (rows.shape[1], columns.shape[1]))
-    return torch.mul(rows.unsqueeze(2), columns.unsqueeze(1), out=on_grid)
+def outer(kernel_gnq: Tensor, rows_ghq: Tensor, columns_gwq: Tensor, prefix: int) -> Tensor:
+    """Fill the kernel with rows times columns, and with 0 for prefix keys; returns its patches as (g, h, w, q)."""
+    kernel_gnq[:, :prefix] = 0
+    kernel_ghwq = kernel_gnq[:, prefix:].unflatten(1, (rows_ghq.shape[1], columns_gwq.shape[1]))
+    return torch.mul(rows_ghq.unsqueeze(2), columns_gwq.unsqueeze(1), out=kernel_ghwq)
 
 
 def shapes_gradient(
-    of_rows: Tensor, of_columns: Tensor, shapes: Tensor, prefix: int, grid: Grid, initial_grid: Grid
+    d_rows_fhm: Tensor, d_columns_fwm: Tensor, shapes: Tensor, prefix: int, grid: Grid, initial_grid: Grid
 ) -> Tensor:
     """Of height and variances, from that of the logits times the kernel, summed over columns and over rows."""
-    of_rows, of_columns = (axis[..., prefix : prefix + shapes.shape[2]] for axis in (of_rows, of_columns))
+    d_rows, d_columns = (axis[..., prefix : prefix + shapes.shape[2]] for axis in (d_rows_fhm, d_columns_fwm))
     of_axes = numerators(grid, initial_grid, shapes)
-    of_exponents = ((axis * numerator).sum(1) for axis, numerator in zip((of_rows, of_columns), of_axes, strict=True))
+    of_exponents = ((axis * numerator).sum(1) for axis, numerator in zip((d_rows, d_columns), of_axes, strict=True))
     height, *variances = shapes.flatten(0, 1).unbind(-1)
     of_variances = (
         -height * (exponent / variance) / variance for exponent, variance in zip(of_exponents, variances, strict=True)
     )
-    return torch.stack([of_rows.sum(1), *of_variances], -1).view(shapes.shape)
+    return torch.stack([d_rows.sum(1), *of_variances], -1).view(shapes.shape)
 
 
 def add_product(total: Tensor, factor: Tensor, other: Tensor, queries: slice, scale: float) -> None:
@@ -188,5 +200,5 @@ def padded(tokens: int) -> int:
 
 
 def length(part: slice) -> int:
-    """Of a slice with both ends."""
+    """The number of indices in a slice that names both ends."""
     return int(part.stop - part.start)

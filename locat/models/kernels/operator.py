@@ -27,6 +27,10 @@ def gaussian_attention(
     `shapes` (B, H, h * w, 3) holds each Gaussian's height in logits and its variances along y and x, in squared
     patches of `grid` (h, w); a fourth number tilts it (`locat.models.rotated`). It is float32, or float64
     like q. The first N - h * w tokens are prefix tokens. `differentiable` is false where no backward pass follows.
+
+    Inputs may have any strides; the kernels copy those whose head_dim is not contiguous. The output lies in memory as
+    (B, N, H, head_dim), as the next layer reads it. On a GPU so do the gradients of q, k and v; on a CPU these lie
+    as (B, H, N, head_dim).
     """
     grids = (grid[0], grid[1]), (initial_grid[0], initial_grid[1])
     if runs_triton(q):
