@@ -21,7 +21,7 @@ from locat.models.window_attention import LocAtWindowAttention
 Init = Literal["paper", "identity"]
 Model = TypeVar("Model", bound=nn.Module)
 
-FORMS = {
+LOCAT_FORMS = {
     Attention: LocAtAttention,
     AttentionRope: LocAtAttentionRope,
     EvaAttention: LocAtEvaAttention,
@@ -55,7 +55,7 @@ def attach_gaug(model: Any, layers: list[Any], gaugs: list[GAug]) -> None:
     """Turn the attention layers of a model into their forms with GAug."""
     for layer, gaug in zip(layers, gaugs, strict=True):
         layer.gaug = gaug
-        layer.__class__ = FORMS[type(layer)]
+        layer.__class__ = LOCAT_FORMS[type(layer)]
     if isinstance(model, SwinTransformer):
         return  # a window is a grid of its own
     patch_grid = PatchGrid()
@@ -108,7 +108,7 @@ def attention_layers(model: nn.Module) -> list[Any]:
     blocks = blocks_of(model)
     for block in blocks:
         attention = type(getattr(block, "attn", None))
-        if attention not in FORMS:
+        if attention not in LOCAT_FORMS:
             found = "no attention layer of its own" if attention is type(None) else attention.__name__
             raise ValueError(f"GAug has no form for {type(block).__name__} with {found}")
     return [block.attn for block in blocks]

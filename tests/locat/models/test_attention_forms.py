@@ -11,7 +11,7 @@ from timm.models.eva import EvaAttention
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import nn
 
-from locat.models.attach import FORMS, new_gaug
+from locat.models.attach import LOCAT_FORMS, new_gaug
 from locat.models.attention import PatchGrid
 from locat.models.gaug import GAug
 from support.model_reference import attention, gaug_bias
@@ -23,7 +23,7 @@ SHAPES = {"height": SIDES, "width": SIDES, "prefix": st.integers(0, 6), "heads":
 def locat_form(layer, grid, initial, prefix):
     """`layer` with GAug in float64, every parameter random, told its grid as a model would."""
     layer.double()
-    layer.__class__ = FORMS[type(layer)]
+    layer.__class__ = LOCAT_FORMS[type(layer)]
     layer.gaug = new_gaug(GAug, layer, "paper")
     layer.num_prefix_tokens = prefix
     layer.patch_grid = PatchGrid()
@@ -86,7 +86,7 @@ def test_rotary_attention_reads_queries_before_rotation(height, width, prefix, h
         layer.gaug.log_alpha.weight.zero_()
         layer.gaug.log_alpha.bias.fill_(-1000.0)
     without = layer(x, rope=rope)
-    layer.__class__ = next(timm_class for timm_class, form in FORMS.items() if form is type(layer))
+    layer.__class__ = next(timm_class for timm_class, form in LOCAT_FORMS.items() if form is type(layer))
     torch.testing.assert_close(without, layer(x, rope=rope))
 
 
@@ -100,7 +100,7 @@ def test_window_attention_adds_to_relative_positions_and_the_shift_mask(window, 
     layer, mask = block.attn, block.attn_mask
     count = windows[0] * windows[1]
     x = torch.randn(2 * count, window * window, heads * 4, dtype=torch.float64)
-    layer.__class__ = FORMS[type(layer)]
+    layer.__class__ = LOCAT_FORMS[type(layer)]
     layer.gaug = new_gaug(GAug, layer, "paper")
     for parameter in layer.parameters():
         nn.init.normal_(parameter, std=0.5)
