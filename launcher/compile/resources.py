@@ -1,12 +1,11 @@
 """What a job occupies, and the command that starts it on one node."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from launcher.compile.combinations import Report
 from launcher.language.model import ResourceRequest
 from launcher.language.problems import KeyPath
-from launcher.language.words import MEBIBYTES, MINUTES
+from launcher.language.words import mebibytes, minutes
 from launcher.plan import Resources
 
 
@@ -39,13 +38,9 @@ def settle(
         gpus,
         asked.cpus or defaults.cpus or processes,
         gpu_type=(asked.gpu_type or defaults.gpu_type or "") if gpus else "",
-        memory=_number(memory, MEBIBYTES) if memory else None,
-        time=_number(time, MINUTES) if time else None,
+        memory=mebibytes(memory) if memory else None,
+        time=minutes(time) if time else None,
     )
-
-
-def _number(text: str, units: Mapping[str, int]) -> int:
-    return int(text[:-1]) * units[text[-1]]
 
 
 def command(resources: Resources, config: Path) -> tuple[str, ...]:

@@ -33,9 +33,19 @@ ObjectName = Annotated[
     str, named("a Kubernetes name of lower-case letters, digits, '-' and '.'", "[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 253)
 ]
 Size = Annotated[str, named("a size such as 500M, 64G or 1T", "[1-9][0-9]*[MGT]", 12)]
-MEBIBYTES = {"M": 1, "G": 1 << 10, "T": 1 << 20}
 Duration = Annotated[str, named("a duration such as 90m, 12h or 2d", "[1-9][0-9]*[mhd]", 8)]
-MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+_MEBIBYTES = {"M": 1, "G": 1 << 10, "T": 1 << 20}
+_MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+
+
+def mebibytes(size: str) -> int:
+    """MiB of a `Size` such as `64G`."""
+    return int(size[:-1]) * _MEBIBYTES[size[-1]]
+
+
+def minutes(duration: str) -> int:
+    """Minutes of a `Duration` such as `12h`."""
+    return int(duration[:-1]) * _MINUTES[duration[-1]]
 
 
 class Schema(BaseModel):

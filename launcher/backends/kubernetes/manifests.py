@@ -7,7 +7,7 @@ from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.config_maps import config_maps
 from launcher.backends.kubernetes.pod_template import advance_pod, main_pod, options_of
 from launcher.backends.kubernetes.readable_yaml import to_yaml
-from launcher.language.words import MINUTES
+from launcher.language.words import minutes
 from launcher.plan import Plan, PlannedJob
 from locat.contract.job_folder import ExitCode
 
@@ -74,7 +74,7 @@ def jobset(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
         "replicatedJobs": replicated,
     }
     if options.ttl and all(each.needs == (job.name,) for each in waiting):
-        spec["ttlSecondsAfterFinished"] = _seconds(options.ttl)
+        spec["ttlSecondsAfterFinished"] = minutes(options.ttl) * 60
     return {
         "apiVersion": names.JOBSET_API,
         "kind": "JobSet",
@@ -85,10 +85,6 @@ def jobset(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
         },
         "spec": spec,
     }
-
-
-def _seconds(duration: str) -> int:
-    return int(duration[:-1]) * MINUTES[duration[-1]] * 60
 
 
 def _replicated_job(name: str, pods: int, tries: int, template: Object) -> Object:

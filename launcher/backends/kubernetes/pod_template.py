@@ -6,7 +6,7 @@ from typing import Any
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.options import KubernetesOptions
 from launcher.backends.places import POD_RUNS
-from launcher.language.words import MEBIBYTES
+from launcher.language.words import mebibytes
 from launcher.plan import Plan, PlannedJob, Volume
 
 RUNS = str(POD_RUNS)
@@ -51,7 +51,7 @@ def main_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
         ),
     ]
     size = options.shared_memory
-    limit = {"sizeLimit": _bytes(int(size[:-1]) * MEBIBYTES[size[-1]])} if size else {}
+    limit = {"sizeLimit": _bytes(mebibytes(size))} if size else {}
     spec = {
         **_pod(options.service_account, container, plan_parts),
         "terminationGracePeriodSeconds": STOP_GRACE,
