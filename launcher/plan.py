@@ -7,6 +7,9 @@ from typing import Any
 
 from locat.contract.job_folder import JobFolder
 
+DEFAULT_BACKEND = "local"
+"""Where runs go if nobody says otherwise."""
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -63,7 +66,7 @@ class PlannedJob:
     config: dict[str, Any]
     """Content of the job's config.yaml: a complete and valid `locat.config.JobConfig`."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Backend -> its own options: `launcher.language.model.Options`."""
+    """Backend -> what the pipeline says to it alone: `launcher.backends.OPTIONS`."""
     image: str = ""
     """Container image it runs in, where the backend has containers; empty: none is named."""
     storage: tuple[Volume, ...] = ()
@@ -81,8 +84,8 @@ class Plan:
     tracking_uri: str
     experiment: str
     jobs: tuple[PlannedJob, ...]
-    backend: str = "local"
-    """Where it runs."""
+    backend: str = DEFAULT_BACKEND
+    """Where it runs: a name of `launcher.backends.BACKENDS`."""
     secrets: tuple[str, ...] = ()
     """Environment variables that the submitting shell must have; their values are written nowhere."""
 

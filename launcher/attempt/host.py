@@ -8,21 +8,26 @@ from launcher import locks
 
 @dataclass(frozen=True)
 class Host:
-    """How a scheduler wants attempts to be run; the default is this machine by itself."""
+    """How a scheduler wants attempts to be run; the default is this machine by itself.
+
+    `launcher.backends.base` says what each means for a backend. The local one needs `slots` alone.
+    """
 
     launch: tuple[str, ...] = ()
-    """What the job's command is put after, such as `srun --nodes=2`."""
+    """What the job's command is put after, such as `srun --nodes=2`. Slurm, for several nodes and containers."""
     python: str = sys.executable
-    """What `python` in the job's command stands for."""
+    """What `python` in the job's command stands for. Slurm, for containers, which have their own."""
     limits_time: bool = False
-    """Whether the scheduler asks a job to stop that is about to exceed its time; else the attempt runner does."""
+    """Whether the scheduler asks a job to stop that is about to exceed its time; else the attempt runner does.
+    Slurm."""
     slots: tuple[int, ...] = ()
-    """Descriptors that hold the job's cores and GPUs; its command holds them too."""
+    """Descriptors that hold the job's cores and GPUs; its command holds them too. The local backend."""
     stop_with: tuple[str, ...] = ()
-    """Command that asks the job to stop; without one its process group gets SIGTERM."""
+    """Command that asks the job to stop; without one its process group gets SIGTERM. Slurm, where `srun` runs it."""
     rerun_with: tuple[str, ...] = ()
-    """Command that asks the scheduler for another attempt; without one whoever started this one sees to it."""
+    """Command that asks the scheduler for another attempt; without one whoever started this one sees to it. Slurm."""
     scheduled_as: str = ""
-    """What the scheduler calls this attempt: by that its other nodes find the attempt's folder."""
+    """What the scheduler calls this attempt: by that its other nodes find the attempt's folder. Kubernetes, whose pods
+    start by themselves."""
     patience: float = locks.PATIENCE
-    """Seconds an earlier attempt may take to end."""
+    """Seconds an earlier attempt may take to end. Kubernetes, where a pod that is gone may have a dying container."""

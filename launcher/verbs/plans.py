@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from launcher.backends.places import places
+from launcher.backends import BACKENDS
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
 from launcher.language.model import Pipeline
@@ -27,11 +27,12 @@ def compiled(
     """
     made: list[tuple[Pipeline, Plan]] = []
     problems: list[Problem] = []
+    places = BACKENDS[backend].places(runs)
     for file in files:
         try:
             pipeline = load(file, overrides)
             chosen = run_id or new_run_id(name or pipeline.name)
-            made.append((pipeline, compile_pipeline(pipeline, chosen, *places(backend, runs), backend)))
+            made.append((pipeline, compile_pipeline(pipeline, chosen, *places, backend)))
         except PipelineError as error:
             problems += error.problems
     if problems:

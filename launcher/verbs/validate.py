@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from launcher.plan import DEFAULT_BACKEND
 from launcher.verbs.arguments import files_argument, runs_option, set_option
 from launcher.verbs.plans import compiled
 
@@ -14,5 +15,5 @@ from launcher.verbs.plans import compiled
 @runs_option
 def command(files: tuple[Path, ...], overrides: tuple[str, ...], runs: Path) -> None:
     """Check each pipeline FILE, every job's configuration included. Creates nothing."""
-    for file, (_, plan) in zip(files, compiled(files, overrides, runs, "local"), strict=True):
+    for file, (_, plan) in zip(files, compiled(files, overrides, runs, DEFAULT_BACKEND), strict=True):
         click.echo(f"{file}: valid, {len(plan.jobs)} jobs")

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from launcher.backends import BACKENDS
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
@@ -30,9 +31,8 @@ def run_report(run: RunFolder, view: RunView, bars: bool = False) -> Group:
 def next_step(run: RunFolder, view: RunView) -> str:
     """What the user should know or do now; empty if the run goes well."""
     if view.status == "stopped":
-        what = "the supervisor is not running" if view.plan.backend == "local" else "no job of it is in the queue"
         return (
-            f"{what} (jobs running: {len(view.running)}, waiting: {len(view.waiting)}): "
+            f"{BACKENDS[view.plan.backend].idle} (jobs running: {len(view.running)}, waiting: {len(view.waiting)}): "
             f"`{command('retry', run)}` goes on from what is done"
         )
     bad = view.having([Status.FAILED, Status.INVALID])

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from launcher.backends.base import Backend
+from launcher.backends.base import Backend, Places
 from launcher.backends.checks import Check
 from launcher.backends.kubernetes import doctor, history, names
 from launcher.backends.kubernetes.api_objects import Pod
@@ -40,6 +40,9 @@ class KubernetesBackend(Backend):
 
     def __init__(self) -> None:
         self._changes: dict[Path, Changes] = {}
+
+    def places(self, runs: Path) -> Places:
+        return Places(names.POD_RUNS, names.MLFLOW)
 
     def render(self, plan: Plan) -> str:
         return to_yaml(objects(plan))

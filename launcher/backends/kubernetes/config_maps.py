@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from launcher.backends.kubernetes import names
-from launcher.backends.places import POD_RUNS
 from launcher.plan import Plan
 
 LARGEST = 900_000
@@ -42,7 +41,7 @@ def of_others(run_id: str, data: dict[str, str]) -> Plan | None:
         plan = from_data(data)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    rendered = (plan.run_id, plan.backend, plan.folder) == (run_id, "kubernetes", POD_RUNS / run_id)
+    rendered = (plan.run_id, plan.backend, plan.folder) == (run_id, "kubernetes", names.POD_RUNS / run_id)
     return plan if rendered and all(_FOLDER.fullmatch(job.name) for job in plan.jobs) else None
 
 

@@ -2,7 +2,12 @@
 
 import hashlib
 import re
+from pathlib import Path
 
+POD_RUNS = Path("/runs")
+"""Where pods see the folder of runs: a volume that this machine may not see at all."""
+MLFLOW = "http://mlflow:5000"
+"""The MLflow of k8s/base, as pods of its namespace call it."""
 FIELD_MANAGER = "locat-launcher"
 """Who owns the fields that are applied: `submit`, `retry` and `advance` apply the same objects."""
 JOBSET_API = "jobset.x-k8s.io/v1alpha2"

@@ -5,11 +5,10 @@ from typing import Any
 
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.options import KubernetesOptions
-from launcher.backends.places import POD_RUNS
 from launcher.language.words import mebibytes
 from launcher.plan import Plan, PlannedJob, Volume
 
-RUNS = str(POD_RUNS)
+RUNS = str(names.POD_RUNS)
 RUNS_CLAIM = "locat-runs"
 """The claim that holds it, unless the job's `storage` says otherwise."""
 PLAN_MOUNT = "/etc/locat/plan"

@@ -29,6 +29,7 @@ class LocalBackend(Backend):
     """The scheduler is `launcher.backends.local.supervisor`; what it takes is plan.json."""
 
     poll = 0.5
+    idle = "the supervisor is not running"
 
     def render(self, plan: Plan) -> str:
         return plan.to_json()
