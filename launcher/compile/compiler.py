@@ -9,12 +9,12 @@ from launcher.compile.resources import command, settle
 from launcher.compile.storage import volumes
 from launcher.language.model import Pipeline
 from launcher.language.problems import KeyPath, PipelineError, Problem
-from launcher.plan import Plan, PlannedJob
+from launcher.plan import DEFAULT_BACKEND, Plan, PlannedJob
 from locat.config import TASKS
 
 
 def compile_pipeline(
-    pipeline: Pipeline, run_id: str, runs_folder: Path, tracking_uri: str = "", backend: str = "local"
+    pipeline: Pipeline, run_id: str, runs_folder: Path, tracking_uri: str = "", backend: str = DEFAULT_BACKEND
 ) -> Plan:
     """The plan of one run of `pipeline`. Pure: reads and writes nothing, and gives the same plan every time.
 
@@ -70,11 +70,9 @@ def _planned(run: CompileContext, name: str) -> Iterator[PlannedJob]:
     resources = settle(job.resources, defaults.resources, distributed, ("jobs", name, "resources"), run.report)
     options = job.options.over(defaults.options)
     image = job.image or defaults.image or ""
-    if options.slurm.container and not (options.slurm.container.image or image):
-        where = ("jobs", name) if job.options.slurm.container else ("defaults",)
-        run.report(
-            (*where, "options", "slurm", "container"), "a container without an image; set `image` beside `options`"
-        )
+    for path, message in options.check_job(image):
+        where = ("jobs", name) if job.options.says(path) else ("defaults",)
+        run.report((*where, "options", *path), message)
     for instance in run.instances.of[name]:
         scope = InstanceCompiler(run, instance)
         if not all(scope.upstream.values()):

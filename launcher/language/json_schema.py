@@ -10,7 +10,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from launcher.language.model import Pipeline
+from launcher.language.model import language
 from locat.config import TASKS
 
 Schema = dict[str, Any]
@@ -33,8 +33,8 @@ class AsWritten(GenerateJsonSchema):
 
 def schema() -> Schema:
     """Draft 2020-12."""
-    language = Pipeline.model_json_schema(schema_generator=AsWritten)
-    definitions: dict[str, Schema] = language.pop("$defs")
+    pipeline = language().model_json_schema(schema_generator=AsWritten)
+    definitions: dict[str, Schema] = pipeline.pop("$defs")
     job = definitions["Job"]
     job["allOf"] = []
     for task, model in TASKS.items():
@@ -52,12 +52,12 @@ def schema() -> Schema:
         owner["properties"]["strategy"] |= STRATEGY
     complete_job = {"required": job.pop("required")}
     complete = {
-        "required": language.pop("required"),
+        "required": pipeline.pop("required"),
         "properties": {"jobs": {"additionalProperties": complete_job}},
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **language,
+        **pipeline,
         "title": "LocAt pipeline",
         "if": {"not": {"required": ["include"]}},
         "then": complete,

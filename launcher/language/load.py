@@ -2,15 +2,17 @@
 
 import graphlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from launcher.backends import OPTIONS
 from launcher.language import includes
 from launcher.language import overrides as command_line
 from launcher.language.explain import explain
-from launcher.language.model import Environment, Pipeline
+from launcher.language.model import Environment, Pipeline, language
 from launcher.language.problems import KeyPath, PipelineError, known_words
 from launcher.language.yaml_source import Source
 
@@ -29,11 +31,13 @@ def validate(source: Source) -> Pipeline:
 
     Raises:
         PipelineError: it is not valid; lists every problem.
+        PluginError: it names the options of a backend of another package, which cannot be loaded.
     """
+    model = language(tuple(sorted(_other_backends(source.values))))
     try:
-        pipeline = Pipeline.model_validate(source.values)
+        pipeline = model.model_validate(source.values)
     except ValidationError as error:
-        raise PipelineError(source.problem(path, text) for path, text in explain(error, Pipeline)) from None
+        raise PipelineError(source.problem(path, text) for path, text in explain(error, model)) from None
     pipeline._source = source
     problems = [source.problem(*found) for check in (_unknown_needs, _secrets) for found in check(pipeline)]
     if problems:
@@ -47,6 +51,15 @@ def validate(source: Source) -> Pipeline:
         message = f"a cycle: {' -> '.join(cycle)}; remove one of these needs"
         raise PipelineError([source.problem(path, message)]) from None
     return pipeline
+
+
+def _other_backends(values: Mapping[str, Any]) -> set[str]:
+    """Backends of other packages whose options a file names: who names none does not wait for them to be found."""
+    jobs = values.get("jobs")
+    owners = [values.get("defaults"), *(jobs.values() if isinstance(jobs, dict) else ())]
+    named = [owner.get("options") for owner in owners if isinstance(owner, dict)]
+    keys = {key for options in named if isinstance(options, dict) for key in options}
+    return {key for key in keys if isinstance(key, str) and key not in OPTIONS.built_in and key in OPTIONS}
 
 
 def _unknown_needs(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:

@@ -7,7 +7,9 @@ that is the compiler's part.
 
 import graphlib
 import heapq
-from typing import Annotated, Any
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -15,12 +17,13 @@ from pydantic import (
     Field,
     PrivateAttr,
     WithJsonSchema,
+    create_model,
 )
 from pydantic_core import PydanticCustomError
 
-from launcher.backends.kubernetes.options import KubernetesOptions
-from launcher.backends.slurm.options import SlurmOptions
-from launcher.language.words import Duration, MountPath, ObjectName, Schema, Size, named
+from launcher.backends import OPTIONS
+from launcher.language.problems import KeyPath
+from launcher.language.words import BackendOptions, Duration, MountPath, ObjectName, Schema, Size, named
 from launcher.language.yaml_source import Source
 from locat.config import TASKS, PositiveInt
 
@@ -109,21 +112,28 @@ class Storage(Schema):
 class Options(Schema):
     """Per backend; the other backends ignore them."""
 
-    slurm: SlurmOptions = SlurmOptions()
-    """For `--backend slurm`."""
-    kubernetes: KubernetesOptions = KubernetesOptions()
-    """For `--backend kubernetes`."""
+    # A field for each backend that has options: `language` adds them.
 
-    def over(self, defaults: "Options") -> "Options":
+    def over(self, defaults: Self) -> Self:
         """These options; what is left out is taken from `defaults`."""
         merged = {
-            backend: {
-                **getattr(defaults, backend).model_dump(exclude_unset=True),
-                **getattr(self, backend).model_dump(exclude_unset=True),
-            }
-            for backend in type(self).model_fields
+            backend: {**of_defaults.model_dump(exclude_unset=True), **own.model_dump(exclude_unset=True)}
+            for (backend, own), (_, of_defaults) in zip(self._by_backend(), defaults._by_backend(), strict=True)
         }
-        return Options.model_validate(merged)
+        return self.model_validate(merged)
+
+    def check_job(self, image: str) -> Iterator[tuple[KeyPath, str]]:
+        """What contradicts the rest of a job, as the backends' own options say: path below `options`, and message."""
+        for backend, options in self._by_backend():
+            for path, message in options.check_job(image):
+                yield (backend, *path), message
+
+    def says(self, path: KeyPath) -> bool:
+        """Whether a backend's key (or what it is in) was written here; else it is a default."""
+        return any(backend == path[0] and path[1] in own.model_fields_set for backend, own in self._by_backend())
+
+    def _by_backend(self) -> Iterator[tuple[str, BackendOptions]]:
+        return ((backend, getattr(self, backend)) for backend in type(self).model_fields)
 
 
 class Defaults(Schema):
@@ -220,3 +230,30 @@ class Pipeline(Schema):
             ordered.append(names[heapq.heappop(ready)])
             sorter.done(ordered[-1])
         return ordered
+
+
+Model = TypeVar("Model", bound=Schema)
+
+
+@cache
+def language(others: tuple[str, ...] = ()) -> type[Pipeline]:
+    """The model of a whole file, with the options of all built-in backends and of these of other packages."""
+    models = {name: OPTIONS[name] for name in (*OPTIONS.built_in, *others)}
+    fields: dict[str, Any] = {
+        name: (model, Field(model(), description=f"For `--backend {name}`.")) for name, model in models.items()
+    }
+    options = create_model("Options", __base__=Options, __doc__=Options.__doc__, **fields)
+    defaults = _with(Defaults, options=(options, options()))
+    job = _with(Job, options=(options, options()))
+    jobs = Annotated[dict[JobName, job], Field(min_length=1)]  # type: ignore[valid-type]
+    return _with(Pipeline, defaults=(defaults, defaults()), jobs=(jobs, ...))
+
+
+def _with(model: type[Model], **fields: tuple[Any, Any]) -> type[Model]:
+    """The model with other types and defaults of some fields."""
+    described = {
+        name: (kind, Field(default, description=model.model_fields[name].description))
+        for name, (kind, default) in fields.items()
+    }
+    made: type[Model] = create_model(model.__name__, __base__=model, __doc__=model.__doc__, **described)  # type: ignore
+    return made

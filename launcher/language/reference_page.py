@@ -1,11 +1,13 @@
 """The pipeline language as a document, from its schema: `python -m launcher.language.reference_page`."""
 
 import inspect
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from launcher.language.model import Pipeline
+from launcher.backends import OPTIONS
+from launcher.language.model import language
 from locat.config import TASKS
 
 Schema = Mapping[str, Any]
@@ -19,12 +21,8 @@ SECTIONS = {
     "ResourceRequest": "resources",
     "Storage": "storage.PATH",
     "Options": "options",
-    "SlurmOptions": "options.slurm",
-    "Container": "options.slurm.container",
-    "KubernetesOptions": "options.kubernetes",
-    "Toleration": "options.kubernetes.tolerations",
 }
-"""What the language calls its models, in the order of the document."""
+"""What the language calls its models, in the order of the document; those of `options` come after them."""
 INTRODUCTION = """\
 # The pipeline language
 
@@ -45,9 +43,10 @@ are taken from the job and from `defaults`, too.
 
 def text() -> str:
     """The whole document."""
-    language = Pipeline.model_json_schema()
-    models = {"Pipeline": language, **language["$defs"]}
-    document = [INTRODUCTION, *(_section(f"## {title}", models[name], SECTIONS) for name, title in SECTIONS.items())]
+    pipeline = language().model_json_schema()
+    models = {"Pipeline": pipeline, **pipeline["$defs"]}
+    titles = sections()
+    document = [INTRODUCTION, *(_section(f"## {title}", models[name], titles) for name, title in titles.items())]
     document.append(TASKS_INTRODUCTION)
     parts: dict[str, Schema] = {}
     for task, config in TASKS.items():
@@ -61,6 +60,17 @@ def text() -> str:
     document.append("\n# Parts of configs\n")
     document += [_section(f"## {name}", parts[name], {}) for name in sorted(parts) if name != "Tracking"]
     return "".join(document)
+
+
+def sections() -> dict[str, str]:
+    """Model -> what the language calls it, in the order of the document: the language's own, then the backends'."""
+    found = dict(SECTIONS)
+    for backend in OPTIONS.built_in:
+        schema = OPTIONS[backend].model_json_schema()
+        found[OPTIONS[backend].__name__] = f"options.{backend}"
+        for key, field in schema["properties"].items():
+            found |= {name: f"options.{backend}.{key}" for name in re.findall(r"#/\$defs/(\w+)", json.dumps(field))}
+    return found
 
 
 def _section(heading: str, schema: Schema, names: Mapping[str, str]) -> str:

@@ -1,11 +1,12 @@
 """The kinds of words that the language is made of, and the base of its models."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from launcher.language.problems import shown
+from launcher.language.problems import KeyPath, shown
 
 
 def named(what: str, pattern: str, most: int) -> AfterValidator:
@@ -52,3 +53,14 @@ class Schema(BaseModel):
     """Base of the language: unknown keys are errors, types are not guessed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class BackendOptions(Schema):
+    """Base of what a pipeline may say to one backend alone, under `options.NAME`. Every key has a default."""
+
+    def check_job(self, image: str) -> Iterator[tuple[KeyPath, str]]:
+        """What contradicts the rest of a job: the key's path below `options.NAME`, and a message with the remedy.
+
+        `image` is the job's container image; empty if it names none.
+        """
+        yield from ()

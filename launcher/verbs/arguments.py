@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from launcher.backends import BACKENDS
-from launcher.view.completion import complete_job, complete_run
+from launcher.plan import DEFAULT_BACKEND
+from launcher.view.completion import BackendName, complete_job, complete_run
 
 runs_option = click.option(
     "--runs-dir",
@@ -20,10 +20,10 @@ runs_option = click.option(
 )
 backend_option = click.option(
     "--backend",
-    type=click.Choice(list(BACKENDS)),
+    type=BackendName(),
     envvar="LAUNCHER_BACKEND",
     show_envvar=True,
-    default="local",
+    default=DEFAULT_BACKEND,
     show_default=True,
     help="Where to run.",
 )

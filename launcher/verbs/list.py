@@ -23,4 +23,8 @@ def command(backend: str, runs: Path) -> None:
     if not known:
         click.echo(f"no runs in {runs}")
         return
-    tables.console().print(tables.runs_table(look_all(known)))
+    views = look_all(known)
+    tables.console().print(tables.runs_table(views))
+    for name in dict.fromkeys(view.plan.backend for view in views):
+        if trouble := BACKENDS.trouble(name):
+            click.echo(f"note: its runs are shown as last recorded: {trouble}", err=True)

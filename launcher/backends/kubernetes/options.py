@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from launcher.language.words import Duration, ObjectName, Schema, Size, as_text, named
+from launcher.language.words import BackendOptions, Duration, ObjectName, Schema, Size, as_text, named
 
 LabelKey = Annotated[
     str, named("a label's key such as topology.kubernetes.io/zone", "[A-Za-z0-9]([A-Za-z0-9./_-]*[A-Za-z0-9])?", 316)
@@ -27,7 +27,7 @@ class Toleration(Schema):
     """The taint's effect; every one if left out."""
 
 
-class KubernetesOptions(Schema):
+class KubernetesOptions(BackendOptions):
     """What a job's JobSet says besides `resources`, `image` and `storage`."""
 
     queue: ObjectName | None = None

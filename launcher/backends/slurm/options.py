@@ -1,11 +1,12 @@
 """What a pipeline may say to Slurm alone: the way out where the language has no word, validated all the same."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from launcher.language.problems import known_words
-from launcher.language.words import MountPath, Schema, Word
+from launcher.language.problems import KeyPath, known_words
+from launcher.language.words import BackendOptions, MountPath, Schema, Word
 
 SBATCH_OPTIONS = (
     *("begin", "comment", "contiguous", "core-spec", "cores-per-socket", "cpu-freq", "deadline", "exclude"),
@@ -36,7 +37,7 @@ class Container(Schema):
     """Folders it sees besides the runs folder and `storage`."""
 
 
-class SlurmOptions(Schema):
+class SlurmOptions(BackendOptions):
     """What sbatch is told besides `resources`."""
 
     partition: Word | None = None
@@ -51,3 +52,7 @@ class SlurmOptions(Schema):
     """Run the command in a container."""
     sbatch: dict[SbatchOption, Word | Literal[True]] = {}
     """Other long options of sbatch, without their `--`; `true` for those that take no value."""
+
+    def check_job(self, image: str) -> Iterator[tuple[KeyPath, str]]:
+        if self.container and not (self.container.image or image):
+            yield ("container",), "a container without an image; set `image` beside `options`"
