@@ -34,7 +34,7 @@ from support.documents import (
 )
 
 PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
-FOLDERS = "docs|pipelines|launcher|locat|tests|benchmarks|docker|k8s"
+FOLDERS = "docs|examples|pipelines|launcher|locat|tests|benchmarks|docker|k8s"
 NAMES = ("*.py", "*.yaml", "*.yml", "*.toml", "*.json", "Makefile", "Dockerfile")
 CODE = sorted(
     path
@@ -108,14 +108,15 @@ def test_every_other_command_leads_to_something(document: Path) -> None:
 
 
 def followed_elsewhere() -> set[str]:
-    """What the tests of docs/tutorial.md and docs/kubernetes.md take from them."""
+    """What the tests of docs/tutorial.md, docs/kubernetes.md and docs/extend/ take from them."""
     tutorial, kubernetes = (blocks((ROOT / "docs" / name).read_text()) for name in ("tutorial.md", "kubernetes.md"))
+    pages = [blocks(page.read_text()) for page in (ROOT / "docs" / "extend").glob("*.md")]
     verbs, setup, run_it = [lines(block) for language, block in kubernetes if not language][:3]
     return {
         *verbs[1:5],
         *setup,
         *run_it,
-        *(line for language, block in tutorial if language == "sh" for line in lines(block)),
+        *(line for page in (tutorial, *pages) for language, block in page if language == "sh" for line in lines(block)),
     }
 
 

@@ -7,16 +7,18 @@ A package that is installed beside this one adds a backend by two entry points (
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pkgutil import resolve_name
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from launcher.backends.base import Backend
 from launcher.language.problems import known_words
-from launcher.language.words import BackendOptions
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
 from launcher.runs.status import RunView, unanswered
 from locat.contract import plugins
 from locat.contract.errors import UserError
+
+if TYPE_CHECKING:
+    from launcher.language.words import BackendOptions
 
 Kind = TypeVar("Kind")
 
@@ -86,7 +88,7 @@ class Backends(Registry[Backend]):
         return ""
 
 
-class OptionModels(Registry[type[BackendOptions]]):
+class OptionModels(Registry["type[BackendOptions]"]):
     """What a pipeline may say under `options.NAME`, of the backends that have options."""
 
     group = "locat.backend_options"
@@ -95,7 +97,9 @@ class OptionModels(Registry[type[BackendOptions]]):
         "kubernetes": "launcher.backends.kubernetes.options:KubernetesOptions",
     }
 
-    def checked(self, found: object) -> type[BackendOptions]:
+    def checked(self, found: object) -> "type[BackendOptions]":
+        from launcher.language.words import BackendOptions  # with pydantic, which most verbs do without
+
         if not (isinstance(found, type) and issubclass(found, BackendOptions)):
             raise TypeError("not a subclass of launcher.language.words.BackendOptions")
         found()  # every key has a default, or else a pipeline for another backend would have to name it

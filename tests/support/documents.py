@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 NAMES = ("README", "CONTRIBUTING", "RELEASE")
 DOCUMENTS = sorted([*(ROOT / f"{name}.md" for name in NAMES), *(ROOT / "docs").rglob("*.md")])
-TOOLS = {".", "export", "kubectl", "docker", "helm", "hf"}
+TOOLS = {".", "export", "kubectl", "docker", "helm", "hf", "pip"}
 """What a command may begin with that is not the project's."""
 
 UI = r"^http://127\.0\.0\.1:\d+/#/experiments/\d+/runs/\w{32}"
