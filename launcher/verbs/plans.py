@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from launcher.backends import BACKENDS
+from launcher.backends.base import Places
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
 from launcher.language.model import Pipeline
@@ -15,7 +15,7 @@ from launcher.runs.create import new_run_id
 def compiled(
     files: Iterable[Path],
     overrides: tuple[str, ...],
-    runs: Path,
+    places: Places,
     backend: str,
     name: str | None = None,
     run_id: str | None = None,
@@ -27,7 +27,6 @@ def compiled(
     """
     made: list[tuple[Pipeline, Plan]] = []
     problems: list[Problem] = []
-    places = BACKENDS[backend].places(runs)
     for file in files:
         try:
             pipeline = load(file, overrides)

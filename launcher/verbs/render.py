@@ -38,7 +38,7 @@ def command(
     """
     if len(files) > 1 and (output or run_id):
         raise RunError("one FILE at a time with --output or --run-id")
-    for _, plan in compiled(files, overrides, runs, backend, run_id=run_id):
+    for _, plan in compiled(files, overrides, BACKENDS[backend].places(runs), backend, run_id=run_id):
         if output is None:
             click.echo(BACKENDS[backend].render(plan), nl=False)
             continue

@@ -42,7 +42,7 @@ def command(
     Nothing is created unless all of them are valid. With --watch or --wait exits 0 if all jobs are done,
     2 if a job's configuration is invalid, else 1.
     """
-    made = compiled(files, overrides, runs, backend, name)
+    made = compiled(files, overrides, BACKENDS[backend].places(runs), backend, name)
     for note in dict.fromkeys(note for _, plan in made for note in BACKENDS[backend].notes(plan)):
         click.echo(f"note: {note}", err=True)
     if dry_run:

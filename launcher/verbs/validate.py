@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from launcher.backends.base import Places
 from launcher.plan import DEFAULT_BACKEND
 from launcher.verbs.arguments import files_argument, runs_option, set_option
 from launcher.verbs.plans import compiled
@@ -15,5 +16,6 @@ from launcher.verbs.plans import compiled
 @runs_option
 def command(files: tuple[Path, ...], overrides: tuple[str, ...], runs: Path) -> None:
     """Check each pipeline FILE, every job's configuration included. Creates nothing."""
-    for file, (_, plan) in zip(files, compiled(files, overrides, runs, DEFAULT_BACKEND), strict=True):
+    made = compiled(files, overrides, Places(runs.resolve()), DEFAULT_BACKEND)
+    for file, (_, plan) in zip(files, made, strict=True):
         click.echo(f"{file}: valid, {len(plan.jobs)} jobs")
