@@ -1,12 +1,14 @@
 """What is recorded about a job (state.json), and what can be observed of it besides."""
 
-import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from locat.contract import durable
+from locat.contract import durable, records
+
+FORMAT = 1
+"""Of state.json."""
 
 
 class Status(StrEnum):
@@ -47,21 +49,26 @@ class JobState:
 
     @classmethod
     def read(cls, path: Path) -> "JobState":
-        """The state in `path`; the default if there is none yet."""
+        """The state in `path`; the default if there is none yet.
+
+        Raises:
+            FormatError: a newer version wrote it.
+        """
         try:
-            values = json.loads(path.read_text())
+            values = records.read_object(path)
         except FileNotFoundError:
             return cls()
+        records.check_format(values, FORMAT, path)
         return cls.from_json(values)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "JobState":
         """The state that `asdict` made these values of."""
-        return cls(**{**values, "status": Status(values["status"])})
+        return records.built(cls, {**values, "status": Status(values["status"])})
 
     def write(self, path: Path) -> None:
         """Replace the state in `path`."""
-        durable.write_json(path, asdict(self))
+        durable.write_json(path, records.numbered(asdict(self), FORMAT))
 
 
 @dataclass(frozen=True)
@@ -75,5 +82,7 @@ class Observation:
     """Whether the run or this job was cancelled."""
     scheduled: bool = True
     """Whether a scheduler has it, or will take it when its turn comes."""
+    final: bool = False
+    """Whether its scheduler has given it up: a job that failed is not run again, whatever its retries."""
     note: str = ""
     """What there is to say of it besides: by its scheduler, or of where it ran."""

@@ -1,7 +1,7 @@
 """How a run stands: a pure function of its plan and of what is observed of each job."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from launcher.plan import Plan, PlannedJob
 from launcher.runs.folder import RunFolder
@@ -78,12 +78,13 @@ def status_from_folder(run: RunFolder, plan: Plan) -> RunView:
     return derive(plan, {job.name: run.observe(job.name) for job in plan.jobs}, run.is_supervised())
 
 
-def unanswered(run: RunFolder, plan: Plan, recorded: Mapping[str, JobState], error: str) -> RunView:
+def unanswered(run: RunFolder, plan: Plan, recorded: Mapping[str, Observation], error: str) -> RunView:
     """The run as it was last recorded, taken to be still so, where its scheduler does not answer."""
     seen = {}
-    for name, state in recorded.items():
-        alive = state.status is Status.RUNNING
-        seen[name] = Observation(state, alive, run.is_cancelled(name), note=f"as last recorded; {error}")
+    for name, last in recorded.items():
+        alive = last.state.status is Status.RUNNING
+        note = f"as last recorded; {error}"
+        seen[name] = replace(last, alive=alive, cancelled=run.is_cancelled(name), note=note)
     return derive(plan, seen, supervised=True)
 
 
@@ -104,7 +105,7 @@ def _judge(job: PlannedJob, seen: Observation, needs: list[JobView]) -> tuple[St
         return Status.RUNNING, "is being cancelled" if seen.cancelled else seen.note
     if state.status in (Status.INVALID, Status.CANCELLED):
         return state.status, state.reason
-    if state.status is Status.FAILED and state.failures > job.retries:
+    if state.status is Status.FAILED and (seen.final or state.failures > job.retries):
         return Status.FAILED, state.reason
     if seen.cancelled:
         return Status.CANCELLED, ""

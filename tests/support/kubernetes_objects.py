@@ -69,7 +69,8 @@ UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedul
 
 
 def observed(plan: Plan, seen: Snapshot, **recorded: JobState) -> dict[str, Observation]:
-    return observations(plan, {job.name: recorded.get(job.name, JobState()) for job in plan.jobs}, seen)
+    ends = {name: Observation(state, final=True) for name, state in recorded.items()}
+    return observations(plan, {job.name: ends.get(job.name, Observation(JobState())) for job in plan.jobs}, seen)
 
 
 def seen_with(plan: Plan, jobsets: dict[str, JobSet], pods: dict[str, list[Pod]] | None = None) -> Snapshot:

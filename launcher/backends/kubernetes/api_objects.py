@@ -50,6 +50,8 @@ class JobSetSpec(_Object):
 class JobSetStatus(_Object):
     conditions: list[Condition] = []
     restarts: int = 0
+    restarts_count_towards_max: int = 0
+    """Restarts after failures: those after a preemption are not among them."""
 
 
 class JobSet(NamespacedResourceG, _Object):

@@ -22,7 +22,7 @@ from launcher.plan import Plan
 from launcher.runs.create import create
 from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
-from launcher.runs.state import JobState, Status
+from launcher.runs.state import Observation, Status
 from launcher.runs.status import RunView, derive, unanswered
 from locat.contract import durable
 
@@ -87,14 +87,14 @@ class KubernetesBackend(Backend):
 
     def look(self, run: RunFolder, plan: Plan) -> RunView:
         recorded = _recorded(run, plan)
-        if all(state.status is Status.DONE for state in recorded.values()):
+        if all(last.state.status is Status.DONE for last in recorded.values()):
             return derive(plan, observations(plan, recorded, Snapshot({})), supervised=False)
         seen = _snapshot(run, plan, _cluster(run))
         found = observations(plan, recorded, seen)
         # What failed and is being deleted is about to be run again: `retry` forgets how it ended.
         leaving = {each.job for each in seen.jobsets.values() if each.metadata.deletion_timestamp and not each.is_done}
         states = {name: each.state for name, each in found.items() if each.state.status in ENDED}
-        new = {name: state for name, state in states.items() if state != recorded[name] and name not in leaving}
+        new = {name: state for name, state in states.items() if state != recorded[name].state and name not in leaving}
         if new:
             history.record(run, new)
         waiting = any(each.is_active for each in seen.jobsets.values())
@@ -186,10 +186,10 @@ def _snapshot(run: RunFolder, plan: Plan, cluster: Cluster) -> Snapshot:
     )
 
 
-def _recorded(run: RunFolder, plan: Plan) -> dict[str, JobState]:
+def _recorded(run: RunFolder, plan: Plan) -> dict[str, Observation]:
     """How jobs ended, and of the others what `retry` left."""
-    states = history.recorded(run)
-    return {job.name: states.get(job.name) or run.state(job.name) for job in plan.jobs}
+    ends = {name: Observation(state, final=True) for name, state in history.recorded(run).items()}
+    return {job.name: ends.get(job.name) or Observation(run.state(job.name)) for job in plan.jobs}
 
 
 def _cancelled(run: RunFolder, cluster: Cluster) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """How the jobs of a run stand, from its JobSets and pods. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from launcher.backends.kubernetes import names
@@ -12,8 +12,6 @@ from launcher.plan import Plan, PlannedJob
 from launcher.runs.state import JobState, Observation, Status
 from locat.contract.job_folder import ExitCode
 
-NEVER_AGAIN = 1 << 30
-"""Failures of a job whose JobSet has failed: it restarts it no more."""
 ENDED = frozenset({Status.DONE, Status.FAILED, Status.INVALID})
 
 
@@ -36,32 +34,32 @@ class Snapshot:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def observations(plan: Plan, recorded: Mapping[str, JobState], seen: Snapshot) -> dict[str, Observation]:
-    """What is known of each job; `recorded` is what was seen of those whose JobSets may be gone by now."""
+def observations(plan: Plan, recorded: Mapping[str, Observation], seen: Snapshot) -> dict[str, Observation]:
+    """What is known of each job; `recorded` is what was last seen of it: its JobSet may be gone by now."""
     found: dict[str, Observation] = {}
     for job in plan.jobs:
         jobset = seen.jobsets.get(names.jobset(plan.run_id, job.name))
         if jobset is not None:
             found[job.name] = _of_jobset(job, jobset, seen)
-        elif recorded[job.name].status in ENDED:
-            found[job.name] = Observation(recorded[job.name])
+        elif recorded[job.name].state.status in ENDED:
+            found[job.name] = recorded[job.name]
         else:
             found[job.name] = _absent(plan, job, recorded, seen)
     return found
 
 
-def _absent(plan: Plan, job: PlannedJob, recorded: Mapping[str, JobState], seen: Snapshot) -> Observation:
+def _absent(plan: Plan, job: PlannedJob, recorded: Mapping[str, Observation], seen: Snapshot) -> Observation:
     """A job without a JobSet: its turn has not come, or something is wrong."""
 
     def is_past(need: str) -> bool:
         """Whether it is done, and its `advance` has ended as well."""
         jobset = seen.jobsets.get(names.jobset(plan.run_id, need))
         if jobset is None:
-            return recorded[need].status is Status.DONE
+            return recorded[need].state.status is Status.DONE
         return jobset.is_done and not jobset.is_active
 
     due = all(is_past(need) for need in job.needs)
-    state = JobState(attempt=recorded[job.name].attempt)
+    state = JobState(attempt=recorded[job.name].state.attempt)
     return Observation(state, cancelled=job.name in seen.cancelled, scheduled=not due, note="not in the cluster")
 
 
@@ -72,21 +70,26 @@ def _of_jobset(job: PlannedJob, jobset: JobSet, seen: Snapshot) -> Observation:
     cancelled = job.name in seen.cancelled
     state = JobState(attempt=restarts + 1 if pods else restarts, started=_started(pods))
     if jobset.is_done:
-        return Observation(_with(state, Status.DONE, ExitCode.DONE, ended=_ended(jobset, pods)))
+        return Observation(replace(state, status=Status.DONE, exit_code=ExitCode.DONE, ended=_ended(jobset, pods)))
     if failed := jobset.condition("Failed"):
         codes = [each.exit_code for pod in pods for each in pod.terminated if each.exit_code]
         code = ExitCode.INVALID if ExitCode.INVALID in codes else next(iter(codes), 1)
         status = Status.INVALID if code == ExitCode.INVALID else Status.FAILED
         reason = _first(trouble(pod, seen.now) for pod in pods) or failed.message
-        return Observation(_with(state, status, code, ended=_ended(jobset, pods), reason=reason), cancelled=cancelled)
+        failures = jobset.status.restarts_count_towards_max + 1 if status is Status.FAILED else 0
+        end = replace(
+            state, status=status, exit_code=code, ended=_ended(jobset, pods), reason=reason, failures=failures
+        )
+        return Observation(end, cancelled=cancelled, final=True)
+    runs = replace(state, status=Status.RUNNING)
     if advancing := seen.advancing.get(name):
         note = _first(trouble(pod, seen.now) for pod in advancing) or "runs"
-        return Observation(_with(state, Status.RUNNING), True, cancelled, note=f"has ended; its pod `advance`: {note}")
+        return Observation(runs, True, cancelled, note=f"has ended; its pod `advance`: {note}")
     note = _first(trouble(pod, seen.now) for pod in pods)
     running = [pod for pod in pods if pod.status.phase == "Running"]
     if running:
         nodes = sorted({pod.spec.node_name for pod in running})
-        return Observation(_with(state, Status.RUNNING), True, cancelled, note=note or f"on {', '.join(nodes)}")
+        return Observation(runs, True, cancelled, note=note or f"on {', '.join(nodes)}")
     again = f"starts again, for the {restarts}. time" if restarts else ""
     note = note or _waiting(job, jobset, seen) or again
     return Observation(state, cancelled=cancelled, note=note)
@@ -98,15 +101,6 @@ def _waiting(job: PlannedJob, jobset: JobSet, seen: Snapshot) -> str:
         queue = options_of(job).queue
         return f"waits in queue {queue}: {seen.waits.get(jobset.name, 'not admitted yet')}" if queue else "suspended"
     return seen.refused.get(f"{jobset.name}-{names.MAIN}-0", "")
-
-
-def _with(
-    state: JobState, status: Status, code: int | None = None, ended: float | None = None, reason: str = ""
-) -> JobState:
-    failures = NEVER_AGAIN if status is Status.FAILED else 0
-    return JobState(
-        status, state.attempt, exit_code=code, reason=reason, started=state.started, ended=ended, failures=failures
-    )
 
 
 def _started(pods: Sequence[Pod]) -> float | None:

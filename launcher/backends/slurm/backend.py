@@ -109,8 +109,8 @@ class SlurmBackend(Backend):
         answers: dict[int, list[str] | SlurmError] = {}
         views = []
         for run, plan in runs:
-            recorded = {job.name: run.state(job.name) for job in plan.jobs}
-            if all(state.status is Status.DONE for state in recorded.values()):
+            recorded = {job.name: Observation(run.state(job.name)) for job in plan.jobs}
+            if all(last.state.status is Status.DONE for last in recorded.values()):
                 views.append(_view(run, plan, {}))  # nothing to ask about
                 continue
             user = _owner(run)
@@ -192,6 +192,7 @@ def _observation(run: RunFolder, name: str, entry: Entry | None) -> Observation:
     if state.status is Status.RUNNING and not cancelled:
         # The attempt was ended from outside, and nothing will run it again.
         reason = str(entry) if entry else "Slurm does not know it any more, and no end was recorded"
-        return Observation(replace(state, status=Status.FAILED, reason=reason, failures=1 << 30), False)
+        failed = replace(state, status=Status.FAILED, reason=reason, failures=state.failures + 1)
+        return Observation(failed, final=True)
     note = str(entry) if entry else "not in Slurm's queue"
     return Observation(state, False, cancelled, scheduled=state.status not in _UNRUN, note=note)

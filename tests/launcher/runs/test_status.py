@@ -1,5 +1,6 @@
 """What the user is shown, from plan, states and locks alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ def failed(failures: int) -> Observation:
         (Observation(JobState(Status.PREEMPTED, 1)), Status.PREEMPTED, ""),
         (failed(1), Status.QUEUED, "retry 1 of 1 after: boom"),
         (failed(2), Status.FAILED, "boom"),
+        (replace(failed(1), final=True), Status.FAILED, "boom"),
+        (replace(failed(1), final=True, cancelled=True), Status.FAILED, "boom"),
         (Observation(JobState(), cancelled=True), Status.CANCELLED, ""),
         (Observation(JobState(Status.RUNNING, 1), cancelled=True), Status.CANCELLED, ""),
         (Observation(JobState(Status.RUNNING, 1), True, cancelled=True), Status.RUNNING, "is being cancelled"),

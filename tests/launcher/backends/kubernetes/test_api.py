@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,18 @@ from launcher.runs.state import JobState, Status
 from launcher.runs.status import RunView, derive
 from launcher.view.watch import views
 from locat.contract import durable
-from support.kubernetes_objects import COMPLETED, FAILED, NOW, diamond, jobset, jobset_of, observed, seen_with
+from locat.contract.records import FormatError
+from support.kubernetes_objects import (
+    COMPLETED,
+    FAILED,
+    NOW,
+    diamond,
+    jobset,
+    jobset_of,
+    observed,
+    seen_with,
+    terminal,
+)
 
 
 @contextmanager
@@ -157,6 +169,41 @@ def test_retry_forgets_how_jobs_failed_and_not_what_is_done(tmp_path: Path, monk
     BACKENDS["kubernetes"].forget(run, {"a", "b", "c"})
     assert history.recorded(run) == {"a": done, "d": failed}
     assert set(there) == {"a", "c", "d"}
+
+
+def test_a_job_that_failed_for_good_says_so_without_a_made_up_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its JobSet is there, is gone, or was seen by a version that counted 2**30 failures."""
+    plan = diamond(tmp_path)
+    run = RunFolder(plan.folder)
+    lenient = replace(plan, jobs=tuple(replace(job, retries=5) for job in plan.jobs))
+    cluster = Mock(spec=Cluster)
+    cluster.data.return_value = ""
+    cluster.pods.return_value = []
+    cluster.failed_creations.return_value = {}
+    monkeypatch.setattr("launcher.backends.kubernetes.backend._cluster", lambda _: cluster)
+
+    def seen(*jobsets: JobSet) -> tuple[str, int]:
+        cluster.jobsets_and_pods.return_value = [jobset_of(plan, "a", each) for each in jobsets], []
+        job = look(run, lenient).jobs[0]
+        return str(job.status), job.state.failures
+
+    failed_twice = jobset(conditions=[terminal("Failed")], restarts=3, restartsCountTowardsMax=1)
+    assert seen(failed_twice) == ("failed", 2)
+    assert seen() == ("failed", 2)
+    assert json.loads((run.path / "ended.json").read_text())["format"] == history.FORMAT
+    older = {name: asdict(JobState(Status.FAILED, 3, failures=1 << 30)) for name in ("a", "format")}
+    durable.write_json(run.path / "ended.json", older)
+    assert seen() == ("failed", 1)
+    assert set(history.recorded(run)) == {"a", "format"}
+
+
+def test_a_history_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    run = RunFolder(diamond(tmp_path).folder)
+    durable.write_json(run.path / "ended.json", {"format": history.FORMAT + 1})
+    with pytest.raises(FormatError, match=r"ended\.json: is of format 3, .* up to format 2; install"):
+        history.recorded(run)
 
 
 def test_an_end_is_not_recorded_of_what_is_being_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,6 +215,13 @@ def test_folder_and_queue_together_tell_the_truth(
     assert (job.status, job.reason.split(";")[0]) == (status, reason)
 
 
+def test_what_was_ended_from_outside_has_failed_whatever_its_retries(commands: Path, tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path / "runs", small_runs.job("a", retries=3), backend="slurm")
+    JobState(Status.RUNNING, 1).write(run.job("a").state)
+    job = seen(commands, run, "5|TIMEOUT|None||test/a")
+    assert (job.status, job.state.failures) == (Status.FAILED, 1)
+
+
 def test_a_cancelled_job_that_slurm_has_forgotten_is_cancelled(commands: Path, tmp_path: Path) -> None:
     run = small_runs.make(tmp_path / "runs", small_runs.job("a"), backend="slurm")
     JobState(Status.RUNNING, 1).write(run.job("a").state)
