@@ -49,17 +49,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launcher.backends.checks import Check
+from launcher.backends.errors import BackendError
 from launcher.plan import Plan
-from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.status import RunView
+from locat.contract.errors import UserError
 
 
-class NoLogYetError(RunError):
+class NoLogYetError(UserError):
     """A job has not printed anything; it may when it runs."""
 
 
-class NoAnswerError(RunError):
+class NoAnswerError(BackendError):
     """A scheduler was asked and did not answer; it may a moment later."""
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from launcher.plan import Plan
-from launcher.runs.find import RunError
+from launcher.runs.errors import RunError
 from launcher.runs.folder import RunFolder
 from locat.contract import durable
 

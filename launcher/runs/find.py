@@ -4,12 +4,8 @@ from pathlib import Path
 
 from launcher.language.problems import did_you_mean
 from launcher.plan import Plan
+from launcher.runs.errors import RunError
 from launcher.runs.folder import RunFolder
-from locat.contract.errors import UserError
-
-
-class RunError(UserError):
-    """A run cannot be found, or not be created."""
 
 
 def list_runs(runs: Path) -> list[RunFolder]:

@@ -12,7 +12,7 @@ import click
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import validate
 from launcher.language.yaml_source import parse
-from launcher.runs.find import RunError
+from locat.contract.errors import UserError
 
 SCHEMA = Path(__file__).parents[2] / "pipelines" / "schema.json"
 """Where the code runs from a checkout."""
@@ -48,9 +48,9 @@ def command(file: Path, images: Path | None) -> None:
         with path.open("x") as written:
             written.write(text)
     except FileExistsError as error:
-        raise RunError(f"{path}: exists; name another file") from error
+        raise UserError(f"{path}: exists; name another file") from error
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
     click.echo(f"wrote {path}; `launcher submit {shlex.quote(str(path))} --dry-run` shows what it would do")
     if images is None:
         click.echo(f"say in it where your images are ({PLACEHOLDER}) and how many classes they have (num_classes)")
@@ -60,7 +60,7 @@ def starter(path: Path, images: Path | None) -> str:
     """The text of the pipeline to be written to `path`, valid.
 
     Raises:
-        RunError: `images` is not laid out as the pipeline needs it.
+        UserError: `images` is not laid out as the pipeline needs it.
     """
     folder = Path(PLACEHOLDER) if images is None else images.resolve()
     text = TEMPLATE.substitute(
@@ -92,10 +92,12 @@ def _classes(images: Path) -> int:
     for split in ("train", "val"):
         folder = images / split
         if not folder.is_dir():
-            raise RunError(
+            raise UserError(
                 f"{images}: holds no {split}/; train/ and val/ are needed, each with a folder of images per class"
             )
         counts[split] = sum(entry.is_dir() for entry in os.scandir(folder))
     if not counts["train"] or counts["train"] != counts["val"]:
-        raise RunError(f"{images}: {counts['train']} classes in train/ and {counts['val']} in val/; both need the same")
+        raise UserError(
+            f"{images}: {counts['train']} classes in train/ and {counts['val']} in val/; both need the same"
+        )
     return counts["train"]

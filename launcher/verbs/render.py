@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from launcher.backends import BACKENDS
-from launcher.runs.find import RunError
 from launcher.verbs.arguments import (
     backend_option,
     files_argument,
@@ -15,6 +14,7 @@ from launcher.verbs.arguments import (
 )
 from launcher.verbs.plans import compiled
 from locat.contract import durable
+from locat.contract.errors import UserError
 
 
 @click.command("render")
@@ -37,7 +37,7 @@ def command(
     For Kubernetes the folder that -o names can be applied with `kubectl apply -k` or `-f`.
     """
     if len(files) > 1 and (output or run_id):
-        raise RunError("one FILE at a time with --output or --run-id")
+        raise UserError("one FILE at a time with --output or --run-id")
     for _, plan in compiled(files, overrides, BACKENDS[backend].places(runs), backend, run_id=run_id):
         if output is None:
             click.echo(BACKENDS[backend].render(plan), nl=False)

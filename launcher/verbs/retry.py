@@ -8,11 +8,12 @@ from launcher import machine
 from launcher.backends import BACKENDS, look
 from launcher.compile import secrets
 from launcher.plan import Plan
-from launcher.runs.find import RunError, find, find_job
+from launcher.runs.find import find, find_job
 from launcher.runs.folder import RunFolder
 from launcher.runs.release import release
 from launcher.runs.state import Status
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
+from locat.contract.errors import UserError
 
 
 @click.command("retry")
@@ -48,7 +49,7 @@ def _check_elsewhere(run: RunFolder, plan: Plan, force: bool) -> None:
     if force:
         run.supervisor_lock.unlink(missing_ok=True)
     elif lost:
-        raise RunError(f"{lost[0].name}: {lost[0].reason}; retry there, or with --force if that machine is gone")
+        raise UserError(f"{lost[0].name}: {lost[0].reason}; retry there, or with --force if that machine is gone")
 
 
 def _with_needs(plan: Plan, job: str) -> set[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from launcher.runs.find import RunError, find
+from launcher.runs.find import find
 from launcher.runs.folder import RunFolder
 from launcher.verbs.arguments import run_argument, runs_option
+from locat.contract.errors import UserError
 
 HOST = "127.0.0.1"
 TRAINING_VIEW = "?workflowType=machine_learning"
@@ -52,6 +53,6 @@ def _free_port(port: int | None) -> int:
         try:
             probe.bind((HOST, port or 0))
         except OSError as error:
-            raise RunError(f"port {port}: {error.strerror}; without --port a free one is taken") from error
+            raise UserError(f"port {port}: {error.strerror}; without --port a free one is taken") from error
         free: int = probe.getsockname()[1]
         return free

@@ -7,8 +7,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from launcher.backends import BACKENDS
-from launcher.runs.find import RunError, find, list_runs
+from launcher.runs.find import find, list_runs
 from launcher.runs.folder import RunFolder
+from locat.contract.errors import UserError
 
 
 class BackendName(click.ParamType):  # type: ignore[type-arg]  # has none in older versions of click
@@ -38,10 +39,10 @@ def complete_run(context: click.Context, parameter: click.Parameter, incomplete:
 def complete_job(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Jobs of the run that was named before."""
     try:
-        run: RunFolder = find(_runs(context), context.params.get("reference"))
-    except RunError:
+        plan = find(_runs(context), context.params.get("reference")).plan()
+    except UserError:
         return []
-    return [job.name for job in run.plan().jobs if job.name.startswith(incomplete)]
+    return [job.name for job in plan.jobs if job.name.startswith(incomplete)]
 
 
 def _runs(context: click.Context) -> Path:

@@ -55,3 +55,9 @@ def test_a_backend_is_imported_only_by_itself(backend: str) -> None:
     """The registry imports it by name, when it is used."""
     folder = f"launcher/backends/{backend}"
     assert {file for file in importers(folder.replace("/", ".")) if not file.startswith(f"{folder}/")} == set()
+
+
+def test_only_what_finds_and_creates_runs_raises_their_error() -> None:
+    raisers = {str(file) for file in FILES if "raise RunError(" in (ROOT / file).read_text()}
+    assert raisers == {"launcher/runs/create.py", "launcher/runs/find.py"}
+    assert "launcher/runs/create.py" not in importers("launcher.runs.find")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from launcher.backends.base import Backend, Places
 from launcher.backends.checks import Check
+from launcher.backends.errors import BackendError
 from launcher.backends.kubernetes import doctor, history, names
 from launcher.backends.kubernetes.api_objects import Pod
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
@@ -20,11 +21,11 @@ from launcher.backends.kubernetes.readable_yaml import to_yaml
 from launcher.backends.kubernetes.watch import Changes
 from launcher.plan import Plan
 from launcher.runs.create import create
-from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Observation, Status
 from launcher.runs.status import RunView, derive, unanswered
 from locat.contract import durable
+from locat.contract.errors import UserError
 
 STOP_POLL = 1.0
 """Seconds between two looks at JobSets that are being deleted."""
@@ -53,10 +54,10 @@ class KubernetesBackend(Backend):
     def check(self, plan: Plan) -> None:
         for job in plan.jobs:
             if not job.image:
-                raise RunError(f"job {job.name} has no image; set `image`, in `defaults` or beside its `config`")
+                raise UserError(f"job {job.name} has no image; set `image`, in `defaults` or beside its `config`")
             for volume in job.storage:
                 if not (volume.claim or volume.source):
-                    raise RunError(
+                    raise UserError(
                         f"job {job.name}: storage {volume.mount} names neither a `claim` nor a `volume`; pods see no"
                         " folder of this machine"
                     )
@@ -208,7 +209,7 @@ def _delete(run: RunFolder, cluster: Cluster, jobsets: Collection[str], grace: f
     killed: set[str] = set()
     while left := {each.name for each in cluster.jobsets(run.name)}.intersection(jobsets):
         if time.monotonic() > deadline + END_TIMEOUT:
-            raise RunError(f"the cluster has not deleted {', '.join(sorted(left))} yet; see `kubectl get jobsets`")
+            raise BackendError(f"the cluster has not deleted {', '.join(sorted(left))} yet; see `kubectl get jobsets`")
         if time.monotonic() > deadline:
             for pod in cluster.pods(run.name):
                 if pod.jobset in left and pod.name not in killed:

@@ -18,9 +18,9 @@ from lightkube.resources.core_v1 import ConfigMap, Event
 from lightkube.types import CascadeType, PatchType
 
 from launcher.backends.base import NoAnswerError
+from launcher.backends.errors import BackendError
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.api_objects import JobSet, Pod, WholeJobSet
-from locat.contract.errors import UserError
 
 Workload = create_namespaced_resource("kueue.x-k8s.io", "v1beta2", "Workload", "workloads")
 PAGE = 500
@@ -36,7 +36,7 @@ REMEDIES = {
 }
 
 
-class KubernetesError(UserError):
+class KubernetesError(BackendError):
     """The cluster did not do what it was asked."""
 
 

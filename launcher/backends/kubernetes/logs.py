@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from launcher.backends.base import NoLogYetError
+from launcher.backends.errors import BackendError
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.api_objects import Pod
 from launcher.backends.kubernetes.causes import trouble
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 from launcher.plan import Plan, PlannedJob
-from launcher.runs.find import RunError
 
 PREFIX = re.compile(r"\[rank (\d+)\] ")
 
@@ -27,7 +27,7 @@ def lines(
 
     Raises:
         NoLogYetError: its first pod is not there, or has not started.
-        RunError: of that attempt no pod is left.
+        BackendError: of that attempt no pod is left.
     """
     folder = plan.job_folder(job.name)
     pod = _first_pod(cluster, plan, job)
@@ -35,7 +35,7 @@ def lines(
         raise NoLogYetError(f"{job.name} has no pod now; what earlier ones wrote is in {folder.attempts}")
     latest = int(pod.metadata.labels.get(names.RESTART_LABEL, 0)) + 1
     if attempt not in (None, latest):
-        raise RunError(
+        raise BackendError(
             f"{job.name}: of attempt {attempt} no pod is left; its logs are in {folder.attempt(attempt or latest)}"
             " of the volume"
         )
@@ -62,7 +62,7 @@ def _printed(cluster: Cluster, job: PlannedJob, pod: str, follow: bool) -> Itera
     try:
         yield from cluster.log(pod, follow)
     except KubernetesError as error:
-        raise RunError(f"{job.name}: {error}") from error
+        raise BackendError(f"{job.name}: {error}") from error
 
 
 def _of_rank(printed: Iterator[str], rank: int | None) -> Iterator[str]:

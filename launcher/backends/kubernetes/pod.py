@@ -22,7 +22,7 @@ from launcher.backends.kubernetes.pod_template import PLAN_MOUNT, STOP_GRACE
 from launcher.plan import Plan
 from launcher.runs import mlflow_sync
 from launcher.runs.create import create
-from launcher.runs.find import RunError
+from launcher.runs.errors import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from locat.contract.errors import ConfigError

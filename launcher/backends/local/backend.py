@@ -13,11 +13,12 @@ from launcher import locks, machine
 from launcher.attempt import processes
 from launcher.backends.base import Backend
 from launcher.backends.containers import moved
+from launcher.backends.errors import BackendError
 from launcher.plan import Plan
-from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView, status_from_folder
+from locat.contract.errors import UserError
 
 START_TIMEOUT = 15.0
 """Seconds a supervisor may take to come up."""
@@ -40,17 +41,17 @@ class LocalBackend(Backend):
     def check(self, plan: Plan) -> None:
         for job in plan.jobs:
             if job.resources.nodes > 1:
-                raise RunError(f"job {job.name} wants {job.resources.nodes} nodes; the local backend has one")
+                raise UserError(f"job {job.name} wants {job.resources.nodes} nodes; the local backend has one")
             if job.resources.gpus > len(machine.gpus()):
-                raise RunError(
+                raise UserError(
                     f"job {job.name} wants {job.resources.gpus} GPUs; this machine has {len(machine.gpus())}"
                     " (set resources.gpus, or CUDA_VISIBLE_DEVICES if they are hidden)"
                 )
             if trouble := moved(job):
-                raise RunError(f"job {job.name}: {trouble}; the local backend mounts nothing: leave `path` out")
+                raise UserError(f"job {job.name}: {trouble}; the local backend mounts nothing: leave `path` out")
             for volume in job.storage:
                 if not Path(volume.mount).is_dir():
-                    raise RunError(f"job {job.name}: storage {volume.mount} is not a folder of this machine")
+                    raise UserError(f"job {job.name}: storage {volume.mount} is not a folder of this machine")
 
     def notes(self, plan: Plan) -> list[str]:
         images = sorted({job.image for job in plan.jobs if job.image})
@@ -59,7 +60,7 @@ class LocalBackend(Backend):
     def start(self, run: RunFolder) -> str:
         self.check(run.plan())
         if elsewhere := run.supervised_elsewhere():
-            raise RunError(
+            raise BackendError(
                 f"{run.name} was last supervised on {elsewhere}, whose processes are not seen from here;"
                 " go on there, or with `retry --force` if that machine is gone"
             )
@@ -75,10 +76,10 @@ class LocalBackend(Backend):
         deadline = time.monotonic() + START_TIMEOUT
         while supervisor.poll() is None and not run.is_supervised():
             if time.monotonic() > deadline:
-                raise RunError(f"the supervisor did not start; see {run.supervisor_log}")
+                raise BackendError(f"the supervisor did not start; see {run.supervisor_log}")
             time.sleep(0.02)
         if supervisor.poll() not in (None, 0) and not run.is_supervised():
-            raise RunError(f"the supervisor ended at once; see {run.supervisor_log}")
+            raise BackendError(f"the supervisor ended at once; see {run.supervisor_log}")
         return "watched already" if supervised else "started a supervisor"
 
     def look(self, run: RunFolder, plan: Plan) -> RunView:
@@ -87,7 +88,7 @@ class LocalBackend(Backend):
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
         elsewhere = {name: run.state(name).host for name in jobs if _runs_elsewhere(run, name)}
         if elsewhere:
-            raise RunError(
+            raise BackendError(
                 f"nothing new begins, but {', '.join(elsewhere)} can be stopped only where it runs:"
                 f" cancel {run.name} on {', '.join(sorted(set(elsewhere.values())))} too"
             )

@@ -10,15 +10,16 @@ from launcher import locks
 from launcher.backends.base import Backend
 from launcher.backends.checks import Check
 from launcher.backends.containers import moved
+from launcher.backends.errors import BackendError
 from launcher.backends.slurm import queue
 from launcher.backends.slurm.batches import Batch, batches
 from launcher.backends.slurm.queue import Entry, SlurmError
 from launcher.backends.slurm.script import options_of, program, script
 from launcher.plan import Plan
-from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Observation, Status
 from launcher.runs.status import RunView, derive, unanswered
+from locat.contract.errors import UserError
 
 STOP_POLL = 1.0
 """Seconds between two looks at jobs that are being stopped."""
@@ -40,10 +41,10 @@ class SlurmBackend(Backend):
 
     def check(self, plan: Plan) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.,:/@%+= -]+", str(plan.folder)):
-            raise RunError(f"{plan.folder}: Slurm needs a path of plain characters; give another with --runs-dir")
+            raise UserError(f"{plan.folder}: Slurm needs a path of plain characters; give another with --runs-dir")
         for job in plan.jobs:
             if not options_of(job).container and (trouble := moved(job)):
-                raise RunError(f"job {job.name}: {trouble}; without options.slurm.container nothing is mounted")
+                raise UserError(f"job {job.name}: {trouble}; without options.slurm.container nothing is mounted")
         tried = []
         for job in plan.jobs:
             if (job.resources, job.options) in tried:
@@ -52,7 +53,7 @@ class SlurmBackend(Backend):
             try:
                 queue.ask(["sbatch", "--test-only"], script(plan, Batch(job.name, job.name, (job,), ())))
             except SlurmError as error:
-                raise RunError(f"job {job.name} cannot run on this cluster: {error}") from None
+                raise BackendError(f"job {job.name} cannot run on this cluster: {error}") from None
 
     def notes(self, plan: Plan) -> list[str]:
         without = sorted({job.image for job in plan.jobs if job.image and not options_of(job).container})
@@ -140,7 +141,7 @@ class SlurmBackend(Backend):
                 killed = True
                 _signal([entry.id for entry in active])
             if time.monotonic() > deadline + END_TIMEOUT:
-                raise RunError(f"Slurm has not ended {', '.join(entry.id for entry in active)} yet; see squeue")
+                raise BackendError(f"Slurm has not ended {', '.join(entry.id for entry in active)} yet; see squeue")
             time.sleep(STOP_POLL)
 
     def _active(self, run: RunFolder, plan: Plan, jobs: Collection[str]) -> list[Entry]:

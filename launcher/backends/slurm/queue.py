@@ -4,8 +4,8 @@ import subprocess
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from launcher.backends.errors import BackendError
 from launcher.plan import Plan
-from locat.contract.errors import UserError
 
 TIMEOUT = 60
 """Seconds Slurm may take to answer."""
@@ -14,7 +14,7 @@ WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUE
 NEVER = "DependencyNeverSatisfied"
 
 
-class SlurmError(UserError):
+class SlurmError(BackendError):
     """Slurm did not do what it was asked."""
 
 

@@ -15,8 +15,9 @@ from launcher.language.load import load, validate
 from launcher.language.problems import PipelineError
 from launcher.language.yaml_source import parse
 from launcher.plan import Plan, Resources, Volume
-from launcher.runs.find import RunError, list_runs
+from launcher.runs.find import list_runs
 from launcher.runs.folder import RunFolder
+from locat.contract.errors import UserError
 from support import small_runs
 
 CONVERT = "name: small\njobs:\n  convert:\n    task: convert\n"
@@ -177,13 +178,13 @@ def test_what_an_engine_calls_an_image(engine: Literal["pyxis"], image: str, exp
 def test_what_a_backend_cannot_honour_is_refused_or_noted(backend: str, tmp_path: Path) -> None:
     plan = compiled(STORED)
     assert [IMAGE in note for note in BACKENDS[backend].notes(plan)] == [False, True]
-    with pytest.raises(RunError, match=r"job a: storage /datasets is the folder /nfs/datasets; .* mount"):
+    with pytest.raises(UserError, match=r"job a: storage /datasets is the folder /nfs/datasets; .* mount"):
         BACKENDS[backend].check(plan)
 
 
 def test_the_local_backend_takes_storage_that_is_there(tmp_path: Path) -> None:
     BACKENDS["local"].check(compiled(f"{CONVERT}    storage: {{{tmp_path}: {{claim: data}}}}\n"))
-    with pytest.raises(RunError, match=f"storage {tmp_path}/missing is not a folder of this machine"):
+    with pytest.raises(UserError, match=f"storage {tmp_path}/missing is not a folder of this machine"):
         BACKENDS["local"].check(compiled(f"{CONVERT}    storage: {{{tmp_path}/missing: {{}}}}\n"))
 
 

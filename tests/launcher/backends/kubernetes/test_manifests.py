@@ -18,8 +18,7 @@ from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
 from launcher.language.yaml_source import parse
 from launcher.plan import Plan
-from launcher.runs.find import RunError
-from locat.contract.errors import ConfigError
+from locat.contract.errors import ConfigError, UserError
 
 ROOT = Path(__file__).parents[4]
 EXAMPLES = ROOT / "k8s/examples"
@@ -227,7 +226,7 @@ def test_a_plan_that_somebody_else_made_is_taken_only_as_it_is_rendered() -> Non
     ],
 )
 def test_what_can_never_run_is_refused_before_the_cluster_is_asked(text: str, message: str) -> None:
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(UserError, match=message):
         BACKENDS["kubernetes"].check(planned(text))
 
 

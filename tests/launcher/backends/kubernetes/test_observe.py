@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from launcher.backends.base import NoLogYetError
+from launcher.backends.errors import BackendError
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.api_objects import JobSet, Pod
 from launcher.backends.kubernetes.logs import lines
 from launcher.plan import Plan
-from launcher.runs.find import RunError
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import derive
 from support.kubernetes_objects import (
@@ -129,7 +129,7 @@ def test_a_log_is_there_once_the_first_pod_has_started(tmp_path: Path) -> None:
     started = first_pod(plan, "a", {"running": {"startedAt": "2026-11-21T12:00:00Z"}})
     assert printed(started) == "[rank 0] one\n[rank 1] two\nthree\n"
     assert printed(started, rank=1, attempt=3) == "two\n"
-    with pytest.raises(RunError, match="of attempt 2 no pod is left"):
+    with pytest.raises(BackendError, match="of attempt 2 no pod is left"):
         printed(started, attempt=2)
     with pytest.raises(NoLogYetError, match="has no pod now"):
         printed(first_pod(plan, "b", {}))

@@ -11,6 +11,7 @@ import pytest
 
 from launcher import locks
 from launcher.backends import BACKENDS, look
+from launcher.backends.errors import BackendError
 from launcher.backends.slurm import requeue
 from launcher.backends.slurm.batches import batches
 from launcher.backends.slurm.queue import SlurmError
@@ -19,7 +20,6 @@ from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
 from launcher.language.yaml_source import parse
 from launcher.plan import Plan, PlannedJob
-from launcher.runs.find import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import JobView
@@ -236,7 +236,7 @@ def test_without_an_answer_what_was_recorded_is_shown(tmp_path: Path, monkeypatc
     first, second = look(run, run.plan()).jobs
     assert (first.status, second.status) == (Status.RUNNING, Status.PENDING)
     assert first.reason == "as last recorded; no squeue on this machine; use a login node of the cluster"
-    with pytest.raises(RunError, match="job a cannot run on this cluster: no sbatch"):
+    with pytest.raises(BackendError, match="job a cannot run on this cluster: no sbatch"):
         SLURM.check(run.plan())
     with pytest.raises(SlurmError, match="no squeue"):
         SLURM.start(run)

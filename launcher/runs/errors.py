@@ -1,0 +1,7 @@
+"""What a user is told about runs."""
+
+from locat.contract.errors import UserError
+
+
+class RunError(UserError):
+    """A run, or a job of it, cannot be found, or a run cannot be created."""
