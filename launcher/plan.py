@@ -5,10 +5,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from locat.contract import records
 from locat.contract.job_folder import JobFolder
 
 DEFAULT_BACKEND = "local"
 """Where runs go if nobody says otherwise."""
+FORMAT = 2
+"""Of plan.json. 1: has no number, and none of `secrets` and `storage` before these were there. 2: has its number.
+
+A plan is written in the format it was read in: what `retry` gives a cluster must be read by the image, perhaps an older
+one, that the run was submitted with, and readers of format 1 refuse keys they do not know.
+"""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ class Plan:
     """Where it runs: a name of `launcher.backends.BACKENDS`."""
     secrets: tuple[str, ...] = ()
     """Environment variables that the submitting shell must have; their values are written nowhere."""
+    format: int = field(default=FORMAT, compare=False)
+    """Of the text it was read from, and is written as."""
 
     def job(self, name: str) -> PlannedJob:
         """The job called `name`; KeyError if there is none."""
@@ -102,23 +111,30 @@ class Plan:
 
     def to_json(self) -> str:
         """Text of plan.json: the same plan gives the same bytes."""
-        return json.dumps({**asdict(self), "folder": str(self.folder)}, indent=2) + "\n"
+        values = {**asdict(self), "folder": str(self.folder)}
+        number = values.pop("format")
+        return json.dumps(values if number == 1 else records.numbered(values, number), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Plan":
-        """The inverse of `to_json`."""
+    def from_json(cls, text: str, file: Path | str = "plan.json") -> "Plan":
+        """The inverse of `to_json`; `file` is where the text is from.
+
+        Raises:
+            FormatError: a newer version wrote it.
+        """
         values = json.loads(text)
-        jobs = tuple(
-            PlannedJob(
-                **{
-                    **job,
-                    "needs": tuple(job["needs"]),
-                    "command": tuple(job["command"]),
-                    "resources": Resources(**job["resources"]),
-                    "storage": tuple(Volume(**volume) for volume in job.get("storage", ())),  # older plans have none
-                }
-            )
-            for job in values.pop("jobs")
-        )
-        secrets = tuple(values.pop("secrets", ()))  # older plans have none
-        return cls(**{**values, "folder": Path(values["folder"]), "jobs": jobs, "secrets": secrets})
+        number = records.check_format(values, FORMAT, file)
+        jobs = tuple(_job(job) for job in values["jobs"])
+        secrets = tuple(values.get("secrets", ()))
+        more = {"folder": Path(values["folder"]), "jobs": jobs, "secrets": secrets, "format": number}
+        return records.built(cls, {**values, **more})
+
+
+def _job(values: dict[str, Any]) -> PlannedJob:
+    more = {
+        "needs": tuple(values["needs"]),
+        "command": tuple(values["command"]),
+        "resources": records.built(Resources, values["resources"]),
+        "storage": tuple(records.built(Volume, volume) for volume in values.get("storage", ())),
+    }
+    return records.built(PlannedJob, {**values, **more})

@@ -49,8 +49,13 @@ class RunFolder:
         return self.job(name).path / "cancelled"
 
     def plan(self) -> Plan:
-        """The compiled plan."""
-        return Plan.from_json((self.path / "plan.json").read_text())
+        """The compiled plan.
+
+        Raises:
+            FormatError: a newer version made it.
+        """
+        file = self.path / "plan.json"
+        return Plan.from_json(file.read_text(), file)
 
     def state(self, name: str) -> JobState:
         """What is recorded about a job."""

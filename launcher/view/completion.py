@@ -8,7 +8,6 @@ from click.shell_completion import CompletionItem
 
 from launcher.backends import BACKENDS
 from launcher.runs.find import find, list_runs
-from launcher.runs.folder import RunFolder
 from locat.contract.errors import UserError
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from launcher.backends.kubernetes import names
 from launcher.plan import Plan
+from locat.contract.records import FormatError
 
 LARGEST = 900_000
 """Bytes of a plan in one ConfigMap; the API server takes no more than a MiB."""
@@ -36,10 +37,11 @@ def from_data(data: dict[str, str]) -> Plan:
 
 
 def of_others(run_id: str, data: dict[str, str]) -> Plan | None:
-    """The plan from ConfigMaps that anybody may have made; None if it is not whole, or none that `render` writes."""
+    """The plan from ConfigMaps that anybody may have made; None if it is not whole, or none that `render` writes
+    (nor any of a newer version)."""
     try:
         plan = from_data(data)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, FormatError):
         return None
     rendered = (plan.run_id, plan.backend, plan.folder) == (run_id, "kubernetes", names.POD_RUNS / run_id)
     return plan if rendered and all(_FOLDER.fullmatch(job.name) for job in plan.jobs) else None

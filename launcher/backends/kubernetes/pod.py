@@ -27,6 +27,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import ExitCode
+from locat.contract.records import FormatError
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """What is written here becomes part of the pod's status."""
@@ -40,7 +41,10 @@ within STOP_GRACE."""
 
 
 def main() -> int:
-    code, reason = run_pod(Path(sys.argv[1]), sys.argv[2], from_folder(Path(PLAN_MOUNT)))
+    try:
+        code, reason = run_pod(Path(sys.argv[1]), sys.argv[2], from_folder(Path(PLAN_MOUNT)))
+    except FormatError as error:  # a newer launcher submitted it than the image has
+        code, reason = ExitCode.INVALID, str(error)
     if code:
         print(reason, file=sys.stderr)
         with suppress(OSError):

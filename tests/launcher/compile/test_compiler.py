@@ -1,5 +1,6 @@
 """Pipelines to plans: the demo's golden plan, and each rule of the language by itself."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from launcher.language.load import load, validate
 from launcher.language.problems import PipelineError
 from launcher.language.yaml_source import parse
 from launcher.plan import Plan, Resources
+from launcher.runs.folder import RunFolder
+from locat.contract.records import FormatError
 
 DIGITS = Path(__file__).parents[3] / "pipelines/digits.yaml"
 GOLDEN = Path(__file__).parents[1] / "golden/digits.plan.json"
@@ -56,6 +59,25 @@ def test_the_demo_compiles_to_its_golden_plan() -> None:
     plan = compile_pipeline(load(DIGITS), "digits-1", Path("/runs"))
     assert plan.to_json() == GOLDEN.read_text()
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_a_plan_of_before_there_were_numbers_is_read_and_written_as_it_was() -> None:
+    """The image that its jobs run in may be as old, and refuses a key that it does not know."""
+    old = GOLDEN.read_text().replace('  "format": 2,\n', "", 1)
+    assert Plan.from_json(old) == Plan.from_json(GOLDEN.read_text())
+    assert Plan.from_json(old).to_json() == old
+    older = {key: value for key, value in json.loads(old).items() if key != "secrets"}
+    older["jobs"] = [{key: value for key, value in job.items() if key != "storage"} for job in older["jobs"]]
+    assert Plan.from_json(json.dumps(older)) == Plan.from_json(old)
+
+
+def test_what_a_newer_version_adds_to_a_plan_is_ignored_and_what_it_changes_refused(tmp_path: Path) -> None:
+    golden = json.loads(GOLDEN.read_text())
+    more = {**golden, "new": 1, "jobs": [{**job, "new": 1} for job in golden["jobs"]]}
+    assert Plan.from_json(json.dumps(more)).to_json() == GOLDEN.read_text()
+    (tmp_path / "plan.json").write_text(json.dumps({**golden, "format": 3}))
+    with pytest.raises(FormatError, match=rf"^{tmp_path}/plan.json: is of format 3, .* up to format 2; install"):
+        RunFolder(tmp_path).plan()
 
 
 def test_the_demo_follows_set() -> None:

@@ -215,6 +215,7 @@ def test_a_plan_that_somebody_else_made_is_taken_only_as_it_is_rendered() -> Non
     ):
         assert taken(other) is None
     assert taken(plan, **{"plan.0001.json": "{"}) is None  # a part is missing, or one too many
+    assert taken(replace(plan, format=99)) is None
     assert config_maps.of_others("full-1", {"plan.0000.json": "[]"}) is None
 
 
