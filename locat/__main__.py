@@ -24,7 +24,7 @@ from locat.config import (
     SupervisedConfig,
     load_job,
 )
-from locat.contract.job_folder import ExitCode, JobFolder
+from locat.contract.job_folder import ExitCode, JobFolder, rank_log
 from locat.contract.outcome import CODES, attempt_folder, outcome_of, write_outcome
 from locat.parent import die_with_parent
 
@@ -38,7 +38,7 @@ def main() -> int:
         return ExitCode.INVALID
     die_with_parent(signal.SIGTERM)
     if (attempt := attempt_folder()) is not None:
-        log_to(attempt / f"rank-{os.environ.get('RANK', 0)}.log")
+        log_to(rank_log(attempt, int(os.environ.get("RANK", 0))))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.captureWarnings(True)
     code, reason = run(Path(sys.argv[1]))

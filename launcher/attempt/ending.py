@@ -1,6 +1,5 @@
 """How an attempt ended: told from its exit code and what its ranks left, then recorded."""
 
-import json
 import os
 import signal
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from launcher.runs.state import JobState, Status
 from locat.contract.job_folder import ExitCode
+from locat.contract.outcome import Outcome
 
 RECORD_PATIENCE = 60.0
 """Seconds in which the end of an attempt must be written."""
@@ -31,9 +31,8 @@ def explain(folder: Path, code: int, stop_requested: bool, log_name: str) -> End
     own = Ending(128 - code, f"killed by {killed_by}") if code < 0 else Ending(code, _last_line(folder / log_name))
     if killed_by == "SIGKILL":
         own = replace(own, reason="killed by SIGKILL, perhaps out of memory")
-    try:
-        outcome = Ending(**json.loads((folder / "outcome.json").read_text()))
-    except FileNotFoundError:
+    outcome = Outcome.read(folder)
+    if outcome is None:
         # Asked to stop while it was still starting, it stopped: there was nothing to save, and nothing failed.
         stopped = stop_requested and killed_by != "SIGKILL"
         return Ending(ExitCode.PREEMPTED, "stopped when asked to") if stopped else own
@@ -41,7 +40,7 @@ def explain(folder: Path, code: int, stop_requested: bool, log_name: str) -> End
         # When a rank dies torchrun stops the others, which then checkpoint and ask to be run again.
         # That is a failure all the same; taken for a preemption it would be repeated for ever.
         return replace(own, reason=f"a rank died: {own.reason}")
-    return outcome
+    return Ending(outcome.exit_code, outcome.reason)
 
 
 def _last_line(log: Path) -> str:

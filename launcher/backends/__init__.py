@@ -13,6 +13,7 @@ from launcher.backends.base import Backend
 from launcher.language.problems import known_words
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
+from launcher.runs.state import Observation
 from launcher.runs.status import RunView, unanswered
 from locat.contract import plugins
 from locat.contract.errors import UserError
@@ -126,7 +127,7 @@ def look_all(runs: Sequence[RunFolder]) -> list[RunView]:
         mine = [(run, plan) for run, plan in plans if plan.backend == name]
         if trouble := BACKENDS.trouble(name):
             found = [
-                unanswered(run, plan, {job.name: run.state(job.name) for job in plan.jobs}, trouble)
+                unanswered(run, plan, {job.name: Observation(run.state(job.name)) for job in plan.jobs}, trouble)
                 for run, plan in mine
             ]
         else:

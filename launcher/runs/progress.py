@@ -1,40 +1,20 @@
-"""How far running jobs are."""
+"""How far running jobs are, in words."""
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class Progress:
-    """Content of progress.json, as the job last wrote it."""
-
-    phase: str
-    done: int
-    total: int
-    unit: str
-    rate: float
-    """Units per second."""
-    updated: float
-    """Unix time."""
-
-    @property
-    def eta(self) -> float | None:
-        """Seconds to the end of the phase; None as long as there is no rate."""
-        return (self.total - self.done) / self.rate if self.rate > 0 else None
-
-    def __str__(self) -> str:
-        eta = f", {clock(self.eta)} left" if self.eta is not None else ""
-        return f"{self.phase} {self.done}/{self.total} {self.unit}, {self.rate:.3g}/s{eta}"
+from locat.contract.progress import ProgressRecord
 
 
-def read(path: Path, since: float | None) -> Progress | None:
+def read(path: Path, since: float | None) -> ProgressRecord | None:
     """The progress in `path`, unless there is none or it is older than `since` (of an earlier attempt)."""
-    try:
-        progress = Progress(**json.loads(path.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):  # not durable: it may be cut short by a power failure
-        return None
-    return progress if since is None or progress.updated >= since else None
+    progress = ProgressRecord.read(path)
+    return progress if progress and (since is None or progress.updated >= since) else None
+
+
+def described(progress: ProgressRecord) -> str:
+    """Progress as a line of a log says it."""
+    eta = f", {clock(progress.eta)} left" if progress.eta is not None else ""
+    return f"{progress.phase} {progress.done}/{progress.total} {progress.unit}, {progress.rate:.3g}/s{eta}"
 
 
 def clock(seconds: float) -> str:

@@ -17,7 +17,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
-from locat.contract.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder, rank_log
 
 POLL = 0.2
 """Seconds between two looks at a log that is followed."""
@@ -96,10 +96,10 @@ def _file(job: JobFolder, rank: int | None, attempt: int | None) -> Path:
         NoLogYetError: there is neither.
     """
     folder = job.attempt(attempt or last_attempt(job))
-    names = [f"rank-{rank}.log"] if rank is not None else ["rank-0.log", LAUNCH_LOG]
-    for name in names:
-        if (folder / name).exists():
-            return folder / name
+    wanted = [rank_log(folder, rank)] if rank is not None else [rank_log(folder, 0), folder / LAUNCH_LOG]
+    for log in wanted:
+        if log.exists():
+            return log
     raise NoLogYetError(_missing(job, rank, attempt))
 
 

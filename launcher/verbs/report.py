@@ -1,6 +1,5 @@
 """`launcher report`."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from launcher.runs.state import Status
 from launcher.verbs.arguments import runs_option
 from launcher.view import summary
 from launcher.view.completion import complete_run
-from locat.contract.job_folder import JobFolder
+from locat.contract.tracking import TrackingCursor
 
 
 @click.command("report")
@@ -38,7 +37,7 @@ def command(references: tuple[str, ...], output: Path | None, tracking_uri: str 
         done = [job.name for job in view.having([Status.DONE])]
         if len(done) < len(view.jobs):
             click.echo(f"note: {run.name}: {len(done)} of {len(view.jobs)} jobs are done", err=True)
-        unsent = [name for name in done if not _is_known_to_mlflow(run.job(name))]
+        unsent = [name for name in done if not TrackingCursor.read(run.job(name)).is_finished]
         if unsent and run.tracking.exists():  # else its folder is not seen here
             remedy = f"`{summary.command('sync', run)}` sends what is left of {', '.join(unsent)}"
             click.echo(f"note: {run.name}: MLflow has not everything; {remedy}", err=True)
@@ -49,11 +48,3 @@ def command(references: tuple[str, ...], output: Path | None, tracking_uri: str 
     if tracking_uri:
         words += ["--tracking-uri", tracking_uri]
     sys.exit(subprocess.call([sys.executable, "-m", "locat.report", *words], stdin=subprocess.DEVNULL))
-
-
-def _is_known_to_mlflow(job: JobFolder) -> bool:
-    """Whether MLflow was told the job's end, and so all before it."""
-    try:
-        return bool(json.loads(job.tracking.read_text()).get("status") == "FINISHED")
-    except (OSError, ValueError):
-        return False

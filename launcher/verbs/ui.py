@@ -1,6 +1,5 @@
 """`launcher ui`."""
 
-import json
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from launcher.runs.find import find
 from launcher.runs.folder import RunFolder
 from launcher.verbs.arguments import run_argument, runs_option
 from locat.contract.errors import UserError
+from locat.contract.tracking import ParentRun
 
 HOST = "127.0.0.1"
 TRAINING_VIEW = "?workflowType=machine_learning"
@@ -41,10 +41,10 @@ def command(reference: str | None, port: int | None, runs: Path) -> None:
 
 def _page(run: RunFolder) -> str:
     """The page of the pipeline's parent run; the front page while it has none."""
-    if not run.tracking.exists():
+    parent = ParentRun.read(run.path)
+    if not parent.run_id:
         return "/"
-    parent = json.loads(run.tracking.read_text())
-    return f"/#/experiments/{parent['experiment_id']}/runs/{parent['run_id']}{TRAINING_VIEW}"
+    return f"/#/experiments/{parent.experiment_id}/runs/{parent.run_id}{TRAINING_VIEW}"
 
 
 def _free_port(port: int | None) -> int:

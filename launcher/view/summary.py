@@ -1,6 +1,5 @@
 """How a run stands, what to do next, and its results."""
 
-import json
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
 from launcher.view.tables import jobs_table, table
+from locat.contract.comparison import Comparison
 
 
 def run_report(run: RunFolder, view: RunView, bars: bool = False) -> Group:
@@ -46,9 +46,8 @@ def next_step(run: RunFolder, view: RunView) -> str:
 def _results(run: RunFolder, view: RunView) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for job in view.having([Status.DONE]):
-        comparison = run.job(job.name).outputs / "comparison.json"
-        if job.job.config.get("task") == "compare" and comparison.exists():
-            parts.append(_comparison_table(job.name, json.loads(comparison.read_text())))
+        if job.job.config.get("task") == "compare" and (found := Comparison.read(run.job(job.name).outputs)):
+            parts.append(_comparison_table(job.name, found))
     figures = sorted(run.path.glob("jobs/*/outputs/figures/*.png"))
     if figures:
         parts.append(Text("\n".join(["figures:", *(f"  {_short(figure)}" for figure in figures)]), overflow="fold"))
@@ -57,12 +56,12 @@ def _results(run: RunFolder, view: RunView) -> list[RenderableType]:
     return parts
 
 
-def _comparison_table(title: str, comparison: dict[str, Any]) -> Table:
+def _comparison_table(title: str, comparison: Comparison) -> Table:
     rows = table(f"{title} (percent)")
-    for column in comparison["columns"]:
+    for column in comparison.columns:
         rows.add_column(column, justify="left" if column == "model" else "right")
-    for row in comparison["rows"]:
-        rows.add_row(*(_number(row.get(column)) for column in comparison["columns"]))
+    for row in comparison.rows:
+        rows.add_row(*(_number(row.get(column)) for column in comparison.columns))
     return rows
 
 

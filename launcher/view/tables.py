@@ -12,9 +12,10 @@ from rich.text import Text
 
 from launcher.runs import progress
 from launcher.runs.folder import RunFolder
-from launcher.runs.progress import Progress, clock
+from launcher.runs.progress import clock, described
 from launcher.runs.state import Status
 from launcher.runs.status import JobView, RunView
+from locat.contract.progress import ProgressRecord
 
 STYLES = {
     Status.PENDING: "dim",
@@ -37,7 +38,7 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False, soft_wrap=False)
 
 
-def job_progress(run: RunFolder, job: JobView) -> Progress | None:
+def job_progress(run: RunFolder, job: JobView) -> ProgressRecord | None:
     """How far a job is; None unless it runs and said so."""
     return progress.read(run.job(job.name).progress, job.state.started) if job.status is Status.RUNNING else None
 
@@ -71,10 +72,10 @@ def jobs_table(run: RunFolder, view: RunView, bars: bool) -> Table:
     return rows
 
 
-def _note(job: JobView, now: Progress | None, bars: bool) -> RenderableType:
+def _note(job: JobView, now: ProgressRecord | None, bars: bool) -> RenderableType:
     if now is None:
         return Text(job.reason)
-    words = Text(f"{now} {job.reason}".rstrip())
+    words = Text(f"{described(now)} {job.reason}".rstrip())
     if not bars:
         return words
     grid = Table.grid(padding=(0, 1))

@@ -10,6 +10,7 @@ from launcher.backends import BACKENDS, look
 from launcher.backends.base import NoAnswerError
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
+from launcher.runs.progress import described
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
 from launcher.view import tables
@@ -68,5 +69,5 @@ def _lines(run: RunFolder, plan: Plan, console: Console) -> RunView:
                 console.print(f"{words}: {job.reason}" if job.reason else words, soft_wrap=True)
             elif now and time.monotonic() >= told[job.name] + PROGRESS_EVERY:
                 told[job.name] = time.monotonic()
-                console.print(f"{job.name}: {now}", soft_wrap=True)
+                console.print(f"{job.name}: {described(now)}", soft_wrap=True)
     return view

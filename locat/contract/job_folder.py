@@ -14,6 +14,7 @@ outputs/                    what downstream jobs read by path
 """
 
 import enum
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,3 +83,14 @@ class JobFolder:
 
     def attempt(self, number: int) -> Path:
         return self.attempts / str(number)
+
+
+def rank_log(attempt: Path, rank: int) -> Path:
+    """Where a rank writes its log, in its attempt's folder."""
+    return attempt / f"rank-{rank}.log"
+
+
+def rank_logs(attempt: Path) -> dict[Path, int]:
+    """The logs that ranks have written in an attempt's folder, each with its rank."""
+    found = ((log, re.fullmatch(r"rank-(\d+)\.log", log.name)) for log in attempt.glob("rank-*.log"))
+    return {log: int(match[1]) for log, match in found if match}

@@ -4,13 +4,32 @@ import contextlib
 import json
 import os
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from locat.contract import records
 from locat.contract.errors import JobError, Preempted, UserError
 from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode
 
+FORMAT = 1
 CODES = {UserError: ExitCode.INVALID, Preempted: ExitCode.PREEMPTED, JobError: 1}
 """What one line tells -> exit code; anything else is a failure whose traceback is wanted."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """outcome.json of an attempt's folder: how the first rank ended that did not end well."""
+
+    exit_code: int
+    reason: str = ""
+
+    @classmethod
+    def read(cls, attempt: Path) -> "Outcome | None":
+        """What a rank of this attempt left, in a newer format too; None if none did."""
+        try:
+            return records.built(cls, records.read_object(_file(attempt)))
+        except FileNotFoundError:
+            return None
 
 
 def attempt_folder() -> Path | None:
@@ -32,6 +51,10 @@ def write_outcome(code: int, reason: str) -> None:
     if attempt is None:
         return
     with contextlib.suppress(OSError), tempfile.NamedTemporaryFile("w", dir=attempt, prefix=".outcome.") as file:
-        json.dump({"exit_code": code, "reason": reason}, file)
+        json.dump(records.numbered(asdict(Outcome(code, reason)), FORMAT), file)
         file.flush()
-        os.link(file.name, attempt / "outcome.json")
+        os.link(file.name, _file(attempt))
+
+
+def _file(attempt: Path) -> Path:
+    return attempt / "outcome.json"

@@ -1,8 +1,6 @@
 """How far a long piece of work is: a bar on a terminal, plain lines in a log, progress.json for the launcher."""
 
-import json
 import logging
-import os
 import sys
 import time
 from types import TracebackType
@@ -11,6 +9,7 @@ from typing import Self
 from tqdm import tqdm
 
 from locat.contract.job_folder import JobFolder
+from locat.contract.progress import ProgressRecord
 
 logger = logging.getLogger(__name__)
 
@@ -48,18 +47,8 @@ class Progress:
         return (self.done - self._first) / max(time.monotonic() - self._started, 1e-9)
 
     def _write_file(self) -> None:
-        values = {
-            "phase": self.phase,
-            "done": self.done,
-            "total": self.total,
-            "unit": self.unit,
-            "rate": self.rate,
-            "updated": time.time(),
-        }
-        # Not durable on purpose: after a crash nobody needs it, and it is written every second.
-        temporary = self.job.progress.with_suffix(".tmp")
-        temporary.write_text(json.dumps(values))
-        os.replace(temporary, self.job.progress)
+        now = ProgressRecord(self.phase, self.done, self.total, self.unit, self.rate, time.time())
+        now.write(self.job.progress)
 
     def _write_line(self) -> None:
         left = (self.total - self.done) / self.rate if self.rate else float("inf")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from locat.contract.errors import UserError
+from locat.contract.tracking import ParentRun
 from locat.engine.tracking.client import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MlflowClient, Run, one_line
-from locat.engine.tracking.state_files import Parent
 from locat.report.results import Origin, Result, RunSummary, Settings
 from locat.report.tables import SHAPE
 
@@ -33,7 +33,7 @@ class TrackedRun:
     """A pipeline run as MLflow has it."""
 
     name: str
-    parent: Parent
+    parent: ParentRun
     tags: Mapping[str, str]
     jobs: tuple[Run, ...]
 
@@ -60,7 +60,7 @@ def read_run(folder: Path, uri: str | None = None) -> TrackedRun:
     Raises:
         UserError: it was not tracked yet, or MLflow does not answer.
     """
-    parent = Parent.read(folder)
+    parent = ParentRun.read(folder)
     if uri is None and not parent.run_id:
         raise UserError(
             f"{folder.name}: MLflow has nothing of this run; a job of it must have begun"
@@ -84,13 +84,13 @@ def read_run(folder: Path, uri: str | None = None) -> TrackedRun:
     return TrackedRun(folder.name, parent, tags, tuple(jobs))
 
 
-def _find(uri: str, name: str) -> Parent:
+def _find(uri: str, name: str) -> ParentRun:
     """The MLflow run of the pipeline run called `name`."""
     client = MlflowClient(uri)
     experiments = [each.experiment_id for each in client.search_experiments()]
     for run in client.search_runs(experiments, f"tags.run_id = '{name}'"):
         if MLFLOW_PARENT_RUN_ID not in run.data.tags:
-            return Parent(uri, run.info.experiment_id, run.info.run_id)
+            return ParentRun(uri, run.info.experiment_id, run.info.run_id)
     raise LookupError("it has no such run")
 
 

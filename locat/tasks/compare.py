@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from locat.config import CompareConfig
-from locat.contract import durable
+from locat.contract.comparison import Comparison
 from locat.contract.errors import DataError
 from locat.contract.job_folder import JobFolder
 from locat.engine.tracking import tracked
@@ -37,7 +37,7 @@ def compare(config: CompareConfig, job: JobFolder) -> None:
         save(comparison_figure(table, headlines), job.figures / "comparison.png")
         for row in table:
             logger.info("%s: %s", row["model"], ", ".join(f"{key} {row[key]:.2f}" for key in columns if key in row))
-        durable.write_json(job.outputs / "comparison.json", {"columns": ["model", *columns], "rows": table})
+        Comparison(["model", *columns], table).write(job.outputs)
 
 
 def read(path: Path) -> Result:

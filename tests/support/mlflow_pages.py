@@ -20,10 +20,10 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from locat.contract.job_folder import JobFolder
+from locat.contract.tracking import ParentRun, TrackingCursor
 from locat.engine.tracking.client import MlflowClient
 from locat.engine.tracking.columns import SHARED
 from locat.engine.tracking.notes import TRAINING_VIEW
-from locat.engine.tracking.state_files import Parent, Sent
 
 T = TypeVar("T")
 TIMEOUT = 120  # seconds that a page may take on a busy machine
@@ -48,7 +48,7 @@ class Pages:
     """What MLflow shows of one pipeline run."""
 
     def __init__(self, driver: webdriver.Chrome, run: Path) -> None:
-        self.driver, self.run, self.parent = driver, run, Parent.read(run)
+        self.driver, self.run, self.parent = driver, run, ParentRun.read(run)
         self._experiment = f"{self.parent.uri}/#/experiments/{self.parent.experiment_id}/runs"
 
     def experiment(self) -> None:
@@ -60,12 +60,12 @@ class Pages:
         self._open(f"{self._experiment}/{self.parent.run_id}{tab}{TRAINING_VIEW}")
 
     def of_job(self, job: str, tab: str = "") -> None:
-        run_id = Sent.read(JobFolder(self.run / "jobs" / job)).run_id
+        run_id = TrackingCursor.read(JobFolder(self.run / "jobs" / job)).run_id
         self._open(f"{self._experiment}/{run_id}{tab}{TRAINING_VIEW}")
 
     def registered_model(self, job: str) -> str:
         """The page of the model that a job left; its name."""
-        run_id = Sent.read(JobFolder(self.run / "jobs" / job)).run_id
+        run_id = TrackingCursor.read(JobFolder(self.run / "jobs" / job)).run_id
         (version,) = MlflowClient(self.parent.uri).search_model_versions(f"run_id = '{run_id}'")
         self._open(f"{self.parent.uri}/#/models/{version.name}/versions/{version.version}{TRAINING_VIEW}")
         return str(version.name)

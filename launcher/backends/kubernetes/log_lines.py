@@ -1,6 +1,5 @@
 """Printing what ranks write to their log files, so that `kubectl logs` shows it too."""
 
-import re
 import sys
 import threading
 from pathlib import Path
@@ -8,7 +7,7 @@ from types import TracebackType
 
 from launcher.attempt.run import LAUNCH_LOG, SCHEDULED_AS
 from launcher.backends.kubernetes.logs import tagged
-from locat.contract.job_folder import JobFolder
+from locat.contract.job_folder import JobFolder, rank_logs
 
 POLL = 0.5
 """Seconds between two looks."""
@@ -39,11 +38,12 @@ class LogPrinter:
     def _print(self, whole_lines: bool) -> None:
         for mark in self._job.attempts.glob(f"*/{SCHEDULED_AS}"):
             if mark.read_text() == self._scheduled_as:
-                for log in sorted([*mark.parent.glob("rank-*.log"), mark.parent / LAUNCH_LOG]):
-                    self._print_new(log, whole_lines)
+                ranks = rank_logs(mark.parent)
+                for log in sorted([*ranks, mark.parent / LAUNCH_LOG]):
+                    self._print_new(log, ranks.get(log), whole_lines)
         sys.stdout.flush()
 
-    def _print_new(self, log: Path, whole_lines: bool) -> None:
+    def _print_new(self, log: Path, rank: int | None, whole_lines: bool) -> None:
         if not log.exists():
             return
         with log.open("rb") as file:
@@ -52,6 +52,5 @@ class LogPrinter:
         if whole_lines:
             text = text[: text.rfind(b"\n") + 1]
         self._read[log] = self._read.get(log, 0) + len(text)
-        rank = re.fullmatch(r"rank-(\d+)\.log", log.name)
         for line in text.decode(errors="replace").splitlines():
-            print(tagged(int(rank[1]), line) if rank else line)
+            print(line if rank is None else tagged(rank, line))

@@ -6,17 +6,18 @@ step-<n>            complete: manifest.json names every file with its digest
 damaged-step-<n>    set aside: its digests did not hold
 """
 
-import json
 import shutil
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from locat.contract import durable
+from locat.contract import durable, records
 from locat.engine.position import Position
 
 MANIFEST = "manifest.json"
+FORMAT = 1
+"""Of manifest.json."""
 UNREADABLE = (OSError, ValueError, TypeError, KeyError)
 """What a damaged manifest raises."""
 
@@ -39,10 +40,16 @@ class Manifest:
         """The manifest of a checkpoint.
 
         Raises:
+            FormatError: a newer version wrote it.
             one of UNREADABLE: it has none, or one that says something else.
         """
-        values = json.loads((folder / MANIFEST).read_text())
-        return cls(**{**values, "position": Position(**values["position"])})
+        values = records.read_object(folder / MANIFEST)
+        records.check_format(values, FORMAT, folder / MANIFEST)
+        return records.built(cls, {**values, "position": records.built(Position, values["position"])})
+
+    def write(self, folder: Path) -> None:
+        """Put it into a checkpoint, in place of one that is there."""
+        durable.write_json(folder / MANIFEST, records.numbered(asdict(self), FORMAT))
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
@@ -73,14 +80,14 @@ def seal(temporary: Path, final: Path, position: Position, **what: Any) -> None:
             files[str(path.relative_to(temporary))] = durable.sha256(path)
         else:
             durable.sync_folder(path)
-    durable.write_json(temporary / MANIFEST, asdict(Manifest(position, files=files, **what)))
+    Manifest(position, files=files, **what).write(temporary)
     temporary.rename(final)
     durable.sync_folder(final.parent)
 
 
 def record_metrics(checkpoint: Path, metrics: dict[str, float]) -> None:
     """Say in a complete checkpoint what an evaluation has found of it since."""
-    durable.write_json(checkpoint / MANIFEST, asdict(replace(Manifest.read(checkpoint), metrics=metrics)))
+    replace(Manifest.read(checkpoint), metrics=metrics).write(checkpoint)
 
 
 def find_fault(folder: Path) -> str | None:

@@ -16,12 +16,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFL
 
 from locat.config import CompareConfig, JobConfig, Tracking
 from locat.contract.job_folder import JobFolder
+from locat.contract.tracking import TrackingCursor
 from locat.engine.tracking.client import MlflowClient, create_run, delete_doubles
 from locat.engine.tracking.entries import dataset_inputs, register_model
 from locat.engine.tracking.metric_log import Record, read_records
 from locat.engine.tracking.notes import job_note
 from locat.engine.tracking.parent_run import open_parent_run
-from locat.engine.tracking.state_files import Lifetime, Sent
+from locat.engine.tracking.state_files import Lifetime
 
 POINTS_A_REQUEST = 1000  # MLflow's limit
 PARAMS_A_REQUEST = 100  # the same
@@ -53,7 +54,7 @@ class JobRun:
         self._client, self._experiment = MlflowClient(tracking.uri), tracking.experiment
         self._parent = open_parent_run(self._client, tracking, started, running)
         answered()
-        self.sent = Sent.read(job)
+        self.sent = TrackingCursor.read(job)
         if not self.sent.run_id:
             self._note(run_id=self._create(tracking, started))
         if running:

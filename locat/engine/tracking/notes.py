@@ -9,8 +9,8 @@ import yaml
 
 from locat.config import JobConfig, TrainingConfig
 from locat.contract.job_folder import JobFolder
+from locat.contract.tracking import ParentRun, TrackingCursor
 from locat.engine.tracking import columns
-from locat.engine.tracking.state_files import Parent, Sent
 
 LENGTH = 8000  # characters that MLflow takes for a tag's value
 SET = "# --set "
@@ -59,7 +59,7 @@ def pipeline_note(folder: Path, experiment_id: str) -> str:
     return "\n\n".join(parts)[:LENGTH]
 
 
-def job_note(job: JobFolder, config: JobConfig, parent: Parent) -> str:
+def job_note(job: JobFolder, config: JobConfig, parent: ParentRun) -> str:
     """Of one job: its pipeline run, the jobs whose outputs it reads, where it lies, what its charts show."""
     assert config.tracking is not None, "who writes notes is tracked"
     about = _table(
@@ -84,7 +84,7 @@ def _upstream(job: JobFolder, config: JobConfig, experiment_id: str) -> Iterator
     jobs = job.path.parent
     paths = [Path(value) for value in _texts(config.recorded()) if value.startswith(f"{jobs}/")]
     for name in dict.fromkeys(path.relative_to(jobs).parts[0] for path in paths):
-        run_id = Sent.read(JobFolder(jobs / name)).run_id
+        run_id = TrackingCursor.read(JobFolder(jobs / name)).run_id
         yield run_link(name, experiment_id, run_id) if run_id else name
 
 

@@ -6,17 +6,18 @@ from pathlib import Path
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from locat.config import Tracking
+from locat.contract.tracking import ParentRun
 from locat.engine.tracking import columns
 from locat.engine.tracking.client import MlflowClient, create_run, delete_doubles, find_experiment
 from locat.engine.tracking.notes import pipeline_note
-from locat.engine.tracking.state_files import Parent, only_sender
+from locat.engine.tracking.state_files import only_sender
 
 
-def open_parent_run(client: MlflowClient, tracking: Tracking, started: float, running: bool) -> Parent:
+def open_parent_run(client: MlflowClient, tracking: Tracking, started: float, running: bool) -> ParentRun:
     """The pipeline run's MLflow run, created if there is none; marked as RUNNING where a job begins."""
     folder = tracking.parent
     with only_sender(folder) as key:
-        parent = Parent.read(folder)
+        parent = ParentRun.read(folder)
         if not parent.run_id:
             parent = _create(client, tracking, key, started).write(folder)
         if running:
@@ -28,7 +29,7 @@ def open_parent_run(client: MlflowClient, tracking: Tracking, started: float, ru
 def end_parent_run(folder: Path, status: str, ended: float) -> None:
     """Tell MLflow how the pipeline run of `folder` ended, where it does not know."""
     with only_sender(folder) as key:
-        parent = Parent.read(folder)
+        parent = ParentRun.read(folder)
         if not parent.knows(status, ended):
             client = MlflowClient(parent.uri)
             delete_doubles(client, parent.experiment_id, key, parent.run_id)
@@ -36,7 +37,7 @@ def end_parent_run(folder: Path, status: str, ended: float) -> None:
             replace(parent, status=status, ended=ended).write(folder)
 
 
-def _create(client: MlflowClient, tracking: Tracking, key: str, started: float) -> Parent:
+def _create(client: MlflowClient, tracking: Tracking, key: str, started: float) -> ParentRun:
     experiment_id = find_experiment(client, tracking.experiment, tracking.uri)
     columns.share(client, experiment_id)
     tags = {**tracking.run_tags, "run_folder": str(tracking.parent), MLFLOW_SOURCE_NAME: "launcher submit"}
@@ -45,4 +46,4 @@ def _create(client: MlflowClient, tracking: Tracking, key: str, started: float) 
     if pipeline.exists():
         client.log_artifact(run_id, str(pipeline))
         client.set_tag(run_id, MLFLOW_RUN_NOTE, pipeline_note(tracking.parent, experiment_id))
-    return Parent(tracking.uri, experiment_id, run_id)
+    return ParentRun(tracking.uri, experiment_id, run_id)

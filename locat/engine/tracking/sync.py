@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from locat.config import JobConfig, Tracking, load_job
 from locat.contract.job_folder import JobFolder
-from locat.engine.tracking.state_files import Lifetime, Parent, Sent, only_sender
+from locat.contract.tracking import ParentRun, TrackingCursor
+from locat.engine.tracking.state_files import Lifetime, only_sender
 
 
 class EndedJob(NamedTuple):
@@ -27,7 +28,9 @@ class EndedJob(NamedTuple):
 def sync(folders: dict[Path, str], run_status: str | None) -> int:
     """Send what is left of these jobs, each with the status it has if it was killed; the exit code."""
     ended = [found for path, status in folders.items() if (found := _ended(JobFolder(path), status))]
-    left = [each for each in ended if not Sent.read(each.job).is_all_of(each.lifetime)]
+    left = [
+        each for each in ended if not TrackingCursor.read(each.job).knows(each.lifetime.status, each.lifetime.ended)
+    ]
     if left and not _answers(left[0].tracking):
         return 1
     failed = False
@@ -82,7 +85,7 @@ def _send(ended: EndedJob) -> str:
 def _end_parent_run(jobs: list[EndedJob], status: str) -> bool:
     parent = jobs[0].tracking.parent
     ended = max(each.lifetime.ended or 0.0 for each in jobs)
-    if Parent.read(parent).knows(status, ended):
+    if ParentRun.read(parent).knows(status, ended):
         return True
     from locat.engine.tracking.parent_run import end_parent_run
 

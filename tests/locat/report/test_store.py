@@ -17,9 +17,10 @@ from launcher.plan import Plan
 from locat.config import load_job
 from locat.contract.errors import UserError
 from locat.contract.job_folder import JobFolder
+from locat.contract.tracking import ParentRun
 from locat.engine.tracking.job_run import JobRun
 from locat.engine.tracking.parent_run import end_parent_run
-from locat.engine.tracking.state_files import Lifetime, Parent, only_sender
+from locat.engine.tracking.state_files import Lifetime, only_sender
 from locat.models.create import title
 from locat.report.__main__ import main, write_report
 from locat.report.store import read_run, results
@@ -131,7 +132,7 @@ def test_released_backbones_are_in_tab_5(store: dict[str, Plan], tmp_path: Path)
 
 
 def test_the_parent_run_gets_the_report_once_however_often(store: dict[str, Plan], tmp_path: Path) -> None:
-    parent = Parent.read(store["digits"].folder)
+    parent = ParentRun.read(store["digits"].folder)
     for _ in range(2):
         files = write_report([store["digits"].folder], tmp_path)
     there = MlflowClient(parent.uri).list_artifacts(parent.run_id, "report")
