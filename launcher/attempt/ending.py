@@ -21,6 +21,8 @@ class Ending:
 
     exit_code: int
     reason: str = ""
+    out_of_time: bool = False
+    """Whether the job was asked to stop because its time was about to be over."""
 
 
 def explain(folder: Path, code: int, stop_requested: bool, log_name: str) -> Ending:

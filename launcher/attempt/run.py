@@ -10,9 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher import locks, machine
+from launcher.attempt import processes
+from launcher.attempt.command import STOPPED_MARK, Command
 from launcher.attempt.ending import Ending, ended, explain, record
 from launcher.attempt.host import Host
-from launcher.attempt.stop import GRACE, STOPPED_MARK, Stop
+from launcher.attempt.requests import StopRequests
+from launcher.attempt.stop import GRACE
 from launcher.plan import PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
@@ -33,8 +36,7 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     host = host or Host()
     job = run.plan().job(name)
     folder = run.job(name)
-    stop = Stop(folder, grace, host.stop_with)
-    stop.install()
+    requests = StopRequests()
     lock = locks.acquire(run.job_lock(name), host.patience)
     if lock is None:
         print(f"{name}: another attempt is alive", flush=True)
@@ -45,7 +47,8 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     if run.is_cancelled(name):
         return Ending(ExitCode.PREEMPTED, "cancelled")
 
-    stop.kill()  # what an earlier attempt may have left: two attempts never write to one folder
+    # What an earlier attempt may have left is killed: two attempts never write to one folder.
+    processes.send(processes.of_job(folder), signal.SIGKILL)
     number = last_attempt(folder) + 1
     folder.attempt(number).mkdir(parents=True)
     state = JobState(
@@ -61,9 +64,9 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
     state.write(folder.state)
     saved = _saved(folder)
-    ending = execute(job, run, folder.attempt(number), stop, host, held=[lock, *host.slots])
+    ending = execute(job, run, folder.attempt(number), requests, grace, host, held=[lock, *host.slots])
     cancelled = run.is_cancelled(name)
-    if stop.out_of_time and ending.exit_code == ExitCode.PREEMPTED and not cancelled:
+    if ending.out_of_time and ending.exit_code == ExitCode.PREEMPTED and not cancelled:
         ending = replace(ending, reason=f"reached its time limit of {job.resources.time} min")
         if _saved(folder) == saved:  # run again it would get no further, and that for ever
             ending = Ending(1, f"{ending.reason}, with nothing saved: give it more `time`")
@@ -96,7 +99,8 @@ def execute(
     job: PlannedJob,
     run: RunFolder,
     folder: Path,
-    stop: Stop,
+    requests: StopRequests,
+    grace: float,
     host: Host,
     held: Sequence[int] = (),
     log_name: str = LAUNCH_LOG,
@@ -105,16 +109,17 @@ def execute(
 
     Args:
         folder: the attempt's.
+        requests: to stop; those that came before the command begins are passed on to it at once.
+        grace: seconds from the first request after which it is killed.
         held: descriptors of locks that the command holds too.
         log_name: file in `folder` for what the command itself prints.
     """
-    stop.folder = folder
     command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]
     environment = {
         **os.environ,
         "PYTHONUNBUFFERED": "1",  # logs are read while they are written
         # torchrun (2.12 and newer) else kills ranks 30 s after it passed the request to stop on to them
-        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(math.ceil(stop.grace)),
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(math.ceil(grace)),
         "PET_LOG_DIR": str(folder / "torchrun"),  # it else leaves a folder in /tmp
         **job.environment,
         ATTEMPT_VARIABLE: str(folder),
@@ -134,10 +139,11 @@ def execute(
     except OSError as error:
         return Ending(127, f"cannot run {command[0]}: {error.strerror}")
     minutes = job.resources.time
-    stop.pass_on_to(process.pid, minutes * 60 if minutes else None, is_warned=host.limits_time)
-    code = process.wait()
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    stop.kill()
-    if stop.killed:
-        return Ending(128 + signal.SIGKILL, f"did not stop within {stop.grace:g} s and was killed")
-    return explain(folder, code, stop.requested or (folder / STOPPED_MARK).exists(), log_name)
+    running = Command(process, run.job(job.name), folder, host.stop_with)
+    stopping = running.wait(requests, grace, minutes * 60 if minutes else None, is_warned=host.limits_time)
+    running.kill()  # what it leaves behind
+    if stopping.killed:
+        return Ending(128 + signal.SIGKILL, f"did not stop within {grace:g} s and was killed")
+    requested = stopping.requested or requests.requested or (folder / STOPPED_MARK).exists()
+    ending = explain(folder, process.wait(), requested, log_name)
+    return replace(ending, out_of_time=stopping.out_of_time)

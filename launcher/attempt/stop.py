@@ -1,91 +1,92 @@
-"""Requests to stop, passed on to the job."""
+"""What requests to stop and the passing of time ask for. Pure: launcher/attempt/command.py does it.
 
-import contextlib
+Moments are those of the monotonic clock, in seconds.
+"""
+
 import math
-import os
 import signal
-import subprocess
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import FrameType
-
-from launcher.attempt import processes
-from locat.contract.job_folder import JobFolder
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 GRACE = 60.0
 """Seconds a job has to checkpoint after it was asked to stop."""
-STOPPED_MARK = "stopped"
-"""In an attempt's folder: it was asked to stop, on this or another of its nodes."""
 
 
-@dataclass
-class Stop:
-    """Passes requests to stop on to the job, and kills it when the grace after the first one is over."""
+@dataclass(frozen=True)
+class Request:
+    """A signal that asks to stop."""
 
-    job: JobFolder
+    number: int
+    at: float
+
+
+class Action(Enum):
+    """What is to be done to a job's command."""
+
+    ASK = auto()
+    """Ask it to stop."""
+    KILL = auto()
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Whether, when and why an attempt is to stop."""
+
     grace: float
-    stop_with: tuple[str, ...] = ()
-    requested: bool = field(default=False, init=False)
-    out_of_time: bool = field(default=False, init=False)
-    half_time: float = field(default=math.inf, init=False)
-    """Half of the job's time is over at this moment of the monotonic clock."""
-    killed: bool = field(default=False, init=False)
-    group: int | None = field(default=None, init=False)
-    """The command's process group, once it runs."""
-    folder: Path | None = field(default=None, init=False)
-    """The attempt's, once it has one."""
+    ask_at: float = math.inf
+    """Without a request it is asked to stop at this moment: its time is about to be over."""
+    half_time: float = math.inf
+    """Half of its time is over at this moment."""
+    requested: bool = False
+    out_of_time: bool = False
+    """Whether the first request was made because its time is about to be over."""
+    kill_at: float = math.inf
+    """The grace after the first request is over at this moment."""
+    killed: bool = False
 
-    def install(self) -> None:
-        """Handle the signals of schedulers; SIGUSR1 is the early warning of some."""
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-            signal.signal(number, self._on_request)
-        signal.signal(signal.SIGALRM, self._on_alarm)
+    def limited(self, now: float, limit: float, is_warned: bool) -> "Stopping":
+        """The same, of a command that begins now and has ended `limit` seconds later.
 
-    def pass_on_to(self, group: int, limit: float | None = None, is_warned: bool = False) -> None:
-        """From now on signals go to this process group; one that came already goes there at once.
-
-        `limit` seconds from now the job has ended: it is asked to stop as long before as the grace is, but not
-        before half of the time is over. `is_warned`: its scheduler asks for that by SIGUSR1.
+        It is asked to stop as long before that as the grace is, but not before half of the time is over. `is_warned`:
+        its scheduler asks for that by SIGUSR1. One that was asked already is not asked for its time as well.
         """
-        self.group = group
         if self.requested:
-            self._ask()
-        elif limit is not None:
-            self.half_time = time.monotonic() + limit / 2
-            if not is_warned:
-                signal.setitimer(signal.ITIMER_REAL, max(limit - self.grace, limit / 2))
+            return self
+        ask_at = math.inf if is_warned else now + max(limit - self.grace, limit / 2)
+        return replace(self, ask_at=ask_at, half_time=now + limit / 2)
 
-    def kill(self) -> None:
-        """End every process of the job that is still there."""
-        self._send(signal.SIGKILL)
-        processes.send(processes.of_job(self.job), signal.SIGKILL)
+    def advance(
+        self, now: float, requests: Iterable[Request], has_ended: bool = False
+    ) -> tuple["Stopping", list[Action]]:
+        """What has become of it with these new requests, and what is to be done now.
 
-    def _on_request(self, number: int, frame: FrameType | None) -> None:
-        if not self.requested:
-            signal.setitimer(signal.ITIMER_REAL, self.grace)
-            # An early warning is to make room for others.
-            self.out_of_time |= number == signal.SIGUSR1 and time.monotonic() > self.half_time
-        self.requested = True
-        self._ask()
+        Each request is passed on. The time of a command that `has_ended` does not count any more.
+        """
+        after, actions = self, []
+        for request in requests:
+            # An early warning of the scheduler is to make room for others.
+            late = request.number == signal.SIGUSR1 and request.at > after.half_time
+            after = after._asked(request.at, out_of_time=late)
+            actions = [Action.ASK]
+        if has_ended:
+            return after, actions
+        if not after.requested and now >= after.ask_at:
+            after = after._asked(now, out_of_time=True)
+            actions = [Action.ASK]
+        if now >= after.kill_at and not after.killed:
+            after = replace(after, killed=True)
+            actions = [*actions, Action.KILL]
+        return after, actions
 
-    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+    def _asked(self, at: float, out_of_time: bool) -> "Stopping":
         if self.requested:
-            self.killed = True
-            self.kill()
-        else:
-            self.out_of_time = True
-            self._on_request(number, frame)
+            return self
+        return replace(self, requested=True, out_of_time=out_of_time, kill_at=at + self.grace)
 
-    def _ask(self) -> None:
-        if self.group is None or self.folder is None:
-            return
-        with contextlib.suppress(OSError):  # a full disk takes no mark
-            (self.folder / STOPPED_MARK).touch()
-        if not self.stop_with or subprocess.run(self.stop_with, stdin=subprocess.DEVNULL).returncode:
-            self._send(signal.SIGTERM)  # never SIGUSR1: torchrun passes on SIGTERM, but dies of SIGUSR1
-
-    def _send(self, number: signal.Signals) -> None:
-        if self.group is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.group, number)
+    @property
+    def next_at(self) -> float:
+        """When something is to be done without a further request; infinity if never."""
+        if self.killed:
+            return math.inf
+        return self.kill_at if self.requested else self.ask_at

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.attempt.host import Host
+from launcher.attempt.requests import StopRequests
 from launcher.attempt.run import LAUNCH_LOG, SCHEDULED_AS, attempt, execute
-from launcher.attempt.stop import GRACE, Stop
+from launcher.attempt.stop import GRACE
 from launcher.backends.kubernetes.config_maps import ELSEWHERE, from_folder
 from launcher.backends.kubernetes.log_lines import LogPrinter
 from launcher.backends.kubernetes.pod_template import PLAN_MOUNT, STOP_GRACE
@@ -101,18 +102,17 @@ def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
 
 def follow(run: RunFolder, name: str, scheduled_as: str, index: str) -> tuple[int, str]:
     """Run the command as another node of the first pod's attempt; exit code and reason."""
-    stop = Stop(run.job(name), GRACE)
-    stop.install()
+    requests = StopRequests()
     deadline = time.monotonic() + PATIENCE
     while (folder := attempt_called(run, name, scheduled_as)) is None:
         if run.state(name).status is Status.DONE:
             return ExitCode.DONE, ""
-        if stop.requested or run.is_cancelled(name):
+        if requests.requested or run.is_cancelled(name):
             return ExitCode.PREEMPTED, "stopped before it began"
         if time.monotonic() > deadline:
             return ExitCode.PREEMPTED, f"the first pod began no attempt within {PATIENCE:g} s"
         time.sleep(POLL)
-    ending = execute(run.plan().job(name), run, folder, stop, Host(), log_name=f"pod-{index}-{LAUNCH_LOG}")
+    ending = execute(run.plan().job(name), run, folder, requests, GRACE, Host(), log_name=f"pod-{index}-{LAUNCH_LOG}")
     if ending.exit_code == ExitCode.PREEMPTED and (reason := why_first_failed(run, name)):
         return 1, reason
     return ending.exit_code, ending.reason

@@ -261,6 +261,45 @@ def test_a_scheduler_says_how_a_job_is_asked_to_stop(tmp_path: Path) -> None:
     assert stopped.exists(), "its processes were not signalled"
 
 
+@pytest.mark.parametrize("command", ["sleep 60", "false", "no-such-program"])
+def test_a_way_to_ask_that_fails_or_hangs_does_not_outlast_the_grace(tmp_path: Path, command: str) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.STUBBORN))
+    runner = small_runs.attempt(run, "a", "--grace", "0.5", "--stop-with", command)
+    small_runs.until_up(run, "a")
+    began = time.monotonic()
+    runner.terminate()
+    assert runner.wait(small_runs.TIMEOUT) == 137
+    assert time.monotonic() - began < 30
+    assert run.state("a").reason == "did not stop within 0.5 s and was killed"
+
+
+PATIENT = """
+import sys; from pathlib import Path
+from launcher.attempt.host import Host; from launcher.attempt.run import attempt
+from launcher.runs.folder import RunFolder
+sys.exit(attempt(RunFolder(Path(sys.argv[1])), "a", 60, Host(patience=50)).exit_code)
+"""
+
+
+def test_a_request_that_comes_before_the_job_begins_is_passed_on_to_it(tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.SLEEP))
+    lock = locks.acquire(run.job_lock("a"))
+    assert lock is not None
+    runner = subprocess.Popen([sys.executable, "-c", PATIENT, str(run.path)], start_new_session=True)
+    small_runs.until(lambda: handles(runner.pid, signal.SIGUSR1))
+    runner.send_signal(signal.SIGUSR1)
+    time.sleep(0.2)
+    os.close(lock)
+    assert runner.wait(small_runs.TIMEOUT) == 75
+    assert (run.state("a").status, run.state("a").reason) == (Status.PREEMPTED, "stopped when asked to")
+
+
+def handles(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(lines["SigCgt"], 16) >> (number - 1) & 1)
+
+
 @pytest.mark.parametrize(
     ("code", "retries", "again"),
     [("exit(75)", 0, True), ("exit(1)", 1, True), ("exit(1)", 0, False), ("exit(2)", 1, False), ("", 1, False)],
