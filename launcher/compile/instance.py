@@ -8,11 +8,14 @@ from pydantic import ValidationError
 
 from launcher.compile.combinations import Report
 from launcher.compile.matrix import Expansion, Instance
+from launcher.compile.origin import Origins
 from launcher.compile.references import BadReference, Several, formatted, of_matrix, resolve
 from launcher.language.explain import explain
 from launcher.language.model import Pipeline
-from launcher.language.problems import KeyPath, dotted, known_words
+from launcher.language.problems import KeyPath, known_words
 from locat.config import TASKS, JobConfig, TrainingConfig
+from locat.contract.batch_share import rank_batch_size
+from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
 
 
@@ -126,18 +129,21 @@ class InstanceCompiler:
             self.run.report(path, message)
 
         resolved = {key: resolve(value, self.lookup, path, report) for key, (path, value) in written.items()}
+        origins = Origins(self.path, written, resolved, self.upstream)
         try:
             config = model.model_validate({**resolved, "task": self.job.task, "tracking": self._tracking()})
         except ValidationError as error:
             for loc, message in explain(error, model):
-                path, origin = self._origin(loc, written, resolved)
+                path, origin = origins.find(loc)
                 if path not in unresolved:
                     self.run.report(path, message + origin)
             return {}
-        if isinstance(config, TrainingConfig) and config.batch_size % ranks:
-            path, origin = self._origin(("batch_size",), written, resolved)
-            message = f"{config.batch_size} images do not divide among {ranks} ranks; give a multiple of {ranks}"
-            self.run.report(path, message + origin)
+        if isinstance(config, TrainingConfig):
+            try:
+                rank_batch_size(config.batch_size, ranks)
+            except ConfigError as problem:
+                path, origin = origins.find(("batch_size",))
+                self.run.report(path, f"{problem}{origin}")
         return config.model_dump(mode="json")
 
     def _written(self, model: type[JobConfig]) -> dict[str, tuple[KeyPath, Any]]:
@@ -175,40 +181,3 @@ class InstanceCompiler:
                 **{f"matrix.{axis}": slug for axis, slug in self.instance.slugs.items()},
             },
         }
-
-    def _origin(
-        self, loc: KeyPath, written: dict[str, tuple[KeyPath, Any]], resolved: dict[str, Any]
-    ) -> tuple[KeyPath, str]:
-        """Where the user wrote what became `loc` of the config, and the reference it came from, if any."""
-        if loc[:1] == ("tracking",):
-            return ("tracking", "uri"), ""
-        if not loc or loc[0] not in written:
-            return (*self.path, "config", *loc), ""
-        key, inner = str(loc[0]), loc[1:]
-        path, value = written[key]
-        found = resolved[key]
-        # Ends at what was written whole: a reference, a short form, a list that references made longer.
-        while inner and isinstance(value, dict | list) and len(value) == len(found):
-            path = (*path, inner[0])
-            value, found = _child(value, inner[0]), _child(found, inner[0])
-            inner = inner[1:]
-        return path, self._reference(value, inner)
-
-    def _reference(self, value: Any, inner: KeyPath) -> str:
-        """The end of a message about what came from a reference: which one, and what it stands for."""
-        if not isinstance(value, str) or "${" not in value:
-            return ""
-        several = [
-            f"{job}: {', '.join(found.name for found in instances[:4])}{', ...' if len(instances) > 4 else ''}"
-            for job, instances in self.upstream.items()
-            if len(instances) > 1 and f"${{jobs.{job}." in value
-        ]
-        inside = f"{dotted(inner)} of " if inner else ""
-        which = f", with several instances of {'; '.join(several)}" if several else ""
-        return f" (from {inside}{value}{which})"
-
-
-def _child(value: Any, key: str | int) -> Any:
-    if isinstance(value, dict):
-        return value.get(key)
-    return value[key] if isinstance(key, int) and key < len(value) else None

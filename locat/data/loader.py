@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from locat.contract.batch_share import rank_batch_size
 from locat.contract.errors import ConfigError, DataError
 from locat.data import order
 from locat.data.beton import open_manifest
@@ -105,7 +106,7 @@ class Loader:
         self.batches_per_epoch = order.batch_count(self.contents.samples, batch_size, drop_last=train)
         if not self.batches_per_epoch:
             raise ConfigError(f"batch_size {batch_size} exceeds the {self.contents.samples} samples of {path}")
-        self._share = order.rank_batch_size(batch_size, world_size)
+        self._share = rank_batch_size(batch_size, world_size)
         self._threads = min(threads, available_cores())
         if self._threads < threads:
             logger.warning("%d loader threads, not %d: this process may use no more cores", self._threads, threads)

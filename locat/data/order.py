@@ -8,7 +8,7 @@ pairs them (mixup) does not depend on it either.
 import numpy as np
 from numpy.typing import NDArray
 
-from locat.contract.errors import ConfigError
+from locat.contract.batch_share import rank_batch_size
 
 
 def epoch_order(samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -23,17 +23,6 @@ def epoch_order(samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
 def batch_count(samples: int, batch_size: int, drop_last: bool) -> int:
     """Global batches of an epoch; the last one may be smaller unless it is dropped."""
     return samples // batch_size if drop_last else -(-samples // batch_size)
-
-
-def rank_batch_size(batch_size: int, world_size: int) -> int:
-    """Samples of a full batch that one rank takes.
-
-    Raises:
-        ConfigError: the ranks cannot share the batch evenly.
-    """
-    if batch_size % world_size:
-        raise ConfigError(f"batch_size {batch_size} cannot be shared evenly by {world_size} ranks")
-    return batch_size // world_size
 
 
 def rank_order(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from locat.config.augmentation import SegmentationAugmentation
+from locat.contract.batch_share import rank_batch_size
 from locat.contract.errors import ConfigError
 from locat.data import order
 from locat.data.augment import normalize
@@ -47,7 +48,7 @@ class Share:
     @property
     def own(self) -> int:
         """Samples of a full batch that are this rank's."""
-        return order.rank_batch_size(self.batch_size, self.world_size)
+        return rank_batch_size(self.batch_size, self.world_size)
 
 
 class TrainPairs:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from locat.config import TrainingConfig
+from locat.contract.batch_share import rank_batch_size
 from locat.contract.errors import ConfigError
 from locat.engine.distributed import Ranks
 from locat.engine.guards.nonfinite import Guard
@@ -110,11 +111,9 @@ def micro_batch_size(config: TrainingConfig, ranks: Ranks) -> int:
     """Images of one forward pass of one rank.
 
     Raises:
-        ConfigError: there is none for each rank, or they do not divide the rank's share of the batch.
+        ConfigError: the ranks cannot share the batch, or these do not divide the rank's share of it.
     """
-    share = config.batch_size // ranks.world_size
-    if not share:
-        raise ConfigError(f"batch_size {config.batch_size} is not one image for each of {ranks.world_size} ranks")
+    share = rank_batch_size(config.batch_size, ranks.world_size)
     size = config.micro_batch_size or share
     if share % size:
         raise ConfigError(

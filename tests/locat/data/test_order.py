@@ -1,10 +1,8 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locat.contract.errors import ConfigError
-from locat.data.order import batch_count, epoch_order, rank_batch_size, rank_order
+from locat.data.order import batch_count, epoch_order, rank_order
 
 samples = st.integers(1, 300)
 worlds = st.integers(1, 5)
@@ -39,9 +37,3 @@ def test_ranks_share_every_global_batch_wherever_they_start(
         together = np.concatenate([part[at : at + share] for part in parts])
         assert sorted(together) == sorted(order[batch * size : (batch + 1) * size])
     assert sum(map(len, parts)) == max(0, (count * size if drop_last else samples) - first * size)
-
-
-def test_uneven_share_names_both_numbers() -> None:
-    assert rank_batch_size(12, 3) == 4
-    with pytest.raises(ConfigError, match="batch_size 10 cannot be shared evenly by 3 ranks"):
-        rank_batch_size(10, 3)
