@@ -6,11 +6,19 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
+
+from support import skipped
+from support.scheduling import Scheduling
 
 # A loaded machine is not a fault; and CI must not fail by a draw nobody can repeat.
 settings.register_profile("locat", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("locat")
+
+# Nor is what a user has set for work of their own, but for what speaks to these tests.
+OURS = ("LOCAT_CACHE", "LOCAT_CLUSTER", "LOCAT_TRIALS")
+for name in [*os.environ]:
+    if name.startswith(("LAUNCHER_", "LOCAT_", "MLFLOW_", "SBATCH_", "SLURM_")) and name not in OURS:
+        del os.environ[name]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,14 +29,16 @@ def slots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-class Scheduling(LoadFileScheduling):
-    """What `pytest -n` gives to one worker: a file, as its tests share fixtures; all that share the cluster."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
-        return "cluster" if file.startswith("tests/cluster/") else file
-
-
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     """Of pytest-xdist."""
-    return Scheduling(config, log)
+    scheduling = Scheduling(config, log)
+    config.add_cleanup(scheduling.end)
+    return scheduling
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was skipped, by the reason: that says what would enable it."""
+    if found := terminalreporter.stats.get("skipped"):
+        terminalreporter.section("skipped, and what would enable it")
+        for line in skipped.lines(found):
+            terminalreporter.write_line(line)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.required import space
+
 SOURCE = Path(__file__).parent / "go"
 ADDONS = SOURCE / "addons"
 """Has no code: its go.mod pins released programs and gives them one set of libraries, compiled once."""
@@ -35,6 +37,15 @@ class Program:
         files = [self.source / "go.mod", self.source / "go.sum", *(self.source / self.package).glob("*.go")]
         return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
+    @property
+    def file(self) -> str:
+        """Its name in the cache."""
+        return f"{self.name}-{self.key}"
+
+    @property
+    def built(self) -> bool:
+        return (cache() / self.file).exists()
+
 
 KUBERNETES = Program("kubernetes", ".")
 COREDNS = Program("coredns", "./coredns")
@@ -44,6 +55,10 @@ JOBSET = Program("jobset", "sigs.k8s.io/jobset", ADDONS)
 KUEUE = Program("kueue", "sigs.k8s.io/kueue/cmd/kueue", ADDONS)
 KWOK = Program("kwok", "sigs.k8s.io/kwok/cmd/kwok", ADDONS)
 PROGRAMS = (PROBE, KUBERNETES, COREDNS, POLICIES, JOBSET, KUEUE, KWOK)
+RELEASED = ("sigs.k8s.io/jobset", "sigs.k8s.io/kueue", "sigs.k8s.io/kwok")
+"""Modules whose manifests are used as well."""
+SPACE = 10
+"""GB: what is compiled on the way takes 5, the modules 2."""
 
 
 def go() -> str:
@@ -57,10 +72,32 @@ def go() -> str:
     return ""
 
 
+def missing() -> str:
+    """Why the programs cannot be built here, and are not built yet; empty if they can."""
+    unbuilt = [program for program in PROGRAMS if not program.built]
+    if unbuilt and (reason := space(cache(), SPACE)):
+        return reason
+    if not go():
+        return "no Go: `make kubernetes` installs it"
+    try:
+        for program in unbuilt:
+            _run([go(), "list", "-deps", program.package], program.source)
+        for module in RELEASED:
+            released(module)
+    except RuntimeError as error:
+        return f"Go modules cannot be downloaded: name a proxy with GOPROXY ({str(error).splitlines()[-1]})"
+    return ""
+
+
+def cache() -> Path:
+    """The folder of the programs, which may not exist yet."""
+    return Path(os.environ.get("LOCAT_CACHE", Path.home() / ".cache" / "locat")) / "cluster"
+
+
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[Path]:
     """The folder of the cache, while nobody else holds the lock of that name."""
-    folder = Path(os.environ.get("LOCAT_CACHE", Path.home() / ".cache" / "locat")) / "cluster"
+    folder = cache()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -92,7 +129,7 @@ def build(program: Program) -> Path:
         _run([go(), "build", "-trimpath", "-ldflags", flags, "-o", str(new), program.package], program.source)
         print(f"built {program.name} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
-    return cached(f"{program.name}-{program.key}", make)
+    return cached(program.file, make)
 
 
 def released(module: str) -> Path:
@@ -126,7 +163,3 @@ def build_all() -> None:
         for program in PROGRAMS:
             build(program)
         shutil.rmtree(compiled, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    build_all()

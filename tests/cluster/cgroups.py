@@ -13,8 +13,12 @@ def missing() -> str:
     """Why there can be no control groups; empty if there can."""
     absent = [name for name in NEEDED if name not in _controllers()]
     if absent:
-        return f"no control groups for {', '.join(absent)} under {ROOT}"
-    return "" if all(os.access(folder, os.W_OK) for folder in _hierarchies()) else f"{ROOT} is read-only"
+        return f"no control groups for {', '.join(absent)} under {ROOT}: start the container with --privileged"
+    return (
+        ""
+        if all(os.access(folder, os.W_OK) for folder in _hierarchies())
+        else f"{ROOT} is read-only: start the container with --privileged"
+    )
 
 
 def make(group: str) -> None:

@@ -1,6 +1,7 @@
 """The cluster that all tests here share."""
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from support import project_image
-from support.required import require
+from support.required import require, space
 
 from .cluster import Cluster
 from .host import missing
 from .site import IMAGE, Site, make_site
+
+SPACE = 20
+"""GB that the image takes on both nodes."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,12 +38,22 @@ def beside() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
+@pytest.fixture(scope="session")
+def no_image() -> str:
+    """Why the nodes cannot be given the image, asked before they are; empty if they can."""
+    room = (
+        SPACE if project_image.has_archive() else SPACE + project_image.SPACE // 2
+    )  # of which half is left in the end
+    return project_image.missing() or space(Path(tempfile.gettempdir()), room)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def archive(request: pytest.FixtureRequest, beside: ThreadPoolExecutor) -> "Future[Path] | None":
     """The image's archive, made beside the first tests."""
     wanted = any(item.get_closest_marker("image") for item in request.session.items)
-    possible = not (missing() or project_image.missing() or "LOCAT_CLUSTER" in os.environ)
-    return beside.submit(project_image.built) if wanted and possible else None
+    if not wanted or "LOCAT_CLUSTER" in os.environ or missing() or request.getfixturevalue("no_image"):
+        return None
+    return beside.submit(project_image.built)
 
 
 @pytest.fixture(scope="session")
@@ -63,10 +77,10 @@ def cluster(started: tuple[Cluster, "Future[None] | None"]) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def image(started: tuple[Cluster, "Future[None] | None"]) -> None:
+def image(started: tuple[Cluster, "Future[None] | None"], no_image: str) -> None:
     """The project's own image, on all nodes."""
     if "LOCAT_CLUSTER" not in os.environ:
-        require(project_image.missing())
+        require(no_image)
         assert started[1] is not None
         started[1].result()
 

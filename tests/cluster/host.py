@@ -4,12 +4,13 @@ import contextlib
 import fcntl
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from support.required import isolation
 
 from . import build, cgroups, network
 from .namespaces import PATH
@@ -19,18 +20,20 @@ PREFIX = "locat-cluster-"
 COMMANDS = ("containerd", "runc", "ctr", "iptables", "ip", "unshare", "nsenter", "setpriv")
 
 
+def forbidden() -> str:
+    """Why no cluster can be started here, whatever is installed; empty if one can."""
+    return isolation() or cgroups.missing()
+
+
 def missing() -> str:
     """Why no cluster can be started here; empty if one can."""
-    if os.geteuid() != 0:
-        return "nodes need root"
+    if reason := forbidden():
+        return reason
     absent = [name for name in COMMANDS if shutil.which(name, path=PATH) is None]
     absent += [] if (CNI_PLUGINS / "ptp").exists() else ["containernetworking-plugins"]
-    absent += [] if build.go() else ["go"]
     if absent:
-        return f"not installed: {', '.join(absent)}; `make kubernetes` does that"
-    if subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], capture_output=True).returncode:
-        return "namespaces may not be made"
-    return cgroups.missing()
+        return f"not installed: {', '.join(absent)}: `make kubernetes` installs them"
+    return build.missing()
 
 
 def make_folder() -> tuple[Path, IO[str]]:

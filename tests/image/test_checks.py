@@ -1,12 +1,13 @@
 """What linters say of the Dockerfiles and of the manifests."""
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from cluster.build import KUBERNETES, build
+from cluster.host import missing
+from support.required import isolation, require
 
 pytestmark = [pytest.mark.image, pytest.mark.slow]
 
@@ -17,8 +18,10 @@ KUSTOMIZATIONS = ("base", "overlays/kueue", "overlays/single-node")
 
 
 def check(tool: str, *arguments: str) -> None:
-    alone = ("unshare", "--net") if os.geteuid() == 0 else ()  # where there is no network, checkov waits for none
-    command = [*alone, str(TOOLS / tool), *arguments]
+    program = TOOLS / tool
+    require("" if program.exists() else f"no {tool}: `make container-tools` installs it")
+    alone = () if isolation() else ("unshare", "--net")  # where there is no network, checkov waits for none
+    command = [*alone, str(program), *arguments]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
@@ -34,6 +37,7 @@ def test_dockerfiles_are_clean() -> None:
 
 
 def test_manifests_are_clean(tmp_path: Path) -> None:
+    require("" if KUBERNETES.built else missing())  # too long a build for kubectl alone
     files = [tmp_path / f"{name.replace('/', '-')}.yaml" for name in KUSTOMIZATIONS]
     for name, file in zip(KUSTOMIZATIONS, files, strict=True):
         command = ["kubectl", "kustomize", str(ROOT / "k8s" / name)]

@@ -50,7 +50,7 @@ def test_mlflow_is_imported_in_one_folder() -> None:
     assert {str(Path(file).parent) for file in importers("mlflow")} == {"locat/engine/tracking"}
 
 
-@pytest.mark.parametrize("backend", [path.name for path in (ROOT / "launcher/backends").iterdir() if path.is_dir()])
+@pytest.mark.parametrize("backend", [path.parent.name for path in (ROOT / "launcher/backends").glob("*/__init__.py")])
 def test_a_backend_is_imported_only_by_itself(backend: str) -> None:
     """The registry imports it by name, when it is used."""
     folder = f"launcher/backends/{backend}"

@@ -41,7 +41,7 @@ LOADED = "return arguments[0].complete && arguments[0].naturalWidth > 0"
 def missing() -> str:
     """Why no page can be opened here; empty where one can."""
     absent = [name for name in PROGRAMS if not shutil.which(name)]
-    return f"no {' and '.join(absent)}: apt-get install chromium chromium-driver" if absent else ""
+    return f"no {' and '.join(absent)}: `make browser` installs them" if absent else ""
 
 
 class Pages:

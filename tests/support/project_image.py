@@ -1,7 +1,7 @@
 """The image of docker/Dockerfile, built without a registry: over a Debian that is made here, and kept in a cache.
 
-`python tests/support/project_image.py` builds it and prints where its archive is. Of changed sources only the last
-layers are built again.
+`PYTHONPATH=tests python -m support.project_image` builds it and prints where its archive is. Of changed sources only
+the last layers are built again.
 """
 
 import contextlib
@@ -16,8 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.required import isolation, space
+
 ROOT = Path(__file__).parents[2]
 CACHE = Path.home() / ".cache" / "locat" / "image"
+SPACE = 25
+"""GB that building it for the first time takes; later less."""
 BASE = "debian:bookworm-slim"
 OF_THIS_MACHINE = {
     "/etc/apt/sources.list.d/debian.sources": "etc/apt/sources.list.d",
@@ -67,12 +71,22 @@ exec setpriv --no-new-privs chroot --userspec=1000:1000 "$root" /usr/bin/env -i 
 """
 
 
+def forbidden() -> str:
+    """Why no image can be built here, whatever is installed; empty if one can."""
+    return isolation() or ("" if has_archive() else space(CACHE, SPACE))
+
+
 def missing() -> str:
     """Why no image can be built here; empty if one can."""
+    if reason := forbidden():
+        return reason
     absent = [name for name in ("buildah", "debootstrap") if shutil.which(name) is None]
-    if absent:
-        return f"not installed: {', '.join(absent)}; `make container-tools` does that"
-    return "" if os.geteuid() == 0 else "a base for the image is made by root only"
+    return f"not installed: {', '.join(absent)}: `make container-tools` installs them" if absent else ""
+
+
+def has_archive() -> bool:
+    """Whether the image has been built before, of whichever sources."""
+    return any(CACHE.glob("locat-*.tar"))
 
 
 def built(recipe: Recipe = LOCAT) -> Path:

@@ -64,8 +64,8 @@ def missing() -> str:
     path = f"{os.environ.get('PATH', '')}:{SBIN}"
     absent = [name for name in (*DAEMONS, "sbatch") if shutil.which(name, path=path) is None]
     if absent:
-        return f"Slurm is not installed ({', '.join(absent)}): `make slurm` does that"
-    return "" if os.geteuid() == 0 else "slurmd runs as root only"
+        return f"not installed: {', '.join(absent)}: `make slurm` installs them"
+    return "" if os.geteuid() == 0 else "slurmd is run by root only: run as root"
 
 
 @dataclass

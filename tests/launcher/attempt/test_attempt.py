@@ -20,6 +20,7 @@ from launcher.plan import Resources
 from launcher.runs.state import JobState, Status
 from locat.contract.job_folder import ATTEMPT_VARIABLE
 from support import small_runs
+from support.required import isolation, require
 
 AT_LIMIT = "reached its time limit of 0.04 min"
 
@@ -80,8 +81,8 @@ def test_torchrun_leaves_nothing_outside_of_the_attempts_folder(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="giving a machine another name needs root")
 def test_ranks_find_each_other_where_the_machines_name_leads_nowhere(tmp_path: Path) -> None:
+    require(isolation())
     code = "import torch.distributed as dist; dist.init_process_group('gloo'); dist.destroy_process_group()"
     ranks = shlex.join([sys.executable, *in_ranks(tmp_path, code)[1:]])
     nameless = ("unshare", "--uts", "bash", "-c", f"hostname nowhere && {ranks}")

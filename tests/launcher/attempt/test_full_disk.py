@@ -11,6 +11,7 @@ import pytest
 
 from launcher.runs.state import Status
 from support import small_runs
+from support.required import isolation, require
 
 pytestmark = pytest.mark.slow
 FILL = """
@@ -25,8 +26,7 @@ with open('fill', 'wb', buffering=0) as file:
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A folder on a disk of a MiB."""
-    if os.geteuid():
-        pytest.skip("a file system is mounted by root only")
+    require(isolation())
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], check=True)
     yield tmp_path
     subprocess.run(["umount", "--lazy", tmp_path], check=True)

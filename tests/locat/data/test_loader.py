@@ -273,7 +273,7 @@ def test_threads_are_at_most_the_cores(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: run on a machine that has one")
 def test_on_a_gpu_the_batches_are_the_same(train_beton: Path) -> None:
     here = Loader(train_beton, SIZE, train=True).batches()
     there = Loader(train_beton, SIZE, train=True, device="cuda").batches()

@@ -69,7 +69,7 @@ def test_the_loaders_images_stay_as_they_are() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: run on a machine that has one")
 def test_a_gpu_gives_the_same_images() -> None:
     images, target = transform()(IMAGES, LABELS, INDEX, 2, 0)
     on_gpu = transform()(IMAGES.cuda(), LABELS.cuda(), INDEX, 2, 0)

@@ -125,7 +125,7 @@ def test_they_compile_as_one_graph_with_their_backward_pass():
     torch.compiler.reset()
 
 
-@pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
+@pytest.mark.skipif(DEVICE == "cpu", reason="no GPU: run on a machine that has one")
 def test_a_cuda_graph_replays_them():
     case = Case((14, 14), (14, 14), 1, head_dim=64, dtype=torch.bfloat16, device=DEVICE)
     expected, graph = case.results(), torch.cuda.CUDAGraph()
