@@ -9,10 +9,9 @@ from torchvision.transforms.v2 import functional as F
 from locat.config.augmentation import SegmentationAugmentation
 from locat.data import counter
 from locat.data.augment.photometric import hue
+from locat.data.counter import Key
 from locat.data.labels import IGNORED
 
-OPERATION = 128
-"""Key of the draws, which no operation of locat/data/augment/draws.py has."""
 REDRAWS = 10
 """How often a crop that one class fills is drawn again."""
 
@@ -43,7 +42,7 @@ DRAWS = Draw.CROPS + 2 * (REDRAWS + 1)
 
 def draw(seed: int, epoch: int, sample: int) -> list[float]:
     """A sample's random numbers, uniform in [0, 1), DRAWS of them."""
-    return counter.uniform(seed, epoch, sample * DRAWS + torch.arange(DRAWS), OPERATION).tolist()
+    return counter.uniform(seed, epoch, sample * DRAWS + torch.arange(DRAWS), Key.PAIR).tolist()
 
 
 def augment(

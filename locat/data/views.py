@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from locat.data import counter
+from locat.data.counter import Key
 from locat.data.resample import BICUBIC, BILINEAR
 
 
@@ -59,11 +60,8 @@ CUT = np.dtype(
     align=True,
 )
 
-# Keys of the draws of a view: ATTEMPTS times four for a box, and two more. Those of augmentation begin at 64.
 ATTEMPTS = 10
-AREA, ASPECT, TOP, LEFT = range(2, 6)
-FLIP, INTERPOLATION = range(2 + 4 * ATTEMPTS, 4 + 4 * ATTEMPTS)
-VIEW = 256  # keys of a view; above every one of them
+"""Boxes that are drawn until one fits into the image, each by four keys of its own."""
 
 Draw = Callable[[int, NDArray[np.int64]], NDArray[np.float64]]
 
@@ -102,7 +100,7 @@ def _random_cuts(
 ) -> NDArray[np.void]:
     count = len(samples)
     index = torch.from_numpy(np.repeat(samples, len(crops)))
-    stream = torch.from_numpy(np.tile(np.array(numbers, np.int64) * VIEW, count))
+    stream = torch.from_numpy(np.tile(np.array(numbers, np.int64) * counter.STREAM, count))
 
     def draw(key: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         chosen = torch.from_numpy(rows)
@@ -122,9 +120,9 @@ def _random_cuts(
     for name, values in zip(("top", "left", "height", "width"), box, strict=True):
         found[name] = values
     rows = np.arange(len(index))
-    found["flip"] = draw(FLIP, rows) < of_views([crop.flip for crop in crops])
+    found["flip"] = draw(Key.CROP_FLIP, rows) < of_views([crop.flip for crop in crops])
     bicubic = {"bilinear": 0.0, "random": 0.5, "bicubic": 1.0}
-    chosen = draw(INTERPOLATION, rows) < of_views([bicubic[crop.interpolation] for crop in crops])
+    chosen = draw(Key.CROP_INTERPOLATION, rows) < of_views([bicubic[crop.interpolation] for crop in crops])
     found["filter"] = np.where(chosen, BICUBIC, BILINEAR)
     size = of_views([crop.size for crop in crops])
     _fill(found, whole_height=size, whole_width=size, out_height=size, out_width=size)
@@ -140,9 +138,10 @@ def _random_boxes(
 ) -> NDArray[np.float64]:
     """top, left, height, width (4, n): the first of ten boxes that fits, or else the largest central one."""
     found = np.empty((4, len(height)))
+    keys = (Key.CROP_AREA, Key.CROP_ASPECT, Key.CROP_TOP, Key.CROP_LEFT)
     rows = np.arange(len(height))  # those that have no box yet
     for attempt in range(ATTEMPTS):
-        own_draw = [draw(key + 4 * attempt, rows) for key in (AREA, ASPECT, TOP, LEFT)]
+        own_draw = [draw(key + len(keys) * attempt, rows) for key in keys]
         h, w, least, most = height[rows], width[rows], scale[0][rows], scale[1][rows]
         area = (least + (most - least) * own_draw[0]) * h * w
         narrow, wide = np.log(ratio[0][rows]), np.log(ratio[1][rows])

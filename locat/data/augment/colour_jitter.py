@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 
 from locat.data.augment import photometric
-from locat.data.augment.draws import Draws, Operation, change
+from locat.data.augment.draws import Draws, change
+from locat.data.counter import Key
 
 OPERATIONS = (photometric.brightness, photometric.contrast, photometric.saturation, photometric.hue)
 
@@ -31,8 +32,8 @@ class Jitter(NamedTuple):
 def draw_jitter(strength: ColourJitter, draws: Draws) -> Jitter:
     spread = torch.tensor(strength, dtype=torch.float64)
     centre = torch.tensor([1.0, 1, 1, 0], dtype=torch.float64)
-    uniform = draws.several(Operation.JITTER_FACTOR, len(OPERATIONS))
-    order = draws.several(Operation.JITTER_ORDER, len(OPERATIONS)).argsort(dim=1)
+    uniform = draws.several(Key.JITTER_FACTOR, len(OPERATIONS))
+    order = draws.several(Key.JITTER_ORDER, len(OPERATIONS)).argsort(dim=1)
     return Jitter(order, centre + spread * (2 * uniform - 1))
 
 

@@ -8,8 +8,9 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from locat.config.augmentation import DinoCrops
 from locat.data.augment import photometric
 from locat.data.augment.colour_jitter import ColourJitter, apply_jitter, draw_jitter
-from locat.data.augment.draws import Draws, Operation, change
+from locat.data.augment.draws import Draws, change
 from locat.data.augment.normalise import normalize
+from locat.data.counter import Key
 
 JITTER = ColourJitter(0.4, 0.4, 0.2, 0.1)
 JITTER_PROBABILITY = 0.8
@@ -45,15 +46,15 @@ class DinoTransform:
 
     def _vary(self, images: torch.Tensor, place: int, draws: Draws) -> torch.Tensor:
         images = images.clone(memory_format=torch.contiguous_format)
-        apply_jitter(images, draw_jitter(JITTER, draws), draws.happens(Operation.JITTER_APPLIED, JITTER_PROBABILITY))
-        change(images, draws.happens(Operation.GREY, GREY_PROBABILITY), photometric.grey)
+        apply_jitter(images, draw_jitter(JITTER, draws), draws.happens(Key.JITTER_APPLIED, JITTER_PROBABILITY))
+        change(images, draws.happens(Key.GREY, GREY_PROBABILITY), photometric.grey)
         blurred = draws.happens(
-            Operation.BLUR_APPLIED, GLOBAL_BLUR_PROBABILITY[place] if place < 2 else LOCAL_BLUR_PROBABILITY
+            Key.BLUR_APPLIED, GLOBAL_BLUR_PROBABILITY[place] if place < 2 else LOCAL_BLUR_PROBABILITY
         )
         least, largest = BLUR_SIGMA
-        sigma = least + (largest - least) * draws.uniform(Operation.BLUR_SIGMA)
+        sigma = least + (largest - least) * draws.uniform(Key.BLUR_SIGMA)
         change(images, blurred, photometric.gaussian_blur, sigma)
         if place == SOLARIZE_VIEW:
             threshold = torch.full_like(sigma, SOLARIZE_THRESHOLD)
-            change(images, draws.happens(Operation.SOLARIZE, SOLARIZE_PROBABILITY), photometric.solarize, threshold)
+            change(images, draws.happens(Key.SOLARIZE, SOLARIZE_PROBABILITY), photometric.solarize, threshold)
         return normalize(images, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)

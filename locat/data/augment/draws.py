@@ -4,47 +4,13 @@ There they cost little, are the same for every device, and say without waiting f
 samples an operation changes.
 """
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 
 from locat.data import counter
-
-
-class Operation(enum.IntEnum):
-    """The keys of the draws; a number is never given twice. Those below 64 not named here are the loader's."""
-
-    SHIFT_DOWN = 0
-    SHIFT_RIGHT = 1
-
-    RAND_OPERATION = 64
-    RAND_APPLIED = 65
-    RAND_MAGNITUDE = 66
-    RAND_SIGN = 67
-    RAND_INTERPOLATION = 68
-
-    JITTER_APPLIED = 80
-    JITTER_ORDER = 81
-    JITTER_FACTOR = 82
-    GREY = 83
-    BLUR_APPLIED = 84
-    BLUR_SIGMA = 85
-    SOLARIZE = 86
-
-    ERASE_APPLIED = 96
-    ERASE_AREA = 97
-    ERASE_ASPECT = 98
-    ERASE_TOP = 99
-    ERASE_LEFT = 100
-    ERASE_NOISE = 101
-
-    MIX = 112
-
-
-STREAM = 256
-"""Keys of one stream; above every `Operation`."""
+from locat.data.counter import STREAM, Key
 
 
 @dataclass(frozen=True)
@@ -62,25 +28,25 @@ class Draws:
     def in_stream(self, stream: int) -> "Draws":
         return replace(self, stream=stream)
 
-    def uniform(self, operation: Operation) -> torch.Tensor:
+    def uniform(self, key: Key) -> torch.Tensor:
         """In [0, 1), float64 (n,)."""
-        return counter.uniform(self.seed, self.epoch, self.index, self._key(operation))
+        return counter.uniform(self.seed, self.epoch, self.index, self._in_stream(key))
 
-    def several(self, operation: Operation, count: int) -> torch.Tensor:
+    def several(self, key: Key, count: int) -> torch.Tensor:
         """In [0, 1), float64 (n, count)."""
         index = self.index[:, None] * count + torch.arange(count)
-        return counter.uniform(self.seed, self.epoch, index, self._key(operation))
+        return counter.uniform(self.seed, self.epoch, index, self._in_stream(key))
 
-    def happens(self, operation: Operation, probability: float) -> torch.Tensor:
+    def happens(self, key: Key, probability: float) -> torch.Tensor:
         """True with `probability`, bool (n,)."""
-        return self.uniform(operation) < probability
+        return self.uniform(key) < probability
 
-    def normal(self, operation: Operation) -> torch.Tensor:
+    def normal(self, key: Key) -> torch.Tensor:
         """Of mean 0 and standard deviation 1, float64 (n,)."""
-        return to_normal(self.uniform(operation))
+        return to_normal(self.uniform(key))
 
-    def _key(self, operation: Operation) -> int:
-        return self.stream * STREAM + operation
+    def _in_stream(self, key: Key) -> int:
+        return self.stream * STREAM + key
 
 
 def to_normal(uniform: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 
 from locat.data import counter
-from locat.data.augment.draws import Draws, Operation, to_normal
+from locat.data.augment.draws import Draws, to_normal
+from locat.data.counter import Key
 
 AREA = (0.02, 1 / 3)
 """Least and largest part of the image."""
@@ -27,16 +28,16 @@ class Boxes(NamedTuple):
 
 def draw_boxes(draws: Draws, probability: float, height: int, width: int) -> Boxes:
     """Rectangles in images of `height` x `width`; a sample gets one with `probability`."""
-    area = _between(draws.several(Operation.ERASE_AREA, ATTEMPTS), *AREA) * (height * width)
-    aspect = _between(draws.several(Operation.ERASE_ASPECT, ATTEMPTS), math.log(ASPECT[0]), math.log(ASPECT[1])).exp()
+    area = _between(draws.several(Key.ERASE_AREA, ATTEMPTS), *AREA) * (height * width)
+    aspect = _between(draws.several(Key.ERASE_ASPECT, ATTEMPTS), math.log(ASPECT[0]), math.log(ASPECT[1])).exp()
     heights = (area * aspect).sqrt().round().long()
     widths = (area / aspect).sqrt().round().long()
     fits = (heights < height) & (widths < width)
-    first = fits.int().cumsum(dim=1).eq(1) & fits & draws.happens(Operation.ERASE_APPLIED, probability)[:, None]
+    first = fits.int().cumsum(dim=1).eq(1) & fits & draws.happens(Key.ERASE_APPLIED, probability)[:, None]
     box_height, box_width = (heights * first).sum(dim=1), (widths * first).sum(dim=1)
     return Boxes(
-        (draws.uniform(Operation.ERASE_TOP) * (height - box_height + 1)).long(),
-        (draws.uniform(Operation.ERASE_LEFT) * (width - box_width + 1)).long(),
+        (draws.uniform(Key.ERASE_TOP) * (height - box_height + 1)).long(),
+        (draws.uniform(Key.ERASE_LEFT) * (width - box_width + 1)).long(),
         box_height,
         box_width,
     )
@@ -68,5 +69,5 @@ def erase(images: torch.Tensor, boxes: Boxes, draws: Draws) -> None:
     channel = torch.arange(channels, device=images.device)[:, None]
     place = (channel * height + row) * width + column
     word = index * (channels * height * width) + place
-    noise = to_normal(counter.uniform(draws.seed, draws.epoch, word, Operation.ERASE_NOISE))
+    noise = to_normal(counter.uniform(draws.seed, draws.epoch, word, Key.ERASE_NOISE))
     images.flatten(1)[sample, place] = noise.to(images.dtype)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from locat.data.augment.draws import Operation
+from locat.data.counter import Key
 
 CUTMIX_PROBABILITY = 0.5
 """Of cutmix where both may be drawn."""
@@ -36,7 +36,7 @@ class Mix(NamedTuple):
 
 def draw_mix(*, mixup: float, cutmix: float, height: int, width: int, seed: int, epoch: int, batch: int) -> Mix:
     """For an epoch's batch number `batch`; `mixup` and `cutmix` are the alphas of the Beta distributions, 0: never."""
-    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, batch, Operation.MIX])))
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, batch, Key.MIX])))
     if mixup == 0 and cutmix == 0:
         return Mix(1.0, None)
     if mixup == 0 or (cutmix > 0 and random.random() < CUTMIX_PROBABILITY):

@@ -8,7 +8,8 @@ import torch
 
 from locat.config.augmentation import RandAugment
 from locat.data.augment import geometric, photometric
-from locat.data.augment.draws import Draws, Operation, change
+from locat.data.augment.draws import Draws, change
+from locat.data.counter import Key
 
 PROBABILITY = 0.5
 """Of an operation that was drawn to be applied."""
@@ -86,14 +87,14 @@ def draw_layers(
 
 
 def _draw_layer(config: RandAugment, draws: Draws, interpolation: Literal["random", "bilinear", "bicubic"]) -> Layer:
-    operation = (draws.uniform(Operation.RAND_OPERATION) * len(NAMES)).long()
-    magnitude = (config.magnitude + config.std * draws.normal(Operation.RAND_MAGNITUDE)).clamp(0, 10)
-    sign = 1 - 2 * draws.happens(Operation.RAND_SIGN, 0.5).double()
+    operation = (draws.uniform(Key.RAND_OPERATION) * len(NAMES)).long()
+    magnitude = (config.magnitude + config.std * draws.normal(Key.RAND_MAGNITUDE)).clamp(0, 10)
+    sign = 1 - 2 * draws.happens(Key.RAND_SIGN, 0.5).double()
     argument = torch.zeros_like(magnitude)
     for number, (to_argument, _) in enumerate((PHOTOMETRIC | GEOMETRIC).values()):
         argument = torch.where(operation == number, to_argument(magnitude / 10, sign), argument)
-    bicubic = draws.happens(Operation.RAND_INTERPOLATION, {"bilinear": 0, "random": 0.5, "bicubic": 1}[interpolation])
-    return Layer(operation, draws.happens(Operation.RAND_APPLIED, PROBABILITY), argument, bicubic)
+    bicubic = draws.happens(Key.RAND_INTERPOLATION, {"bilinear": 0, "random": 0.5, "bicubic": 1}[interpolation])
+    return Layer(operation, draws.happens(Key.RAND_APPLIED, PROBABILITY), argument, bicubic)
 
 
 def apply_layer(images: torch.Tensor, layer: Layer, fill: tuple[int, int, int]) -> None:

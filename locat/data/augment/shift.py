@@ -3,7 +3,7 @@
 import torch
 
 from locat.data import counter
-from locat.data.augment.draws import Operation
+from locat.data.counter import Key
 
 
 def random_shift(images: torch.Tensor, index: torch.Tensor, *, seed: int, epoch: int, pixels: int) -> torch.Tensor:
@@ -15,8 +15,8 @@ def random_shift(images: torch.Tensor, index: torch.Tensor, *, seed: int, epoch:
     index = index.to(images.device)
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
-    down = counter.integers(seed, epoch, index, Operation.SHIFT_DOWN, -pixels, pixels)
-    right = counter.integers(seed, epoch, index, Operation.SHIFT_RIGHT, -pixels, pixels)
+    down = counter.integers(seed, epoch, index, Key.SHIFT_DOWN, -pixels, pixels)
+    right = counter.integers(seed, epoch, index, Key.SHIFT_RIGHT, -pixels, pixels)
     rows = reflect(rows - down[:, None], height)[:, :, None]
     columns = reflect(columns - right[:, None], width)[:, None, :]
     sample = torch.arange(count, device=images.device)[:, None, None]

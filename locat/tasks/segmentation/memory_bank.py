@@ -14,8 +14,6 @@ from locat.data.labels import IGNORED
 logging.getLogger("faiss").setLevel(logging.WARNING)  # else it tells which builds of itself are not there
 import faiss  # noqa: E402
 
-OPERATION = 129
-"""Key of the draws of which patches are kept; locat/data/joint.py has the one before."""
 ROWS = 2**16
 """Of the bank, that are moved at a time."""
 
@@ -51,7 +49,7 @@ class MemoryBank:
             return
         patches = shares.shape[1]
         places = samples[:, None] * patches + torch.arange(patches)
-        draws = counter.uniform(seed, 0, places.flatten(), OPERATION).view(places.shape)
+        draws = counter.uniform(seed, 0, places.flatten(), counter.Key.KEPT_PATCH).view(places.shape)
         scores, kept = (rarity(shares) * draws).topk(self._per_image, largest=False)
         rows = samples[:, None] * self._per_image + torch.arange(self._per_image)
         image, known = torch.arange(len(samples))[:, None], scores.isfinite()

@@ -1,7 +1,8 @@
 import torch
 
-from locat.data import counter
-from locat.data.augment.draws import Draws, Operation, change, to_normal
+from locat.data import counter, views
+from locat.data.augment.draws import Draws, change, to_normal
+from locat.data.counter import STREAM, Key
 
 
 def test_draws_are_uniform_and_independent_of_their_neighbours() -> None:
@@ -31,8 +32,8 @@ def test_mixing_is_that_of_splitmix64() -> None:
 
 def test_streams_and_several_draws_are_independent() -> None:
     draws = Draws(0, 0, torch.arange(20_000))
-    several = draws.several(Operation.ERASE_AREA, 3)
-    columns = [*several.T, draws.uniform(Operation.ERASE_AREA), draws.in_stream(1).uniform(Operation.ERASE_AREA)]
+    several = draws.several(Key.ERASE_AREA, 3)
+    columns = [*several.T, draws.uniform(Key.ERASE_AREA), draws.in_stream(1).uniform(Key.ERASE_AREA)]
     correlation = torch.corrcoef(torch.stack(columns[:3] + columns[4:]))
     assert (correlation - torch.eye(4)).abs().max() < 0.03
     assert not torch.equal(columns[3], columns[4])
@@ -40,13 +41,22 @@ def test_streams_and_several_draws_are_independent() -> None:
 
 def test_normal_numbers_are_finite_and_normal() -> None:
     assert torch.isfinite(to_normal(torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64))).all()
-    normal = Draws(0, 0, torch.arange(100_000)).normal(Operation.RAND_MAGNITUDE)
+    normal = Draws(0, 0, torch.arange(100_000)).normal(Key.RAND_MAGNITUDE)
     assert abs(normal.mean()) < 0.02 and abs(normal.std() - 1) < 0.02
     assert abs((normal.abs() < 1.96).double().mean() - 0.95) < 0.005
 
 
+def test_keys_keep_their_values() -> None:
+    expected = [*range(6), 42, 43, *range(64, 69), *range(80, 87), *range(96, 102), 112, 128, 129]
+    assert [key.value for key in Key] == expected, "seeded runs would come out otherwise"
+
+
 def test_no_key_is_shared() -> None:
-    assert len({operation.value for operation in Operation}) == len(Operation.__members__)
+    crop = (Key.CROP_AREA, Key.CROP_ASPECT, Key.CROP_TOP, Key.CROP_LEFT)
+    tries = {key + len(crop) * number for key in crop for number in range(views.ATTEMPTS)}
+    keys = tries | {key.value for key in Key.__members__.values()}
+    assert len(keys) == len(tries) + len(Key.__members__) - len(crop)
+    assert max(keys) < STREAM
 
 
 def test_change_touches_only_the_chosen_samples() -> None:

@@ -31,7 +31,7 @@ from locat.data.segmentation import Share
 from locat.engine.distributed import join_ranks
 from locat.models.create import create_model, save_model
 from locat.tasks.segmentation.hummingbird import Retrieval, Squares, hummingbird
-from locat.tasks.segmentation.memory_bank import OPERATION, MemoryBank, class_shares
+from locat.tasks.segmentation.memory_bank import MemoryBank, class_shares
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 from support import pictures, segmentation_sets, training
 
@@ -96,7 +96,7 @@ def test_the_patches_kept_are_those_of_the_lowest_class_counts_times_uniform_dra
     row = 0
     for sample in samples.tolist():
         shown = [{label for label in range(CLASSES) if share[label] > 0} for share in shares[sample]]
-        draws = counter.uniform(4, 0, sample * 12 + torch.arange(12), OPERATION).tolist()
+        draws = counter.uniform(4, 0, sample * 12 + torch.arange(12), counter.Key.KEPT_PATCH).tolist()
         scores = {
             patch: draw * sum(sum(label in other for other in shown) for label in labels)
             for patch, (labels, draw) in enumerate(zip(shown, draws, strict=True))
