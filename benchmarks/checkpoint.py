@@ -20,9 +20,9 @@ import torch
 
 from locat.config import TrainingConfig
 from locat.config.training import Checkpoints as Settings
+from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.distributed import join_ranks
-from locat.engine.position import Position
 from locat.engine.strategies import make_strategy
 
 

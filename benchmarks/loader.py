@@ -26,7 +26,8 @@ from torchvision.datasets import ImageFolder
 
 from locat.data import beton
 from locat.data.datasets.image_folder import image_folder
-from locat.data.loader import Loader, Place
+from locat.data.loader import Loader
+from locat.data.position import Position
 from locat.data.views import RandomResizedCrop
 
 BATCH_SIZE = 64
@@ -103,7 +104,7 @@ Epoch = Callable[[int], Iterable[int]]
 
 def ours(path: Path, crops: Crops, threads: int) -> Epoch:
     loader = Loader(path, BATCH_SIZE, views=[RandomResizedCrop(*crop) for crop in crops], train=True, threads=threads)
-    return lambda epoch: (len(batch) for batch, _ in loader.batches(Place(epoch)))
+    return lambda epoch: (len(batch) for batch, _ in loader.batches(Position(epoch=epoch)))
 
 
 def torchvisions(folder: Path, crops: Crops, processes: int) -> Epoch:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from locat.data import order
 from locat.data.beton import open_manifest
 from locat.data.cores import available_cores
 from locat.data.decode import CHANNELS, Workspace, cut_images
+from locat.data.position import START, Position
 from locat.data.producer import Producer
 from locat.data.stored import Stored
 from locat.data.views import View, Whole, cuts
@@ -48,17 +49,6 @@ class Batch:
         views = zip(*(view.split(size) for view in self.views), strict=True)
         for parts in zip(views, self.target.split(size), self.index.split(size), strict=True):
             yield Batch(*parts)
-
-
-class Place(NamedTuple):
-    """The next batch to consume."""
-
-    epoch: int = 0
-    batch: int = 0
-    """Its number within the epoch."""
-
-
-START = Place()
 
 
 class Loader:
@@ -125,10 +115,10 @@ class Loader:
             raise ConfigError(f"{self.path}: its images have several sizes; crop them")
         return int(heights[0]), int(widths[0])
 
-    def batches(self, start: Place = START) -> Iterator[tuple[Batch, Place]]:
-        """Batches from `start` to the end of its epoch, each with the place after it.
+    def batches(self, start: Position = START) -> Iterator[tuple[Batch, Position]]:
+        """Batches from `start` to the end of its epoch, each with the position after it.
 
-        A place belongs to the batch it came with, not to those that were decoded ahead.
+        A position belongs to the batch it came with, not to those that were decoded ahead.
 
         Raises:
             DataError: a sample is damaged.
@@ -143,22 +133,24 @@ class Loader:
         numbers = range(start.batch, self.batches_per_epoch)
         shares = [samples[at * self._share :][: self._share] for at in range(len(numbers))]
 
+        epoch = start.epoch
+
         def prepare(number: int) -> "_Decoding":
-            return self._prepare(shares[number], start.epoch)
+            return self._prepare(shares[number], epoch)
 
         with Producer(str(self.path), [len(share) for share in shares], self._threads, prepare, self._fill) as decoded:
-            for number, decoding in zip(numbers, decoded, strict=True):
-                after = Place(start.epoch + 1) if number == numbers[-1] else Place(start.epoch, number + 1)
-                yield decoding.batch(self.device), after
+            for decoding in decoded:
+                start = start.after_batch(self.batches_per_epoch)
+                yield decoding.batch(self.device), start
 
-    def stream(self, start: Place = START) -> Iterator[tuple[Batch, Place]]:
+    def stream(self, start: Position = START) -> Iterator[tuple[Batch, Position]]:
         """Batches from `start` on, epoch after epoch, without end; otherwise as `batches`."""
         while True:
             for batch, after in self.batches(start):
                 yield batch, after
             start = after
 
-    def _samples(self, start: Place) -> NDArray[np.int64]:
+    def _samples(self, start: Position) -> NDArray[np.int64]:
         """This rank's samples from `start` to the end of the epoch."""
         count = self.contents.samples
         everything = order.epoch_order(count, self.seed, start.epoch) if self.train else np.arange(count)

@@ -22,8 +22,9 @@ from locat.data import order
 from locat.data.augment import normalize
 from locat.data.joint import augment, draw, keep_ratio, resize_image
 from locat.data.labels import IGNORED
-from locat.data.loader import START, Batch, Place
+from locat.data.loader import Batch
 from locat.data.pairs import Pairs
+from locat.data.position import START, Position
 
 AHEAD = 2
 """Batches that are begun before they are asked for."""
@@ -64,18 +65,18 @@ class TrainPairs:
         if not self.batches_per_epoch:
             raise ConfigError(f"batch_size {share.batch_size} exceeds the {len(self.pairs)} samples of {path}")
 
-    def batches(self, start: Place = START) -> Iterator[tuple[Batch, Place]]:
-        """Batches from `start` to the end of its epoch, each with the place after it.
+    def batches(self, start: Position = START) -> Iterator[tuple[Batch, Position]]:
+        """Batches from `start` to the end of its epoch, each with the position after it.
 
         Raises:
             DataError: a sample is damaged.
             JobError: decoding failed otherwise, or stopped.
         """
-        epoch, first = start
+        epoch = start.epoch
         everything = order.epoch_order(len(self.pairs), self.seed, epoch)
         share = self.share
         samples = order.rank_order(
-            everything, share.batch_size, first, self.batches_per_epoch, share.rank, share.world_size
+            everything, share.batch_size, start.batch, self.batches_per_epoch, share.rank, share.world_size
         )
         crop = (self.config.crop, self.config.crop)
 
@@ -84,10 +85,11 @@ class TrainPairs:
             return normalised(image), mask
 
         pieces = [Piece(part, crop, crop) for part in samples.reshape(-1, share.own)]
-        for number, batch in enumerate(decoded(pieces, prepare, share), first + 1):
-            yield batch, Place(epoch + 1) if number == self.batches_per_epoch else Place(epoch, number)
+        for batch in decoded(pieces, prepare, share):
+            start = start.after_batch(self.batches_per_epoch)
+            yield batch, start
 
-    def stream(self, start: Place = START) -> Iterator[tuple[Batch, Place]]:
+    def stream(self, start: Position = START) -> Iterator[tuple[Batch, Position]]:
         """Batches from `start` on, epoch after epoch, without end."""
         while True:
             for batch, after in self.batches(start):
@@ -107,16 +109,17 @@ class ValPairs:
         self.contents = self.pairs.contents
         self.pieces = share_out(self.pairs.sizes, resize, share)
 
-    def batches(self) -> Iterator[tuple[Batch, Place]]:
-        """This rank's batches, each with the place after it.
+    def batches(self) -> Iterator[tuple[Batch, Position]]:
+        """This rank's batches, each with the position after it.
 
         Raises:
             DataError: a sample is damaged.
             JobError: decoding failed otherwise, or stopped.
         """
-
-        for number, batch in enumerate(decoded(self.pieces, self._prepare, self.share), 1):
-            yield batch, Place(1) if number == len(self.pieces) else Place(0, number)
+        position = START
+        for batch in decoded(self.pieces, self._prepare, self.share):
+            position = position.after_batch(len(self.pieces))
+            yield batch, position
 
     def alone(self, sample: int) -> Batch:
         """One image as a batch of its own, whichever rank asks."""

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NoReturn
@@ -13,12 +13,12 @@ from locat.config import TrainingConfig
 from locat.contract.errors import Preempted
 from locat.contract.job_folder import JobFolder
 from locat.data.loader import Batch
+from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.guards.nonfinite import NotFiniteError
 from locat.engine.guards.throughput import Throughput, slowest
 from locat.engine.guards.watchdog import Watchdog
-from locat.engine.position import Position
 from locat.engine.progress import Progress
 from locat.engine.signals import Interrupted, StopRequest
 from locat.engine.strategies import make_strategy, micro_batch_size
@@ -117,7 +117,11 @@ class Training:
                 self.give_way()
             self.checkpoints.judge(self.position, owed)
         with Progress(self.job, "train", total, "step", done=self.position.step, shown=self.ranks.is_main) as progress:
-            for batch, after in self._batches():
+            batches = task.batches(self.position)
+            while self.position.step < total:
+                self.watchdog.enter(self.position.step, "waits for its data")
+                with self.throughput.waiting():
+                    batch, after = next(batches)
                 self.watchdog.enter(self.position.step, "computes")
                 self._update(batch)
                 self.watchdog.enter(self.position.step, "waits for the other ranks")
@@ -161,13 +165,6 @@ class Training:
             if self.ranks.any(self.stop.received):
                 raise Interrupted
             yield batch
-
-    def _batches(self) -> Iterator[tuple[Batch, Position]]:
-        """The task's batches; waiting for each belongs to its step."""
-        batches = self.throughput.watch(self.task.batches(self.position))
-        while self.position.step < self.task.total_steps:
-            self.watchdog.enter(self.position.step, "waits for its data")
-            yield next(batches)
 
     def _loss(self, piece: Batch) -> torch.Tensor:
         with self.throughput.forward():

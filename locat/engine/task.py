@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from locat.data.loader import Batch, Place
-from locat.engine.position import Position
+from locat.data.loader import Batch
+from locat.data.position import Position
 
-Batches = Iterator[tuple[Batch, Place]]
+Batches = Iterator[tuple[Batch, Position]]
 
 
 class Models(NamedTuple):
@@ -42,7 +42,7 @@ class Task(ABC):
 
     @abstractmethod
     def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        """Training batches from `position` to the end, each with the position after it."""
+        """Training batches from `position` on, without end, each with the position after it."""
 
     @abstractmethod
     def learning_rate(self, step: int) -> float:

@@ -1,7 +1,7 @@
 """What the training tasks share in reading their data."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -12,11 +12,9 @@ from locat.config import TrainingConfig
 from locat.config.training import Data
 from locat.contract import durable
 from locat.data.beton import open_manifest, verify_manifest
-from locat.data.loader import Batch, Loader, Place
-from locat.data.segmentation import TrainPairs
+from locat.data.loader import Loader
 from locat.data.views import View, Whole
 from locat.engine.distributed import Ranks
-from locat.engine.position import Position
 from locat.engine.strategies import micro_batch_size
 
 
@@ -84,13 +82,3 @@ def at_least_one(images: torch.Tensor) -> torch.Tensor:
     A sharded model must be called by all ranks together, and few models take no image at all.
     """
     return images if len(images) else images.new_zeros((1, *images.shape[1:]))
-
-
-def stream(loader: Loader | TrainPairs, position: Position, total_steps: int) -> Iterator[tuple[Batch, Position]]:
-    """Batches from `position` on until `total_steps` are done, each with the position after it."""
-    if position.step >= total_steps:
-        return
-    for step, (batch, place) in enumerate(loader.stream(Place(position.epoch, position.batch)), position.step + 1):
-        yield batch, Position(step, *place)
-        if step == total_steps:
-            return

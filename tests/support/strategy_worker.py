@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from locat.config import TrainingConfig
+from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
-from locat.engine.position import Position
 from locat.engine.strategies import make_strategy, micro_batch_size
 
 BATCH = 12

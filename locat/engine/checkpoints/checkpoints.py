@@ -22,6 +22,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from locat.config.training import Checkpoints as Settings
 from locat.contract.errors import ConfigError
+from locat.data.position import Position
 from locat.engine.checkpoints.manifest import (
     MANIFEST,
     UNREADABLE,
@@ -38,7 +39,6 @@ from locat.engine.checkpoints.manifest import (
 )
 from locat.engine.checkpoints.random_state import random_state, set_random_state
 from locat.engine.distributed import Ranks
-from locat.engine.position import Position
 from locat.engine.strategies import Snapshot, Strategy
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from locat.contract import durable, records
-from locat.engine.position import Position
+from locat.data.position import Position
 
 MANIFEST = "manifest.json"
 FORMAT = 1

@@ -1,14 +1,11 @@
 """How fast training goes, how much of its time it waits for data, and which rank holds the others up."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
-from typing import TypeVar
 
 import torch
-
-T = TypeVar("T")
 
 
 class Throughput:
@@ -23,17 +20,12 @@ class Throughput:
         self._since, self._waited, self._forward, self._images = time.perf_counter(), 0.0, 0.0, 0
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
-    def watch(self, batches: Iterable[T]) -> Iterator[T]:
-        """`batches` as they come; the time until each is there counts as waiting."""
-        iterator = iter(batches)
-        while True:
-            asked = time.perf_counter()
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                return
-            self._waited += time.perf_counter() - asked
-            yield batch
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """The next batch is asked for inside."""
+        asked = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - asked
 
     @contextmanager
     def forward(self) -> Iterator[None]:

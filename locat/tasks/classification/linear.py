@@ -10,15 +10,15 @@ from torch.nn import functional as F
 from locat.config import LinearConfig
 from locat.contract.job_folder import JobFolder
 from locat.data.loader import Batch
+from locat.data.position import Position
 from locat.data.views import CentreCrop, RandomResizedCrop
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
-from locat.engine.position import Position
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
 from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.classification.frozen import FrozenBackbone
-from locat.tasks.loaders import open_loaders, stream
+from locat.tasks.loaders import open_loaders
 from locat.tasks.results import write_results
 
 
@@ -52,7 +52,7 @@ class Linear(Task):
         self.accuracy = Accuracy(classes, ranks.device)
 
     def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        return stream(self.train_loader, position, self.total_steps)
+        return self.train_loader.stream(position)
 
     def learning_rate(self, step: int) -> float:
         """The same for a whole epoch, as in DINO's own evaluation."""

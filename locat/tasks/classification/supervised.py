@@ -14,10 +14,10 @@ from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import ImageNetTransform, normalize, random_shift
 from locat.data.loader import Batch
+from locat.data.position import Position
 from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
-from locat.engine.position import Position
 from locat.engine.schedules import triangular
 from locat.engine.strategies import micro_batch_size
 from locat.engine.task import Batches, Models, Task
@@ -25,7 +25,7 @@ from locat.models.attention_maps import attention_maps, cls_attends
 from locat.models.create import create_model, save_model, title
 from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.figures import attention_figure, batch_grid_figure, save
-from locat.tasks.loaders import open_loaders, stream
+from locat.tasks.loaders import open_loaders
 from locat.tasks.results import write_results
 
 PICTURED = 5
@@ -71,7 +71,7 @@ class Supervised(Task):
     def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
         if position == Position() and self.ranks.is_main:
             self._draw_first_batch()
-        return stream(self.train_loader, position, self.total_steps)
+        return self.train_loader.stream(position)
 
     def learning_rate(self, step: int) -> float:
         schedule, peak = self.config.schedule, self.config.optimizer.lr

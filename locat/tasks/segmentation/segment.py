@@ -11,17 +11,17 @@ from locat.config import SegmentConfig
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import normalize
 from locat.data.loader import Batch
+from locat.data.position import Position
 from locat.engine.blocks import compile_blocks
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
-from locat.engine.position import Position
 from locat.engine.precision import autocast
 from locat.engine.schedules import one_cycle
 from locat.engine.task import Batches, Models, Task
 from locat.models.any_size import pad_to_patches
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_features
-from locat.tasks.loaders import at_least_one, stream
+from locat.tasks.loaders import at_least_one
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
 from locat.tasks.segmentation.loaders import open_mask_loaders, pictured
@@ -51,7 +51,7 @@ class Segment(Task):
         self.evaluate_every = config.evaluate_iterations or config.iterations
 
     def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        return stream(self.train_loader, position, self.total_steps)
+        return self.train_loader.stream(position)
 
     def learning_rate(self, step: int) -> float:
         return one_cycle(step, total=self.total_steps, peak=self.config.optimizer.lr)

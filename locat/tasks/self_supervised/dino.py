@@ -13,17 +13,17 @@ from locat.config import DinoConfig, Model
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import DinoTransform, normalize
 from locat.data.loader import Batch
+from locat.data.position import Position
 from locat.data.views import CentreCrop, RandomResizedCrop
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
-from locat.engine.position import Position
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
 from locat.models.attention_maps import attention_maps
 from locat.models.create import create_model, save_model, title
 from locat.models.dino_head import DinoHead, MultiCrop
 from locat.tasks.figures import attention_figure, batch_grid_figure, save
-from locat.tasks.loaders import at_least_one, open_loaders, stream
+from locat.tasks.loaders import at_least_one, open_loaders
 from locat.tasks.results import write_results
 from locat.tasks.self_supervised.dino_loss import Centre, dino_loss, teacher_probabilities
 
@@ -71,7 +71,7 @@ class Dino(Task):
         self.schedule = partial(cosine, total=self.total_steps)
 
     def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        return stream(self.train_loader, position, self.total_steps)
+        return self.train_loader.stream(position)
 
     def learning_rate(self, step: int) -> float:
         schedule = self.config.schedule

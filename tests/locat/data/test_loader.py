@@ -16,7 +16,8 @@ from PIL import Image
 from locat.contract.errors import ConfigError, DataError, JobError
 from locat.data import beton, producer
 from locat.data.datasets.digits import DigitScenes
-from locat.data.loader import Batch, Loader, Place
+from locat.data.loader import Batch, Loader
+from locat.data.position import Position
 from locat.data.producer import Producer
 from locat.data.views import CentreCrop, RandomResizedCrop
 
@@ -84,9 +85,9 @@ def test_evaluation_covers_every_sample_once_with_as_many_batches_on_every_rank(
 
 def test_an_empty_share_of_masks(train_beton: Path) -> None:
     loader = Loader(train_beton, SIZE, rank=2, world_size=3, target="mask")
-    ((batch, place),) = loader.batches(Place(0, 4))
+    ((batch, after),) = loader.batches(Position(4, 0, 4))
     assert batch.target.shape == (0, 32, 32) and batch.target.dtype == torch.uint8
-    assert place == Place(1, 0)
+    assert after == Position(5, 1, 0)
 
 
 def test_started_anywhere_it_goes_on_as_if_never_stopped(train_beton: Path) -> None:
@@ -134,7 +135,7 @@ def test_what_a_user_can_get_wrong(train_beton: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size 64 exceeds the 50 samples"):
         Loader(train_beton, 64, train=True)
     with pytest.raises(ConfigError, match="cannot start at batch 5 of 5"):
-        next(Loader(train_beton, SIZE).stream(Place(0, 5)))
+        next(Loader(train_beton, SIZE).stream(Position(0, 0, 5)))
     with pytest.raises(DataError, match="no such file"):
         Loader(tmp_path / "none.beton", 10)
 
@@ -206,7 +207,7 @@ def pixels(loaders: list[Loader], epochs: int = 1) -> dict[tuple[int, int], list
         (epoch, index): [view[row].numpy().tobytes() for view in batch.views]
         for loader in loaders
         for epoch in range(epochs)
-        for batch, _ in loader.batches(Place(epoch))
+        for batch, _ in loader.batches(Position(epoch=epoch))
         for row, index in enumerate(batch.index.tolist())
     }
 
@@ -220,7 +221,7 @@ def test_views_do_not_depend_on_threads_ranks_or_batches(photographs: Path) -> N
         ranks = [Loader(photographs, 6, rank=rank, world_size=world, **options) for rank in range(world)]
         assert pixels(ranks, epochs=2) == expected
     loader = Loader(photographs, 6, train=True, **options)
-    for batch, _ in loader.batches(Place(1, 2)):
+    for batch, _ in loader.batches(Position(0, 1, 2)):
         assert [view[0].numpy().tobytes() for view in batch.views] == expected[1, int(batch.index[0])]
 
 

@@ -15,8 +15,9 @@ from locat.contract.errors import ConfigError, DataError
 from locat.data import beton
 from locat.data.datasets.ade20k import ade20k
 from locat.data.joint import augment, draw, keep_ratio
-from locat.data.loader import Batch, Place
+from locat.data.loader import Batch
 from locat.data.pairs import Pairs
+from locat.data.position import Position
 from locat.data.segmentation import Share, TrainPairs, ValPairs, share_out
 from support import segmentation_sets
 
@@ -43,8 +44,8 @@ def equal(one: Batch, other: Batch) -> bool:
 
 def test_crops_are_the_protocols_of_the_stored_files_and_padded_after_normalising(folder: Path) -> None:
     pairs = Pairs(folder / "train.beton")
-    (batch, place), *_ = train(folder, Share(4), seed=3).batches(Place(2, 1))
-    assert place == Place(2, 2) and batch.image.shape == (4, 3, 36, 36) and batch.target.dtype == torch.uint8
+    (batch, after), *_ = train(folder, Share(4), seed=3).batches(Position(7, 2, 1))
+    assert after == Position(8, 2, 2) and batch.image.shape == (4, 3, 36, 36) and batch.target.dtype == torch.uint8
     smaller = 0
     for row, sample in enumerate(batch.index.tolist()):
         image, mask = augment(*pairs[sample], CONFIG, draw(3, 2, sample))
@@ -74,7 +75,7 @@ def test_started_anywhere_it_goes_on_as_if_never_stopped(folder: Path) -> None:
     stream = loader.stream()
     uninterrupted = [next(stream) for _ in range(7)]
     stream.close()
-    assert uninterrupted[2][1] == Place(1, 0)
+    assert uninterrupted[2][1] == Position(3, 1, 0)
     for done in (1, 3, 5):
         resumed = loader.stream(uninterrupted[done - 1][1])
         assert equal(next(resumed)[0], uninterrupted[done][0])

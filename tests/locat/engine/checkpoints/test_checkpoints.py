@@ -13,10 +13,10 @@ from torch import nn
 from locat.config import TrainingConfig
 from locat.config.training import Checkpoints as Settings
 from locat.contract.errors import ConfigError
+from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.checkpoints.manifest import Manifest
 from locat.engine.distributed import Ranks, join_ranks
-from locat.engine.position import Position
 from locat.engine.strategies import Strategy as RunningStrategy
 from locat.engine.strategies import make_strategy
 

@@ -8,15 +8,15 @@ from locat.engine.guards.throughput import Throughput
 CPU = torch.device("cpu")
 
 
-def slow(seconds: float, count: int):
-    for number in range(count):
+def wait(throughput: Throughput, seconds: float) -> None:
+    with throughput.waiting():
         time.sleep(seconds)
-        yield number
 
 
 def test_the_share_of_waiting_and_the_images_are_counted() -> None:
     throughput = Throughput(CPU)
-    for _ in throughput.watch(slow(0.03, 4)):
+    for _ in range(4):
+        wait(throughput, 0.03)
         time.sleep(0.01)
         throughput.count(8)
     found = throughput.metrics()
@@ -26,8 +26,7 @@ def test_the_share_of_waiting_and_the_images_are_counted() -> None:
 
 def test_what_was_before_a_restart_does_not_count() -> None:
     throughput = Throughput(CPU)
-    batches = throughput.watch(slow(0.02, 2))
-    next(batches)
+    wait(throughput, 0.02)
     throughput.restart()
     time.sleep(0.01)
     assert throughput.metrics() == {
@@ -38,7 +37,8 @@ def test_what_was_before_a_restart_does_not_count() -> None:
 
 def test_a_ranks_own_work_is_its_waiting_and_its_forward_passes() -> None:
     throughput = Throughput(CPU)
-    for _ in throughput.watch(slow(0.02, 2)):
+    for _ in range(2):
+        wait(throughput, 0.02)
         with throughput.forward():
             time.sleep(0.03)
         time.sleep(0.1)  # backward, and the other ranks
