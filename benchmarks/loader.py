@@ -28,6 +28,7 @@ from locat.data import beton
 from locat.data.datasets.image_folder import image_folder
 from locat.data.loader import Loader
 from locat.data.position import Position
+from locat.data.reader import ReadSettings
 from locat.data.views import RandomResizedCrop
 
 BATCH_SIZE = 64
@@ -103,7 +104,8 @@ Epoch = Callable[[int], Iterable[int]]
 
 
 def ours(path: Path, crops: Crops, threads: int) -> Epoch:
-    loader = Loader(path, BATCH_SIZE, views=[RandomResizedCrop(*crop) for crop in crops], train=True, threads=threads)
+    views = [RandomResizedCrop(*crop) for crop in crops]
+    loader = Loader(path, ReadSettings(BATCH_SIZE, threads=threads), views=views, train=True)
     return lambda epoch: (len(batch) for batch, _ in loader.batches(Position(epoch=epoch)))
 
 

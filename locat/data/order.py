@@ -25,13 +25,13 @@ def batch_count(samples: int, batch_size: int, drop_last: bool) -> int:
     return samples // batch_size if drop_last else -(-samples // batch_size)
 
 
-def rank_order(
-    order: NDArray[np.int64], batch_size: int, first: int, last: int, rank: int, world_size: int
-) -> NDArray[np.int64]:
-    """One rank's samples of global batches `first` to `last` - 1, in consecutive pieces of its batch size.
+def rank_batches(
+    order: NDArray[np.int64], batch_size: int, batches: int, rank: int, world_size: int
+) -> list[NDArray[np.int64]]:
+    """One rank's samples of each of the first `batches` global batches.
 
     Of a last batch that is smaller, the first ranks take full pieces and the others what is left, or nothing.
     """
     size = rank_batch_size(batch_size, world_size)
-    starts = range(first * batch_size + rank * size, last * batch_size, batch_size)
-    return np.concatenate([order[:0], *(order[start : start + size] for start in starts)])
+    starts = range(rank * size, batches * batch_size, batch_size)
+    return [order[start : start + size] for start in starts]

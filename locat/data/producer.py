@@ -1,90 +1,78 @@
-"""Threads that work ahead of the consumer, made so that no failure leaves it waiting for ever."""
+"""Threads that decode ahead of the consumer, made so that no failure leaves it waiting for ever."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Self
 
 from locat.contract.errors import JobError, UserError
+from locat.data.batch import Batch, PendingBatch
+from locat.data.position import Position
 
 AHEAD = 3  # batches under way or ready
 PIECES = 2  # of a batch, for each thread
 STALL_LIMIT = 300.0  # seconds without a batch, compilation included, after which decoding counts as stuck
 POLL_INTERVAL = 1.0  # seconds between two looks at whether the threads live
 
-Batch = TypeVar("Batch")
 
-
-class Producer(Generic[Batch]):
-    """Batches in order, each prepared once and then filled in pieces by all threads.
+def produce(name: str, pending: Iterator[PendingBatch], threads: int) -> Iterator[tuple[Batch, Position]]:
+    """The batches in their order, each with the position after it; AHEAD of them are decoded at a time.
 
     Args:
         name: of the file, for messages.
-        sizes: samples of each batch.
-        threads: how many.
-        prepare: makes batch `number`.
-        fill: does its samples `first` to `last` - 1, in any order and at the same time as others.
-    """
+        pending: the batches to decode, taken one by one; it may go on without end.
+        threads: how many decode.
 
-    def __init__(
-        self,
-        name: str,
-        sizes: Sequence[int],
-        threads: int,
-        prepare: Callable[[int], Batch],
-        fill: Callable[[Batch, int, int], None],
-    ) -> None:
-        self.name, self.sizes, self.prepare, self.fill = name, sizes, prepare, fill
+    Raises:
+        JobError: a batch could not be made, or there was none for STALL_LIMIT seconds.
+        DataError: the data are not as they should be.
+    """
+    under_way: deque[tuple[PendingBatch, list[Future[None]]]] = deque()
+    with DecodingThreads(name, threads) as decoding:
+        while True:
+            while len(under_way) < AHEAD and (batch := next(pending, None)) is not None:
+                under_way.append((batch, decoding.begin(batch)))
+            if not under_way:
+                return
+            batch, work = under_way.popleft()
+            for future in work:
+                decoding.wait(future)
+            yield batch.finish(), batch.after
+
+
+class DecodingThreads:
+    """Threads that share the work on each batch."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name = name
         self._closed = False
-        self._tasks: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self.threads = [Thread(target=self._work, daemon=True) for _ in range(threads)]
-        for thread in self.threads:
+        self._tasks: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
+        self._threads = [Thread(target=self._work, name=f"decode {name}", daemon=True) for _ in range(count)]
+        for thread in self._threads:
             thread.start()
 
-    def __iter__(self) -> Iterator[Batch]:
-        """The batches.
-
-        Raises:
-            JobError: a batch could not be made, or there was none for STALL_LIMIT seconds.
-            DataError: the data are not as they should be, says `prepare` or `fill`.
-        """
-        pending: deque[list[Future[Any]]] = deque()
-        for number in range(len(self.sizes) + AHEAD):
-            if number < len(self.sizes):
-                pending.append(self._submit_batch(number))
-            if number >= AHEAD - 1 and pending:
-                results = [self._wait(future) for future in pending.popleft()]
-                yield results[0]
-
-    def _submit_batch(self, number: int) -> list[Future[Any]]:
-        size = self.sizes[number]
-        step = max(1, -(-size // (PIECES * len(self.threads))))
-        prepared = self._submit(lambda: self.prepare(number))
+    def begin(self, batch: PendingBatch) -> list[Future[None]]:
+        """Have the batch decoded, in pieces."""
+        size = len(batch.samples)
+        step = max(1, -(-size // (PIECES * len(self._threads))))
+        allocated = self._submit(batch.allocate)
 
         def fill(first: int) -> Callable[[], None]:
-            # `prepared` was taken from the queue before this, so that waiting for it cannot block for ever.
-            return lambda: self.fill(prepared.result(), first, min(first + step, size))
+            def task() -> None:
+                # `allocated` was taken from the queue before this, so that waiting for it cannot block for ever.
+                allocated.result()
+                batch.fill(first, min(first + step, size))
 
-        return [prepared, *(self._submit(fill(first)) for first in range(0, size, step))]
+            return task
 
-    def _submit(self, task: Callable[[], Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-        self._tasks.put((future, task))
-        return future
+        return [allocated, *(self._submit(fill(first)) for first in range(0, size, step))]
 
-    def _work(self) -> None:
-        while not self._closed and (item := self._tasks.get()) is not None:
-            future, task = item
-            try:
-                future.set_result(task())
-            except BaseException as error:  # SystemExit too: the consumer must hear of it
-                future.set_exception(error)
-
-    def _wait(self, future: Future[Any]) -> Any:
+    def wait(self, future: Future[None]) -> None:
+        """Until that piece is decoded; raises as `produce`."""
         until = time.monotonic() + STALL_LIMIT
         while True:
             try:
@@ -96,10 +84,23 @@ class Producer(Generic[Batch]):
                     raise JobError(f"{self.name}: decoding failed: {error!r}") from error
                 if not isinstance(error, TimeoutError):
                     raise  # the consumer was interrupted
-                if not all(thread.is_alive() for thread in self.threads):
+                if not all(thread.is_alive() for thread in self._threads):
                     raise JobError(f"{self.name}: a decoding thread ended") from None
                 if time.monotonic() > until:
                     raise JobError(f"{self.name}: no batch was decoded for {STALL_LIMIT:.0f} seconds") from None
+
+    def _submit(self, task: Callable[[], None]) -> Future[None]:
+        future: Future[None] = Future()
+        self._tasks.put((future, task))
+        return future
+
+    def _work(self) -> None:
+        while not self._closed and (item := self._tasks.get()) is not None:
+            future, task = item
+            try:
+                future.set_result(task())
+            except BaseException as error:  # SystemExit too: the consumer must hear of it
+                future.set_exception(error)
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +109,7 @@ class Producer(Generic[Batch]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        for _ in self.threads:
+        for _ in self._threads:
             self._tasks.put(None)
-        for thread in self.threads:
+        for thread in self._threads:
             thread.join(timeout=1)  # not for ever: it may be the one that is stuck

@@ -1,13 +1,8 @@
-"""Loaders of images and masks of any size: what comes depends on neither threads nor ranks nor where it starts.
+"""Readers of images and masks of any size, decoded and varied one by one in threads (torch leaves Python's lock)."""
 
-Samples are decoded and varied one by one in threads (torch's operations leave Python's lock), which write
-them into batches that are some ahead of the consumer.
-"""
-
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,124 +11,128 @@ from numpy.typing import NDArray
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from locat.config.augmentation import SegmentationAugmentation
-from locat.contract.batch_share import rank_batch_size
-from locat.contract.errors import ConfigError
 from locat.data import order
 from locat.data.augment import normalize
-from locat.data.joint import augment, draw, keep_ratio, resize_image
+from locat.data.batch import Batch, PendingBatch
+from locat.data.joint import augment, draw, keep_ratio, resize_image, resize_mask
 from locat.data.labels import IGNORED
-from locat.data.loader import Batch
 from locat.data.pairs import Pairs
-from locat.data.position import START, Position
+from locat.data.position import Position
+from locat.data.reader import Reader, ReadSettings
 
-AHEAD = 2
-"""Batches that are begun before they are asked for."""
-LARGEST_PIECE = 2**23
-"""Pixels, of all its masks, that one batch of evaluation has at most; a single image may have more."""
+MOST_PIXELS = 2**23
+"""Of all its masks that one batch of whole images has at most; a single image may have more."""
 
 Size = tuple[int, int]
-Prepare = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
+Pair = tuple[torch.Tensor, torch.Tensor]
+"""A normalised image, float32 (3, h, w), and its mask, uint8 (H, W)."""
 
 
-@dataclass(frozen=True)
-class Share:
-    """How one rank takes part in reading."""
-
-    batch_size: int
-    """Samples of a batch over all ranks."""
-    rank: int = 0
-    world_size: int = 1
-    threads: int = 1
-    device: torch.device | str = "cpu"
-
-    @property
-    def own(self) -> int:
-        """Samples of a full batch that are this rank's."""
-        return rank_batch_size(self.batch_size, self.world_size)
-
-
-class TrainPairs:
+class CroppedPairs(Reader):
     """Augmented crops; every epoch has its own order, and its last partial batch is dropped.
 
     Images are normalised float (n, 3, crop, crop), masks uint8 (n, crop, crop); smaller crops are padded by 0 and 255.
+
+    Raises:
+        DataError: the file is missing, truncated or holds no such pairs.
+        ConfigError: the ranks cannot share `batch_size`, or there are fewer samples.
     """
 
-    def __init__(self, path: Path, config: SegmentationAugmentation, share: Share, seed: int) -> None:
-        self.pairs, self.config, self.share, self.seed = Pairs(path), config, share, seed
-        self.contents = self.pairs.contents
-        self.batches_per_epoch = order.batch_count(len(self.pairs), share.batch_size, drop_last=True)
-        if not self.batches_per_epoch:
-            raise ConfigError(f"batch_size {share.batch_size} exceeds the {len(self.pairs)} samples of {path}")
+    def __init__(self, path: Path, settings: ReadSettings, config: SegmentationAugmentation) -> None:
+        self.pairs, self.config = Pairs(path), config
+        count = order.batch_count(len(self.pairs), settings.batch_size, drop_last=True)
+        super().__init__(path, settings, self.pairs.contents, count)
 
-    def batches(self, start: Position = START) -> Iterator[tuple[Batch, Position]]:
-        """Batches from `start` to the end of its epoch, each with the position after it.
-
-        Raises:
-            DataError: a sample is damaged.
-            JobError: decoding failed otherwise, or stopped.
-        """
-        epoch = start.epoch
-        everything = order.epoch_order(len(self.pairs), self.seed, epoch)
-        share = self.share
-        samples = order.rank_order(
-            everything, share.batch_size, start.batch, self.batches_per_epoch, share.rank, share.world_size
+    def own_samples(self, epoch: int) -> Sequence[NDArray[np.int64]]:
+        settings = self.settings
+        everything = order.epoch_order(len(self.pairs), settings.seed, epoch)
+        return order.rank_batches(
+            everything, settings.batch_size, self.batches_per_epoch, settings.rank, settings.world_size
         )
+
+    def pending(self, samples: NDArray[np.int64], position: Position, after: Position) -> "PendingPairs":
         crop = (self.config.crop, self.config.crop)
+        return PendingPairs(samples, after, crop, crop, partial(self._crop, position.epoch), self.device)
 
-        def prepare(sample: int) -> tuple[torch.Tensor, torch.Tensor]:
-            image, mask = augment(*self.pairs[sample], self.config, draw(self.seed, epoch, sample))
-            return normalised(image), mask
-
-        pieces = [Piece(part, crop, crop) for part in samples.reshape(-1, share.own)]
-        for batch in decoded(pieces, prepare, share):
-            start = start.after_batch(self.batches_per_epoch)
-            yield batch, start
-
-    def stream(self, start: Position = START) -> Iterator[tuple[Batch, Position]]:
-        """Batches from `start` on, epoch after epoch, without end."""
-        while True:
-            for batch, after in self.batches(start):
-                yield batch, after
-            start = after
-
-
-class ValPairs:
-    """Whole images, each exactly once, in batches of images of one size; all ranks yield as many batches.
-
-    Images are normalised float (n, 3, h, w), resized to fit `resize` with their ratio kept; masks uint8 (n, H, W) have
-    their original size. A batch of this rank may be empty.
-    """
-
-    def __init__(self, path: Path, resize: Size, share: Share) -> None:
-        self.pairs, self.resize, self.share = Pairs(path), resize, share
-        self.contents = self.pairs.contents
-        self.pieces = share_out(self.pairs.sizes, resize, share)
-
-    def batches(self) -> Iterator[tuple[Batch, Position]]:
-        """This rank's batches, each with the position after it.
-
-        Raises:
-            DataError: a sample is damaged.
-            JobError: decoding failed otherwise, or stopped.
-        """
-        position = START
-        for batch in decoded(self.pieces, self._prepare, self.share):
-            position = position.after_batch(len(self.pieces))
-            yield batch, position
-
-    def alone(self, sample: int) -> Batch:
-        """One image as a batch of its own, whichever rank asks."""
-        image, mask = self._prepare(sample)
-        image, mask = (part[None].to(self.share.device) for part in (image, mask))
-        return Batch((image,), mask, torch.tensor([sample]))
-
-    def _prepare(self, sample: int) -> tuple[torch.Tensor, torch.Tensor]:
-        image, mask = self.pairs[sample]
-        return normalised(resize_image(image, keep_ratio(tuple(mask.shape), self.resize))), mask
+    def _crop(self, epoch: int, sample: int) -> Pair:
+        image, mask = augment(*self.pairs[sample], self.config, draw(self.settings.seed, epoch, sample))
+        return normalised(image), mask
 
 
 @dataclass(frozen=True)
-class Piece:
+class KeepRatio:
+    """Images are resized to fit `into` with their ratio kept; masks stay as they are."""
+
+    into: Size
+
+    def mask_size(self, stored: Size) -> Size:
+        """Of the mask of an image of this size."""
+        return stored
+
+    def image_size(self, mask: Size) -> Size:
+        """Of the image whose mask has this size."""
+        return keep_ratio(mask, self.into)
+
+
+@dataclass(frozen=True)
+class Square:
+    """Images become `side` x `side` pixels; so do masks if `masks`, else they stay as they are."""
+
+    side: int
+    masks: bool = False
+
+    def mask_size(self, stored: Size) -> Size:
+        """Of the mask of an image of this size."""
+        return (self.side, self.side) if self.masks else stored
+
+    def image_size(self, mask: Size) -> Size:
+        """Of the image whose mask has this size."""
+        return self.side, self.side
+
+
+Fit = KeepRatio | Square
+"""What size whole images and their masks get."""
+
+
+class WholePairs(Reader):
+    """Whole images, each exactly once, in batches of images of one size; all ranks yield as many batches.
+
+    Images are normalised float (n, 3, h, w), masks uint8 (n, H, W), both of the size that `fit` says. A batch of this
+    rank may be empty.
+
+    Raises:
+        DataError: the file is missing, truncated or holds no such pairs.
+        ConfigError: the ranks cannot share `batch_size`.
+    """
+
+    def __init__(self, path: Path, settings: ReadSettings, fit: Fit) -> None:
+        self.pairs, self.fit = Pairs(path), fit
+        self._own = share_out(self.pairs.sizes, fit, settings)
+        super().__init__(path, settings, self.pairs.contents, len(self._own))
+
+    def own_samples(self, epoch: int) -> Sequence[NDArray[np.int64]]:
+        return [batch.samples for batch in self._own]
+
+    def pending(self, samples: NDArray[np.int64], position: Position, after: Position) -> "PendingPairs":
+        planned = self._own[position.batch]
+        return PendingPairs(samples, after, planned.image_size, planned.mask_size, self._whole, self.device)
+
+    def examples(self, count: int) -> Iterator[tuple[torch.Tensor, Batch]]:
+        """Up to `count` samples from all over the file, whichever rank asks, each with its image as it is stored."""
+        for sample in np.linspace(0, len(self.pairs) - 1, min(count, len(self.pairs))).astype(int).tolist():
+            image, mask = (part[None].to(self.device) for part in self._whole(sample))
+            yield self.pairs[sample][0].permute(1, 2, 0), Batch((image,), mask, torch.tensor([sample]))
+
+    def _whole(self, sample: int) -> Pair:
+        image, mask = self.pairs[sample]
+        stored = (mask.shape[0], mask.shape[1])
+        size = self.fit.mask_size(stored)
+        image = normalised(resize_image(image, self.fit.image_size(size)))
+        return image, mask if size == stored else resize_mask(mask, size)
+
+
+@dataclass(frozen=True)
+class PlannedBatch:
     """Samples (n,) of one batch, and the height and width of its images and of its masks."""
 
     samples: NDArray[np.int64]
@@ -141,63 +140,59 @@ class Piece:
     mask_size: Size
 
 
-def share_out(sizes: NDArray[np.int64], resize: Size, share: Share) -> list[Piece]:
+def share_out(sizes: NDArray[np.int64], fit: Fit, settings: ReadSettings) -> list[PlannedBatch]:
     """One rank's batches of samples with these heights and widths (n, 2): large images first, equal work for all."""
-    pieces = []
+    planned = []
+    sizes = np.array([fit.mask_size((height, width)) for height, width in sizes.tolist()])
     for height, width in np.unique(sizes, axis=0).tolist():
         samples = np.flatnonzero((sizes == (height, width)).all(axis=1))
-        most = max(1, min(share.own, LARGEST_PIECE // (height * width)))
+        most = max(1, min(settings.own_batch_size, MOST_PIXELS // (height * width)))
         parts = np.split(samples, range(most, len(samples), most))
-        pieces += [Piece(part, keep_ratio((height, width), resize), (height, width)) for part in parts]
-    pieces.sort(key=lambda piece: -len(piece.samples) * piece.image_size[0] * piece.image_size[1])
-    last = pieces[-1]
-    missing = -len(pieces) % share.world_size
-    pieces += [Piece(last.samples[:0], last.image_size, last.mask_size)] * missing
-    return pieces[share.rank :: share.world_size]
+        planned += [PlannedBatch(part, fit.image_size((height, width)), (height, width)) for part in parts]
+    planned.sort(key=lambda batch: -len(batch.samples) * batch.image_size[0] * batch.image_size[1])
+    last = planned[-1]
+    missing = -len(planned) % settings.world_size
+    planned += [PlannedBatch(last.samples[:0], last.image_size, last.mask_size)] * missing
+    return planned[settings.rank :: settings.world_size]
 
 
-def normalised(image: torch.Tensor) -> torch.Tensor:
-    """uint8 (3, H, W) as float32 with ImageNet's mean and standard deviation taken out."""
-    return normalize(image, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+class PendingPairs(PendingBatch):
+    """A batch whose images and masks are still to be decoded; what they leave free is 0 and IGNORED."""
 
+    def __init__(
+        self,
+        samples: NDArray[np.int64],
+        after: Position,
+        image_size: Size,
+        mask_size: Size,
+        decode: Callable[[int], Pair],
+        device: torch.device,
+    ) -> None:
+        super().__init__(samples, after)
+        self._image_size, self._mask_size, self._decode, self._device = image_size, mask_size, decode, device
 
-def decoded(pieces: Iterable[Piece], prepare: Prepare, share: Share) -> Iterator[Batch]:
-    """The batch of each piece, in their order, its samples prepared in threads."""
-    device = torch.device(share.device)
-    begun: deque[Begun] = deque()
-    pool = ThreadPoolExecutor(share.threads, "decode", initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        for piece in pieces:
-            begun.append(Begun(piece, prepare, pool, pinned=device.type == "cuda"))
-            if len(begun) > AHEAD:
-                yield begun.popleft().finished(device)
-        while begun:
-            yield begun.popleft().finished(device)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    def allocate(self) -> None:
+        count, pinned = len(self.samples), self._device.type == "cuda"
+        self._images = torch.zeros((count, 3, *self._image_size), pin_memory=pinned)
+        self._masks = torch.full((count, *self._mask_size), IGNORED, dtype=torch.uint8, pin_memory=pinned)
 
-
-class Begun:
-    """A batch whose samples are being prepared."""
-
-    def __init__(self, piece: Piece, prepare: Prepare, pool: ThreadPoolExecutor, pinned: bool) -> None:
-        count = len(piece.samples)
-        self._images = torch.zeros((count, 3, *piece.image_size), pin_memory=pinned)
-        self._masks = torch.full((count, *piece.mask_size), IGNORED, dtype=torch.uint8, pin_memory=pinned)
-        self._index = torch.from_numpy(piece.samples.copy())
-
-        def fill(row: int, sample: int) -> None:
-            image, mask = prepare(sample)
+    def fill(self, first: int, last: int) -> None:
+        if torch.get_num_threads() > 1:
+            torch.set_num_threads(1)  # this thread's own: it is one of many
+        for row in range(first, last):
+            image, mask = self._decode(int(self.samples[row]))
             self._images[row, :, : image.shape[1], : image.shape[2]] = image
             self._masks[row, : mask.shape[0], : mask.shape[1]] = mask
 
-        self._work: list[Future[None]] = [
-            pool.submit(fill, row, sample) for row, sample in enumerate(piece.samples.tolist())
-        ]
+    def finish(self) -> Batch:
+        images, masks = (part.to(self._device, non_blocking=True) for part in (self._images, self._masks))
+        return Batch((images,), masks, torch.from_numpy(self.samples.copy()))
 
-    def finished(self, device: torch.device) -> Batch:
-        """Wait for the samples, and put them on the device."""
-        for done in self._work:
-            done.result()
-        images, masks = (part.to(device, non_blocking=True) for part in (self._images, self._masks))
-        return Batch((images,), masks, self._index)
+
+def normalised(image: torch.Tensor) -> torch.Tensor:
+    """uint8 (..., 3, H, W) as float32 with ImageNet's mean and standard deviation taken out.
+
+    The segmentation protocol (docs/method.md section 5) takes these for every backbone, whatever it was trained with,
+    so that mIoU compares with the published numbers; k-NN and linear evaluation (section 4) ask the backbone.
+    """
+    return normalize(image, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)

@@ -12,7 +12,7 @@ import torch
 from locat.config import TrainingConfig
 from locat.contract.errors import Preempted
 from locat.contract.job_folder import JobFolder
-from locat.data.loader import Batch
+from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks

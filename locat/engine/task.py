@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from locat.data.loader import Batch
+from locat.data.batch import Batch
 from locat.data.position import Position
 
 Batches = Iterator[tuple[Batch, Position]]

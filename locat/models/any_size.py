@@ -27,8 +27,14 @@ def accept_any_size(model: Model) -> Model:
     return model
 
 
-def pad_to_patches(model: Any, images: Tensor) -> Tensor:
-    """Zeros to the right and below, up to a multiple of the pixels that a side of the last patches has."""
+def padded_size(model: Any, height: int, width: int) -> tuple[int, int]:
+    """Height and width up to a multiple of the pixels that a side of the last patches has."""
     patch = model.feature_info[-1]["reduction"]
+    return height + -height % patch, width + -width % patch
+
+
+def pad_to_patches(model: Any, images: Tensor) -> Tensor:
+    """Zeros to the right and below, up to `padded_size`."""
     height, width = images.shape[-2:]
-    return F.pad(images, (0, -width % patch, 0, -height % patch))
+    padded_height, padded_width = padded_size(model, height, width)
+    return F.pad(images, (0, padded_width - width, 0, padded_height - height))

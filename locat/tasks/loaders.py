@@ -3,16 +3,18 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from locat.config import TrainingConfig
+from locat.config import HummingbirdConfig, KnnConfig, TrainingConfig
 from locat.config.training import Data
 from locat.contract import durable
 from locat.data.beton import open_manifest, verify_manifest
 from locat.data.loader import Loader
+from locat.data.reader import ReadSettings
 from locat.data.views import View, Whole
 from locat.engine.distributed import Ranks
 from locat.engine.strategies import micro_batch_size
@@ -29,21 +31,19 @@ def open_loaders(
     """Loaders of the training and the evaluation set, once the main rank has verified the files."""
     verify(config.data, ranks)
 
-    def open_loader(train: bool) -> Loader:
-        return Loader(
-            config.data.train if train else config.data.val,
-            config.batch_size if train else micro_batch_size(config, ranks) * ranks.world_size,
-            views=train_views if train else val_views,
-            seed=config.seed,
-            rank=ranks.rank,
-            world_size=ranks.world_size,
-            threads=config.loader_threads,
-            train=train,
-            target=target,
-            device=ranks.device,
-        )
+    settings = read_settings(config, ranks)
+    one_pass = replace(settings, batch_size=micro_batch_size(config, ranks) * ranks.world_size)
+    return (
+        Loader(config.data.train, settings, views=train_views, train=True, target=target),
+        Loader(config.data.val, one_pass, views=val_views, target=target),
+    )
 
-    return open_loader(train=True), open_loader(train=False)
+
+def read_settings(config: TrainingConfig | KnnConfig | HummingbirdConfig, ranks: Ranks) -> ReadSettings:
+    """How this rank reads the batches of a job."""
+    return ReadSettings(
+        config.batch_size, config.seed, ranks.rank, ranks.world_size, config.loader_threads, ranks.device
+    )
 
 
 def verify(data: Data, ranks: Ranks) -> None:

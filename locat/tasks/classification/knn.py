@@ -19,7 +19,7 @@ from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
 from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.classification.neighbours import hits, nearest, votes
-from locat.tasks.loaders import verify
+from locat.tasks.loaders import read_settings, verify
 from locat.tasks.results import write_results
 
 logger = logging.getLogger(__name__)
@@ -101,12 +101,5 @@ class Evaluation:
         return features, labels
 
     def _open(self, split: str) -> Loader:
-        return Loader(
-            getattr(self.config.data, split),
-            self.config.batch_size,
-            views=(CentreCrop(self.config.image_size, self.config.crop_pct),),
-            rank=self.ranks.rank,
-            world_size=self.ranks.world_size,
-            threads=self.config.loader_threads,
-            device=self.ranks.device,
-        )
+        view = CentreCrop(self.config.image_size, self.config.crop_pct)
+        return Loader(getattr(self.config.data, split), read_settings(self.config, self.ranks), views=(view,))

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from locat.config import LinearConfig
 from locat.contract.job_folder import JobFolder
-from locat.data.loader import Batch
+from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.data.views import CentreCrop, RandomResizedCrop
 from locat.engine.distributed import Ranks

@@ -13,7 +13,7 @@ from locat.config.augmentation import ImageNetAugmentation
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import ImageNetTransform, normalize, random_shift
-from locat.data.loader import Batch
+from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
 from locat.engine.distributed import Ranks

@@ -7,7 +7,6 @@ original image, bilinear in between, and the largest wins. Images are squares, n
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -18,10 +17,12 @@ from torch.nn import functional as F
 from locat.config import HummingbirdConfig
 from locat.contract.errors import ConfigError, Preempted
 from locat.contract.job_folder import JobFolder
+from locat.data.batch import Batch
 from locat.data.beton import open_manifest
 from locat.data.joint import resize_image, resize_mask
-from locat.data.loader import Batch, Loader
-from locat.data.segmentation import Share, ValPairs, normalised, share_out
+from locat.data.loader import Loader
+from locat.data.reader import Reader
+from locat.data.segmentation import Square, WholePairs, normalised
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.precision import autocast
 from locat.engine.progress import Progress
@@ -30,10 +31,10 @@ from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import patch_dim, patch_features
-from locat.tasks.loaders import verify
+from locat.tasks.loaders import read_settings, verify
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
-from locat.tasks.segmentation.loaders import check_masks, pictured
+from locat.tasks.segmentation.loaders import PICTURED, check_masks
 from locat.tasks.segmentation.memory_bank import MemoryBank, class_shares
 from locat.tasks.segmentation.report import write_report
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
@@ -106,7 +107,7 @@ class Retrieval:
 
     def pictures(self) -> Iterator[Picture]:
         """Some evaluation images with truth and prediction."""
-        for image, batch in pictured(self.val):
+        for image, batch in self.val.examples(PICTURED):
             yield Picture(*(part.cpu().numpy() for part in (image, batch.target[0], self._predict(batch)[0])))
 
     @property
@@ -138,14 +139,13 @@ class Retrieval:
             features = patch_features(self.backbone, images)
         return F.normalize(features.float().flatten(2).transpose(1, 2), dim=2).cpu(), size_of(features)
 
-    def _watched(self, loader: "Squares | Loader", phase: str) -> Iterator[Batch]:
+    def _watched(self, loader: Reader, phase: str) -> Iterator[Batch]:
         """This rank's batches that are not empty.
 
         Raises:
             Preempted: some rank was asked to stop.
         """
-        total = len(loader.pieces) if isinstance(loader, Squares) else loader.batches_per_epoch
-        with Progress(self.job, phase, total, "batch", shown=self.ranks.is_main) as progress:
+        with Progress(self.job, phase, loader.batches_per_epoch, "batch", shown=self.ranks.is_main) as progress:
             for number, (batch, _) in enumerate(loader.batches(), 1):
                 if len(batch):
                     yield batch
@@ -153,33 +153,9 @@ class Retrieval:
                 if self.ranks.any(self.stop.received):
                     raise Preempted("asked to stop; there is nothing to save")
 
-    def _open(self, path: Path, bank: bool) -> "Squares | Loader":
-        config, ranks = self.config, self.ranks
+    def _open(self, path: Path, bank: bool) -> Reader:
+        """Squares with their masks: in the bank of the same size, in the evaluation as they are stored."""
+        settings = read_settings(self.config, self.ranks)
         if open_manifest(path).contents.image_size is None:
-            share = Share(config.batch_size, ranks.rank, ranks.world_size, config.loader_threads, ranks.device)
-            return Squares(path, config.image_size, share, masks=bank)
-        return Loader(
-            path,
-            config.batch_size,
-            rank=ranks.rank,
-            world_size=ranks.world_size,
-            threads=config.loader_threads,
-            target="mask",
-            device=ranks.device,
-        )
-
-
-class Squares(ValPairs):
-    """Whole images brought to `side` x `side` pixels, each exactly once; so are masks if `masks`, else they stay."""
-
-    def __init__(self, path: Path, side: int, share: Share, *, masks: bool) -> None:
-        super().__init__(path, (side, side), share)
-        self._masks = masks
-        sizes = self.pairs.sizes
-        if masks:
-            sizes[:] = side
-        self.pieces = [replace(piece, image_size=self.resize) for piece in share_out(sizes, self.resize, share)]
-
-    def _prepare(self, sample: int) -> tuple[Tensor, Tensor]:
-        image, mask = self.pairs[sample]
-        return normalised(resize_image(image, self.resize)), resize_mask(mask, self.resize) if self._masks else mask
+            return WholePairs(path, settings, Square(self.config.image_size, masks=bank))
+        return Loader(path, settings, target="mask")

@@ -1,26 +1,20 @@
 """Loaders of images with masks: augmented crops to train on, whole images to evaluate on."""
 
-from collections.abc import Iterator
-from itertools import islice
-
-import numpy as np
-import torch
-
 from locat.config import SegmentConfig
 from locat.config.augmentation import Unchanged
 from locat.config.training import Data
 from locat.contract.errors import ConfigError
 from locat.data.beton import open_manifest
-from locat.data.loader import Batch, Loader
-from locat.data.segmentation import Share, TrainPairs, ValPairs
+from locat.data.reader import Reader
+from locat.data.segmentation import CroppedPairs, KeepRatio, WholePairs
 from locat.engine.distributed import Ranks
-from locat.tasks.loaders import open_loaders, verify
+from locat.tasks.loaders import open_loaders, read_settings, verify
 
 PICTURED = 6
 """Evaluation images in the overlay figure."""
 
 
-def open_mask_loaders(config: SegmentConfig, ranks: Ranks) -> tuple[TrainPairs | Loader, ValPairs | Loader]:
+def open_mask_loaders(config: SegmentConfig, ranks: Ranks) -> tuple[Reader, Reader]:
     """Loaders of the training and the evaluation set; the main rank verifies the files' digests first.
 
     Images that are not augmented are all of one size, and come as uint8.
@@ -36,10 +30,10 @@ def open_mask_loaders(config: SegmentConfig, ranks: Ranks) -> tuple[TrainPairs |
                 raise ConfigError(f"{path}: its images have several sizes; set augment: {{name: benchmark}}")
         return open_loaders(config, ranks, "mask")
     verify(config.data, ranks)
-    share = Share(config.batch_size, ranks.rank, ranks.world_size, config.loader_threads, ranks.device)
+    settings = read_settings(config, ranks)
     return (
-        TrainPairs(config.data.train, config.augment, share, config.seed),
-        ValPairs(config.data.val, config.augment.resize, share),
+        CroppedPairs(config.data.train, settings, config.augment),
+        WholePairs(config.data.val, settings, KeepRatio(config.augment.resize)),
     )
 
 
@@ -50,14 +44,3 @@ def check_masks(data: Data) -> None:
         raise ConfigError(f"{data.train}: its images have no masks; convert a segmentation set")
     if train != val:
         raise ConfigError(f"{data.val}: its masks have other classes than those of {data.train}; use one dataset")
-
-
-def pictured(loader: ValPairs | Loader) -> Iterator[tuple[torch.Tensor, Batch]]:
-    """The same PICTURED images of an evaluation set every time: uint8 (H, W, 3), and each as a batch of its own."""
-    if isinstance(loader, ValPairs):
-        for sample in np.linspace(0, len(loader.pairs) - 1, min(PICTURED, len(loader.pairs))).astype(int).tolist():
-            yield loader.pairs[sample][0].permute(1, 2, 0), loader.alone(sample)
-    else:
-        first, _ = next(loader.batches())
-        for batch in islice(first.split(1), PICTURED):
-            yield batch.image[0].permute(1, 2, 0), batch

@@ -4,27 +4,26 @@ from collections.abc import Callable, Iterator
 
 import torch
 from safetensors.torch import save_file
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from locat.config import SegmentConfig
 from locat.contract.job_folder import JobFolder
-from locat.data.augment import normalize
-from locat.data.loader import Batch
+from locat.data.batch import Batch
 from locat.data.position import Position
+from locat.data.segmentation import normalised
 from locat.engine.blocks import compile_blocks
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
 from locat.engine.precision import autocast
 from locat.engine.schedules import one_cycle
 from locat.engine.task import Batches, Models, Task
-from locat.models.any_size import pad_to_patches
+from locat.models.any_size import padded_size
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_features
 from locat.tasks.loaders import at_least_one
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
-from locat.tasks.segmentation.loaders import open_mask_loaders, pictured
+from locat.tasks.segmentation.loaders import PICTURED, open_mask_loaders
 from locat.tasks.segmentation.report import write_report
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 from locat.tasks.segmentation.upsampled import Size, classify, cross_entropy, size_of
@@ -78,7 +77,7 @@ class Segment(Task):
         save_file(weights, outputs / "head.safetensors")
         pictures = []
         with torch.no_grad(), autocast(self.config.precision, self.ranks.device):
-            for image, batch in pictured(self.val_loader):
+            for image, batch in self.val_loader.examples(PICTURED):
                 prediction = self._predict(head, batch.image, size_of(batch.target))
                 pictures.append(Picture(*(part.cpu().numpy() for part in (image, batch.target[0], prediction[0]))))
         title = f"{self.backbone_name}: mIoU {metrics['miou']:.1f} %"
@@ -94,12 +93,11 @@ class Segment(Task):
         return classify(head(features), padded, size_of(images), size)
 
     def _features(self, images: Tensor) -> tuple[Tensor, Size]:
-        """Frozen patches (n, dim, h, w) of images (n, 3, H, W), and the images' size once they are padded to patches.
+        """Frozen patches (n, dim, h, w) of images (n, 3, H, W), and the size to which it pads the images.
 
         Images are uint8, or normalised already.
         """
         if not images.is_floating_point():
-            images = normalize(images, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+            images = normalised(images)
         with torch.no_grad():
-            padded = pad_to_patches(self.backbone, images)
-            return patch_features(self.backbone, padded), size_of(padded)
+            return patch_features(self.backbone, images), padded_size(self.backbone, *size_of(images))

@@ -12,7 +12,7 @@ from torch import nn
 from locat.config import DinoConfig, Model
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import DinoTransform, normalize
-from locat.data.loader import Batch
+from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.data.views import CentreCrop, RandomResizedCrop
 from locat.engine.distributed import Ranks

@@ -15,8 +15,8 @@ from locat.contract.outcome import Outcome, write_outcome
 from locat.contract.progress import ProgressRecord
 from locat.contract.records import FormatError
 from locat.contract.tracking import ParentRun, TrackingCursor
+from locat.data.position import Position
 from locat.engine.checkpoints.manifest import Manifest, find_fault
-from locat.engine.position import Position
 
 PROGRESS_FILE = "progress.json"
 PROGRESS = ProgressRecord("train", 3, 10, "step", 0.5, 12.0)

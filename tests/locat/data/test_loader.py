@@ -15,10 +15,11 @@ from PIL import Image
 
 from locat.contract.errors import ConfigError, DataError, JobError
 from locat.data import beton, producer
+from locat.data.batch import Batch
 from locat.data.datasets.digits import DigitScenes
-from locat.data.loader import Batch, Loader
+from locat.data.loader import Loader, PendingViews
 from locat.data.position import Position
-from locat.data.producer import Producer
+from locat.data.reader import ReadSettings
 from locat.data.views import CentreCrop, RandomResizedCrop
 
 GOLDEN_SAMPLES = [6, 13, 1, 18, 11, 19]
@@ -32,7 +33,7 @@ def equal(one: Batch, other: Batch) -> bool:
 
 @pytest.mark.parametrize("target", ["label", "mask"])
 def test_samples_come_as_they_were_written(scenes: DigitScenes, train_beton: Path, target: Any) -> None:
-    for batch, _ in Loader(train_beton, SIZE, train=True, target=target).batches():
+    for batch, _ in Loader(train_beton, ReadSettings(SIZE), train=True, target=target).batches():
         assert batch.image.shape == (SIZE, 3, 32, 32) and batch.image.dtype == torch.uint8
         for row, index in enumerate(batch.index.tolist()):
             image, label, mask = scenes[index]
@@ -41,16 +42,18 @@ def test_samples_come_as_they_were_written(scenes: DigitScenes, train_beton: Pat
 
 
 def test_batches_are_owned(train_beton: Path) -> None:
-    batches = [batch for batch, _ in Loader(train_beton, SIZE).batches()]
+    batches = [batch for batch, _ in Loader(train_beton, ReadSettings(SIZE)).batches()]
     images = [batch.image.clone() for batch in batches]
     assert len({image.data_ptr() for image in images}) == len(images)
-    again = [batch.image for batch, _ in Loader(train_beton, SIZE).batches()]
+    again = [batch.image for batch, _ in Loader(train_beton, ReadSettings(SIZE)).batches()]
     assert all(torch.equal(one, other) for one, other in zip(images, again, strict=True))
 
 
 def test_threads_change_nothing(train_beton: Path) -> None:
     before = torch.get_num_threads()
-    one, two = (list(Loader(train_beton, SIZE, train=True, threads=threads).batches()) for threads in (1, 2))
+    one, two = (
+        list(Loader(train_beton, ReadSettings(SIZE, threads=threads), train=True).batches()) for threads in (1, 2)
+    )
     assert len(one) == 4
     assert all(equal(a, b) and here == there for (a, here), (b, there) in zip(one, two, strict=True))
     assert torch.get_num_threads() == before
@@ -59,9 +62,9 @@ def test_threads_change_nothing(train_beton: Path) -> None:
 @pytest.mark.parametrize("world_size", [2, 3])
 @pytest.mark.parametrize("train", [True, False])
 def test_a_global_batch_is_the_same_samples_at_any_world_size(train_beton: Path, world_size: int, train: bool) -> None:
-    whole = list(Loader(train_beton, SIZE, seed=5, train=train).batches())
+    whole = list(Loader(train_beton, ReadSettings(SIZE, seed=5), train=train).batches())
     parts = [
-        list(Loader(train_beton, SIZE, seed=5, train=train, rank=rank, world_size=world_size).batches())
+        list(Loader(train_beton, ReadSettings(SIZE, seed=5, rank=rank, world_size=world_size), train=train).batches())
         for rank in range(world_size)
     ]
     for (batch, place), *shares in zip(whole, *parts, strict=True):
@@ -73,7 +76,7 @@ def test_a_global_batch_is_the_same_samples_at_any_world_size(train_beton: Path,
 
 
 def test_evaluation_covers_every_sample_once_with_as_many_batches_on_every_rank(train_beton: Path) -> None:
-    ranks = [list(Loader(train_beton, SIZE, rank=rank, world_size=3).batches()) for rank in range(3)]
+    ranks = [list(Loader(train_beton, ReadSettings(SIZE, rank=rank, world_size=3)).batches()) for rank in range(3)]
     assert [len(batches) for batches in ranks] == [5, 5, 5]
     assert [len(batches[-1][0]) for batches in ranks] == [2, 0, 0]  # 2 samples are left for 3 ranks of 4 each
     index = torch.cat([batch.index for batches in ranks for batch, _ in batches])
@@ -84,14 +87,14 @@ def test_evaluation_covers_every_sample_once_with_as_many_batches_on_every_rank(
 
 
 def test_an_empty_share_of_masks(train_beton: Path) -> None:
-    loader = Loader(train_beton, SIZE, rank=2, world_size=3, target="mask")
+    loader = Loader(train_beton, ReadSettings(SIZE, rank=2, world_size=3), target="mask")
     ((batch, after),) = loader.batches(Position(4, 0, 4))
     assert batch.target.shape == (0, 32, 32) and batch.target.dtype == torch.uint8
     assert after == Position(5, 1, 0)
 
 
 def test_started_anywhere_it_goes_on_as_if_never_stopped(train_beton: Path) -> None:
-    loader = Loader(train_beton, SIZE, seed=1, train=True)
+    loader = Loader(train_beton, ReadSettings(SIZE, seed=1), train=True)
     stream = loader.stream()
     uninterrupted = [next(stream) for _ in range(3 * loader.batches_per_epoch)]
     stream.close()
@@ -106,38 +109,33 @@ def test_started_anywhere_it_goes_on_as_if_never_stopped(train_beton: Path) -> N
 
 
 def test_training_and_evaluation_at_the_same_time(train_beton: Path) -> None:
-    training = Loader(train_beton, SIZE, train=True, threads=2).stream()
-    evaluation = Loader(train_beton, SIZE, threads=2)
+    training = Loader(train_beton, ReadSettings(SIZE, threads=2), train=True).stream()
+    evaluation = Loader(train_beton, ReadSettings(SIZE, threads=2))
     for _ in range(6):
         next(training)
         assert sum(len(batch) for batch, _ in evaluation.batches()) == 50
     training.close()
 
 
-def test_leaving_early_ends_the_thread(train_beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Producer] = []
-
-    class Recorded(Producer):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            made.append(self)
-            super().__init__(*arguments, **options)
-
-    monkeypatch.setattr("locat.data.loader.Producer", Recorded)
-    stream = Loader(train_beton, 2, train=True).batches()
+def test_leaving_early_ends_the_thread(train_beton: Path) -> None:
+    others = set(threading.enumerate())
+    stream = Loader(train_beton, ReadSettings(2), train=True).stream()
     next(stream)
+    threads = set(threading.enumerate()) - others
+    assert threads
     stream.close()
-    assert not any(thread.is_alive() for thread in made[0].threads)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_what_a_user_can_get_wrong(train_beton: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size 10 cannot be shared evenly by 4 ranks"):
-        Loader(train_beton, 10, world_size=4)
+        Loader(train_beton, ReadSettings(10, world_size=4))
     with pytest.raises(ConfigError, match="batch_size 64 exceeds the 50 samples"):
-        Loader(train_beton, 64, train=True)
+        Loader(train_beton, ReadSettings(64), train=True)
     with pytest.raises(ConfigError, match="cannot start at batch 5 of 5"):
-        next(Loader(train_beton, SIZE).stream(Position(0, 0, 5)))
+        next(Loader(train_beton, ReadSettings(SIZE)).stream(Position(0, 0, 5)))
     with pytest.raises(DataError, match="no such file"):
-        Loader(tmp_path / "none.beton", 10)
+        Loader(tmp_path / "none.beton", ReadSettings(10))
 
 
 def test_a_file_that_is_none_of_ffcvs_is_a_data_error(scenes: DigitScenes, tmp_path: Path) -> None:
@@ -146,20 +144,20 @@ def test_a_file_that_is_none_of_ffcvs_is_a_data_error(scenes: DigitScenes, tmp_p
     size = path.stat().st_size
     path.write_bytes(b"odd" + bytes(size - 3))
     with pytest.raises(DataError, match="FFCV cannot read it"):
-        Loader(path, 10)
+        Loader(path, ReadSettings(10))
 
 
 @pytest.mark.timeout(240)
 def test_an_exception_in_the_pipeline_reaches_the_consumer(train_beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill = Loader._fill
+    fill = PendingViews.fill
 
-    def fail_at_second(self: Loader, decoding: Any, first: int, last: int) -> None:
-        if SIZE in decoding.index:
+    def fail_at_second(self: PendingViews, first: int, last: int) -> None:
+        if SIZE in self.samples:
             raise SystemExit("a broken thread")
-        fill(self, decoding, first, last)
+        fill(self, first, last)
 
-    monkeypatch.setattr(Loader, "_fill", fail_at_second)
-    batches = Loader(train_beton, SIZE).batches()
+    monkeypatch.setattr(PendingViews, "fill", fail_at_second)
+    batches = Loader(train_beton, ReadSettings(SIZE)).batches()
     next(batches)
     with pytest.raises(JobError, match="a broken thread"):
         next(batches)
@@ -168,9 +166,9 @@ def test_an_exception_in_the_pipeline_reaches_the_consumer(train_beton: Path, mo
 @pytest.mark.timeout(240)
 def test_a_producer_that_hangs_is_an_error(train_beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer, "STALL_LIMIT", 0.3)
-    monkeypatch.setattr(Loader, "_fill", lambda *_: threading.Event().wait())
+    monkeypatch.setattr(PendingViews, "fill", lambda *_: threading.Event().wait())
     with pytest.raises(JobError, match="no batch was decoded"):
-        next(Loader(train_beton, SIZE).batches())
+        next(Loader(train_beton, ReadSettings(SIZE)).batches())
 
 
 VIEWS = (RandomResizedCrop(24, (0.3, 1.0)), RandomResizedCrop(12, (0.1, 0.4)), CentreCrop(20, 0.8))
@@ -213,20 +211,21 @@ def pixels(loaders: list[Loader], epochs: int = 1) -> dict[tuple[int, int], list
 
 
 def test_views_do_not_depend_on_threads_ranks_or_batches(photographs: Path) -> None:
-    options: Any = {"views": VIEWS, "seed": 3}
-    expected = pixels([Loader(photographs, 6, **options)], epochs=2)
+    def loader(size: int, train: bool = False, **settings: int) -> Loader:
+        return Loader(photographs, ReadSettings(size, seed=3, **settings), views=VIEWS, train=train)
+
+    expected = pixels([loader(6)], epochs=2)
     assert len(expected) == 40 and expected[0, 1] != expected[1, 1]
-    assert pixels([Loader(photographs, 10, threads=2, **options)], epochs=2) == expected
+    assert pixels([loader(10, threads=2)], epochs=2) == expected
     for world in (2, 3):
-        ranks = [Loader(photographs, 6, rank=rank, world_size=world, **options) for rank in range(world)]
+        ranks = [loader(6, rank=rank, world_size=world) for rank in range(world)]
         assert pixels(ranks, epochs=2) == expected
-    loader = Loader(photographs, 6, train=True, **options)
-    for batch, _ in loader.batches(Position(0, 1, 2)):
+    for batch, _ in loader(6, train=True).batches(Position(0, 1, 2)):
         assert [view[0].numpy().tobytes() for view in batch.views] == expected[1, int(batch.index[0])]
 
 
 def test_random_views_never_change(photographs: Path) -> None:
-    batch, _ = next(Loader(photographs, 6, views=VIEWS, seed=3, train=True).batches())
+    batch, _ = next(Loader(photographs, ReadSettings(6, seed=3), views=VIEWS, train=True).batches())
     assert [tuple(view.shape) for view in batch.views] == [(6, 3, 24, 24), (6, 3, 12, 12), (6, 3, 20, 20)]
     assert batch.index.tolist() == GOLDEN_SAMPLES
     assert [int(view.long().sum()) for view in batch.views] == GOLDEN_SUMS
@@ -234,7 +233,7 @@ def test_random_views_never_change(photographs: Path) -> None:
 
 def test_images_of_several_sizes_cannot_be_taken_whole(photographs: Path) -> None:
     with pytest.raises(ConfigError, match="several sizes"):
-        Loader(photographs, 6)
+        Loader(photographs, ReadSettings(6))
 
 
 def damaged(photographs: Path, folder: Path, at: int, content: bytes) -> Path:
@@ -246,20 +245,20 @@ def damaged(photographs: Path, folder: Path, at: int, content: bytes) -> Path:
 
 
 def test_a_corrupt_jpeg_is_named(photographs: Path, tmp_path: Path) -> None:
-    place = Loader(photographs, 6, views=VIEWS)._stored.images[7]
+    place = Loader(photographs, ReadSettings(6), views=VIEWS).stored.images[7]
     middle = int(place["address"] + place["bytes"] // 2)
     path = damaged(photographs, tmp_path, middle, b"\xff\xd9" * 10)
     with pytest.raises(DataError, match="sample 7: its JPEG is corrupt"):
-        pixels([Loader(path, 6, views=(CentreCrop(20, 1.0),))])
+        pixels([Loader(path, ReadSettings(6), views=(CentreCrop(20, 1.0),))])
 
 
 def test_a_file_cut_short_while_it_is_read_is_an_error(photographs: Path, tmp_path: Path) -> None:
     path = damaged(photographs, tmp_path, 0, b"")
-    batches = Loader(path, 6, views=VIEWS).batches()
+    batches = Loader(path, ReadSettings(6), views=VIEWS).batches()
     next(batches)
-    loader = Loader(path, 6, views=VIEWS)
+    loader = Loader(path, ReadSettings(6), views=VIEWS)
     with path.open("r+b") as file:
-        file.truncate(int(loader._stored.images["address"].max()) + 10)
+        file.truncate(int(loader.stored.images["address"].max()) + 10)
     with pytest.raises(DataError, match="the file ends before it"):
         pixels([loader])
     batches.close()
@@ -268,16 +267,16 @@ def test_a_file_cut_short_while_it_is_read_is_an_error(photographs: Path, tmp_pa
 def test_threads_are_at_most_the_cores(
     photographs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("locat.data.loader.available_cores", lambda: 1)
-    Loader(photographs, 6, views=(VIEWS[0], CentreCrop(8)), threads=8)
+    monkeypatch.setattr("locat.data.reader.available_cores", lambda: 1)
+    Loader(photographs, ReadSettings(6, threads=8), views=(VIEWS[0], CentreCrop(8)))
     assert "1 loader threads, not 8" in caplog.text
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: run on a machine that has one")
 def test_on_a_gpu_the_batches_are_the_same(train_beton: Path) -> None:
-    here = Loader(train_beton, SIZE, train=True).batches()
-    there = Loader(train_beton, SIZE, train=True, device="cuda").batches()
+    here = Loader(train_beton, ReadSettings(SIZE), train=True).batches()
+    there = Loader(train_beton, ReadSettings(SIZE, device="cuda"), train=True).batches()
     for (one, _), (other, _) in zip(here, there, strict=True):
         assert other.image.is_cuda
         assert equal(one, Batch(other.image.cpu(), other.target.cpu(), other.index))

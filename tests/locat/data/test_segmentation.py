@@ -1,5 +1,7 @@
 """The loaders of images and masks of any size: what comes depends on neither threads nor ranks nor the start."""
 
+import threading
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,15 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torchvision.transforms.v2 import functional as V
 
 from locat.config.augmentation import SegmentationAugmentation
-from locat.contract.errors import ConfigError, DataError
-from locat.data import beton
+from locat.contract.errors import ConfigError, DataError, JobError
+from locat.data import beton, producer
+from locat.data.batch import Batch
 from locat.data.datasets.ade20k import ade20k
-from locat.data.joint import augment, draw, keep_ratio
-from locat.data.loader import Batch
+from locat.data.joint import augment, draw, keep_ratio, resize_mask
 from locat.data.pairs import Pairs
 from locat.data.position import Position
-from locat.data.segmentation import Share, TrainPairs, ValPairs, share_out
+from locat.data.reader import ReadSettings
+from locat.data.segmentation import CroppedPairs, KeepRatio, Square, WholePairs, share_out
 from support import segmentation_sets
 
 CONFIG = SegmentationAugmentation(name="benchmark", resize=(160, 40), crop=36)
@@ -34,8 +37,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(folder: Path, share: Share, seed: int = 0) -> TrainPairs:
-    return TrainPairs(folder / "train.beton", CONFIG, share, seed)
+def train(folder: Path, settings: ReadSettings) -> CroppedPairs:
+    return CroppedPairs(folder / "train.beton", settings, CONFIG)
+
+
+def shares_of_three(batch_size: int) -> list[ReadSettings]:
+    return [ReadSettings(batch_size, rank=rank, world_size=3) for rank in range(3)]
 
 
 def equal(one: Batch, other: Batch) -> bool:
@@ -44,7 +51,7 @@ def equal(one: Batch, other: Batch) -> bool:
 
 def test_crops_are_the_protocols_of_the_stored_files_and_padded_after_normalising(folder: Path) -> None:
     pairs = Pairs(folder / "train.beton")
-    (batch, after), *_ = train(folder, Share(4), seed=3).batches(Position(7, 2, 1))
+    (batch, after), *_ = train(folder, ReadSettings(4, seed=3)).batches(Position(7, 2, 1))
     assert after == Position(8, 2, 2) and batch.image.shape == (4, 3, 36, 36) and batch.target.dtype == torch.uint8
     smaller = 0
     for row, sample in enumerate(batch.index.tolist()):
@@ -61,8 +68,9 @@ def test_crops_are_the_protocols_of_the_stored_files_and_padded_after_normalisin
 
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_a_global_batch_is_the_same_at_any_number_of_ranks_and_threads(folder: Path, world_size: int) -> None:
-    whole = list(train(folder, Share(4)).batches())
-    parts = [list(train(folder, Share(4, rank, world_size, threads=2)).batches()) for rank in range(world_size)]
+    whole = list(train(folder, ReadSettings(4)).batches())
+    shares = [ReadSettings(4, rank=rank, world_size=world_size, threads=2) for rank in range(world_size)]
+    parts = [list(train(folder, share).batches()) for share in shares]
     assert len(whole) == 3
     for (batch, place), *shares in zip(whole, *parts, strict=True):
         assert all(there == place for _, there in shares)
@@ -71,7 +79,7 @@ def test_a_global_batch_is_the_same_at_any_number_of_ranks_and_threads(folder: P
 
 
 def test_started_anywhere_it_goes_on_as_if_never_stopped(folder: Path) -> None:
-    loader = train(folder, Share(4, threads=2))
+    loader = train(folder, ReadSettings(4, threads=2))
     stream = loader.stream()
     uninterrupted = [next(stream) for _ in range(7)]
     stream.close()
@@ -86,7 +94,8 @@ def test_started_anywhere_it_goes_on_as_if_never_stopped(folder: Path) -> None:
 
 def test_evaluation_gives_whole_images_once_with_masks_of_their_own_size(folder: Path) -> None:
     pairs = Pairs(folder / "val.beton")
-    ranks = [list(ValPairs(folder / "val.beton", INTO, Share(6, rank, 3)).batches()) for rank in range(3)]
+    readers = [WholePairs(folder / "val.beton", share, KeepRatio(INTO)) for share in shares_of_three(6)]
+    ranks = [list(reader.batches()) for reader in readers]
     assert len({len(batches) for batches in ranks}) == 1
     seen = []
     for batch, _ in (each for batches in ranks for each in batches):
@@ -108,26 +117,82 @@ def test_evaluation_gives_whole_images_once_with_masks_of_their_own_size(folder:
 def test_batches_are_of_one_size_and_shared_out_completely(
     sizes: list[tuple[int, int]], own: int, world_size: int
 ) -> None:
-    ranks = [share_out(np.array(sizes), INTO, Share(own * world_size, rank, world_size)) for rank in range(world_size)]
-    assert len({len(pieces) for pieces in ranks}) == 1
-    samples = [sample for pieces in ranks for piece in pieces for sample in piece.samples.tolist()]
+    shares = [ReadSettings(own * world_size, rank=rank, world_size=world_size) for rank in range(world_size)]
+    ranks = [share_out(np.array(sizes), KeepRatio(INTO), share) for share in shares]
+    assert len({len(batches) for batches in ranks}) == 1
+    samples = [sample for batches in ranks for batch in batches for sample in batch.samples.tolist()]
     assert sorted(samples) == list(range(len(sizes)))
-    for piece in (piece for pieces in ranks for piece in pieces):
-        assert all(sizes[sample] == piece.mask_size for sample in piece.samples.tolist())
-        assert len(piece.samples) <= own and piece.image_size == keep_ratio(piece.mask_size, INTO)
+    for batch in (batch for batches in ranks for batch in batches):
+        assert all(sizes[sample] == batch.mask_size for sample in batch.samples.tolist())
+        assert len(batch.samples) <= own and batch.image_size == keep_ratio(batch.mask_size, INTO)
+
+
+@pytest.mark.parametrize("likewise", [True, False])
+def test_squares_give_whole_images_once_with_masks_of_that_size_or_their_own(folder: Path, likewise: bool) -> None:
+    pairs = Pairs(folder / "val.beton")
+    readers = [WholePairs(folder / "val.beton", share, Square(48, masks=likewise)) for share in shares_of_three(6)]
+    ranks = [list(reader.batches()) for reader in readers]
+    assert {len(batches) for batches in ranks} == {readers[0].batches_per_epoch}
+    seen = []
+    for batch, _ in (each for batches in ranks for each in batches):
+        for row, sample in enumerate(batch.index.tolist()):
+            image, mask = pairs[sample]
+            expected = V.normalize(V.resize(image, [48, 48]) / 255, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+            torch.testing.assert_close(batch.image[row], expected)
+            assert torch.equal(batch.target[row], resize_mask(mask, (48, 48)) if likewise else mask)
+            seen.append(sample)
+    assert sorted(seen) == list(range(11))
+
+
+def test_whole_images_go_on_from_any_batch(folder: Path) -> None:
+    reader = WholePairs(folder / "val.beton", ReadSettings(4), KeepRatio(INTO))
+    batches = list(reader.batches())
+    assert batches[-1][1] == Position(reader.batches_per_epoch, 1, 0)
+    for (_, after), (batch, _) in pairwise(batches):
+        assert equal(next(reader.batches(after))[0], batch)
+
+
+def test_examples_are_samples_as_stored_and_batches_of_one(folder: Path) -> None:
+    pairs = Pairs(folder / "val.beton")
+    reader = WholePairs(folder / "val.beton", ReadSettings(4), KeepRatio(INTO))
+    whole = {int(sample): batch for batch, _ in reader.batches() for sample in batch.index}
+    for (image, batch), sample in zip(reader.examples(3), (0, 5, 10), strict=True):
+        assert batch.index.tolist() == [sample]
+        assert torch.equal(image.permute(2, 0, 1), pairs[sample][0])
+        row = whole[sample].index.tolist().index(sample)
+        assert torch.equal(batch.image[0], whole[sample].image[row])
+        assert torch.equal(batch.target[0], pairs[sample][1])
+
+
+@pytest.mark.timeout(240)
+def test_a_thread_that_hangs_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "STALL_LIMIT", 0.3)
+    monkeypatch.setattr(Pairs, "__getitem__", lambda *_: threading.Event().wait())
+    with pytest.raises(JobError, match=r"train.beton: no batch was decoded"):
+        next(train(folder, ReadSettings(4)).batches())
+
+
+@pytest.mark.timeout(240)
+def test_an_exception_in_a_thread_reaches_the_consumer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Pairs, index: int) -> None:
+        raise SystemExit("a broken thread")
+
+    monkeypatch.setattr(Pairs, "__getitem__", fail)
+    with pytest.raises(JobError, match="a broken thread"):
+        next(train(folder, ReadSettings(4)).batches())
 
 
 def test_the_consumers_own_threads_stay(folder: Path) -> None:
     before = torch.get_num_threads()
-    list(train(folder, Share(4, threads=2)).batches())
+    list(train(folder, ReadSettings(4, threads=2)).batches())
     assert torch.get_num_threads() == before
 
 
 def test_what_a_user_can_get_wrong(folder: Path, tmp_path: Path, train_beton: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size 16 exceeds the 14 samples"):
-        train(folder, Share(16))
+        train(folder, ReadSettings(16))
     with pytest.raises(ConfigError, match="batch_size 5 cannot be shared evenly by 2 ranks"):
-        next(train(folder, Share(5, 0, 2)).batches())
+        next(train(folder, ReadSettings(5, world_size=2)).batches())
     with pytest.raises(DataError, match="no such file"):
         Pairs(tmp_path / "none.beton")
     with pytest.raises(DataError, match="holds no images of several sizes with masks"):
@@ -140,4 +205,4 @@ def test_a_damaged_picture_reaches_the_consumer(folder: Path, tmp_path: Path) ->
     path.write_bytes(content)
     path.with_name("train.beton.json").write_bytes((folder / "train.beton.json").read_bytes())
     with pytest.raises(DataError, match=r"sample \d+ cannot be decoded .*; convert it again"):
-        next(TrainPairs(path, CONFIG, Share(4), 0).batches())
+        next(CroppedPairs(path, ReadSettings(4), CONFIG).batches())

@@ -12,10 +12,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms.v2 import functional as V
 
 from locat.config import HummingbirdConfig, Model
 from locat.contract.errors import ConfigError, Preempted
@@ -27,10 +25,10 @@ from locat.data.datasets.image_folder import image_folder
 from locat.data.joint import resize_mask
 from locat.data.loader import Loader
 from locat.data.pairs import Pairs
-from locat.data.segmentation import Share
+from locat.data.reader import ReadSettings
 from locat.engine.distributed import join_ranks
 from locat.models.create import create_model, save_model
-from locat.tasks.segmentation.hummingbird import Retrieval, Squares, hummingbird
+from locat.tasks.segmentation.hummingbird import Retrieval, hummingbird
 from locat.tasks.segmentation.memory_bank import MemoryBank, class_shares
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 from support import pictures, segmentation_sets, training
@@ -191,7 +189,7 @@ def test_images_that_are_in_the_bank_get_their_own_labels_back_as_exactly_as_pat
     val = data[name]["val"]
     found = confusion(tmp_path, config({"train": val, "val": val}, backbone, neighbours=1, memory_size=10_000))
     if name == "digits":
-        masks = list(next(Loader(val, 7, target="mask").batches())[0].target)
+        masks = list(next(Loader(val, ReadSettings(7), target="mask").batches())[0].target)
     else:
         masks = [Pairs(val)[sample][1] for sample in range(5)]
     bound = Confusion(len(found))
@@ -202,24 +200,6 @@ def test_images_that_are_in_the_bank_get_their_own_labels_back_as_exactly_as_pat
     assert torch.equal(found, bound.counts)
     assert found.sum() == sum(mask.numel() for mask in masks)
     assert segmentation_scores(found)["miou"] > 0.5
-
-
-def test_each_image_comes_once_as_a_square_and_its_mask_as_it_was_or_likewise(data: dict[str, dict[str, Path]]) -> None:
-    path = data["ade20k"]["train"]
-    pairs = Pairs(path)
-    for likewise in (True, False):
-        ranks = [list(Squares(path, 48, Share(6, rank, 3), masks=likewise).batches()) for rank in range(3)]
-        assert len({len(batches) for batches in ranks}) == 1
-        seen = []
-        for batch, _ in (each for batches in ranks for each in batches):
-            for row, sample in enumerate(batch.index.tolist()):
-                image, mask = pairs[sample]
-                small = V.resize(image, [48, 48]) / 255
-                expected = V.normalize(small, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
-                torch.testing.assert_close(batch.image[row], expected)
-                assert torch.equal(batch.target[row], resize_mask(mask, (48, 48)) if likewise else mask)
-                seen.append(sample)
-        assert sorted(seen) == list(range(11))
 
 
 def test_asked_to_stop_it_stops(data: dict[str, dict[str, Path]], backbone: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from locat.contract.job_folder import ExitCode, JobFolder
 from locat.data.loader import Loader
+from locat.data.reader import ReadSettings
 from locat.data.views import CentreCrop
 from locat.tasks.classification.frozen import FrozenBackbone
 from support import training
@@ -115,7 +116,7 @@ def test_knn_is_scikit_learns_on_the_teachers_cls(data: dict[str, str], pretrain
     assert found["model"] == "locatvit_tiny"
 
     backbone = FrozenBackbone(pretrained / "outputs", 32, torch.device("cpu"))
-    loaders = (Loader(Path(data[split]), 8, views=(CentreCrop(32, 1.0),)) for split in ("train", "val"))
+    loaders = (Loader(Path(data[split]), ReadSettings(8), views=(CentreCrop(32, 1.0),)) for split in ("train", "val"))
     batches = [[batch for batch, _ in loader.batches()] for loader in loaders]
     train, val = (torch.cat([backbone.features(batch.image) for batch in split]).double() for split in batches)
     labels, truth = (torch.cat([batch.target for batch in split]) for split in batches)
