@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from locat.config import HummingbirdConfig
-from locat.contract.errors import ConfigError, Preempted
+from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
 from locat.data.batch import Batch
 from locat.data.beton import open_manifest
@@ -23,12 +23,9 @@ from locat.data.joint import resize_image, resize_mask
 from locat.data.loader import Loader
 from locat.data.reader import Reader
 from locat.data.segmentation import Square, WholePairs, normalised
-from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.distributed import Ranks
+from locat.engine.evaluation import Evaluation, Watch, run_evaluation
 from locat.engine.precision import autocast
-from locat.engine.progress import Progress
-from locat.engine.signals import StopRequest
-from locat.engine.tracking import tracked
-from locat.engine.tracking.metric_log import MetricLog
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import patch_dim, patch_features
 from locat.tasks.loaders import read_settings, verify
@@ -44,28 +41,11 @@ logger = logging.getLogger(__name__)
 
 
 def hummingbird(config: HummingbirdConfig, job: JobFolder) -> None:
-    """Segment the evaluation set by the training set; leave metrics.json, tables and figures.
-
-    Nothing where the job is done already. A job that is stopped begins anew.
-    """
-    if job.results.exists():
-        logger.info("%s exists: this job is done already", job.results)
-        return
-    with join_ranks() as ranks, tracked(job, config, ranks.is_main):
-        retrieval = Retrieval(config, job, ranks)
-        confusion = retrieval.confusion()
-        if ranks.is_main:
-            metrics = {name: 100 * value for name, value in segmentation_scores(confusion).items()}
-            MetricLog(job.metrics).append(0, {f"val/{name}": value for name, value in metrics.items()})
-            logger.info(", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
-            name, contents = retrieval.backbone_name, retrieval.train.contents
-            title = f"{name} by retrieval on {contents.source}: mIoU {metrics['miou']:.1f} %"
-            write_report(job, title, contents.mask_classes, confusion.cpu(), list(retrieval.pictures()))
-            write_results(job, config, name, contents, metrics)
-        ranks.barrier()
+    """Segment the evaluation set by the training set; leave metrics.json, tables and figures."""
+    run_evaluation(lambda ranks: Retrieval(config, job, ranks), config, job)
 
 
-class Retrieval:
+class Retrieval(Evaluation):
     """Each rank embeds its share of the training images, and segments its share of the evaluation set.
 
     Raises:
@@ -75,7 +55,6 @@ class Retrieval:
 
     def __init__(self, config: HummingbirdConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
-        self.stop = StopRequest()
         check_masks(config.data)
         verify(config.data, ranks)
         self.train, self.val = self._open(config.data.train, bank=True), self._open(config.data.val, bank=False)
@@ -90,9 +69,19 @@ class Retrieval:
             )
         self.bank = self._new_bank()
 
-    def confusion(self) -> Tensor:
+    def measure(self, watch: Watch) -> dict[str, float]:
+        self.counts = self.confusion(watch)
+        return {name: 100 * value for name, value in segmentation_scores(self.counts).items()}
+
+    def export(self, metrics: dict[str, float]) -> None:
+        contents = self.train.contents
+        title = f"{self.backbone_name} by retrieval on {contents.source}: mIoU {metrics['miou']:.1f} %"
+        write_report(self.job, title, self.classes, self.counts.cpu(), list(self.pictures()))
+        write_results(self.job, self.config, self.backbone_name, contents, metrics)
+
+    def confusion(self, watch: Watch) -> Tensor:
         """Pixels by true and predicted class, (classes, classes), truth in rows; the same on every rank."""
-        for batch in self._watched(self.train, "patches of the training set"):
+        for batch in watch.batches(self.train, "patches of the training set"):
             masks = resize_mask(batch.target, self._size)
             shares = class_shares(masks, self.patch, len(self.classes)).cpu()
             self.bank.add(batch.index, self._patches(batch)[0], shares, self.config.seed)
@@ -101,7 +90,7 @@ class Retrieval:
         if len(self.bank) < self.config.neighbours:
             raise ConfigError(f"neighbours: {self.config.neighbours} are more than the {len(self.bank)} patches kept")
         confusion = Confusion(len(self.classes), self.ranks.device)
-        for batch in self._watched(self.val, "segmenting the evaluation set"):
+        for batch in watch.batches(self.val, "segmenting the evaluation set"):
             confusion.add(self._predict(batch), batch.target)
         return confusion.reduce()
 
@@ -138,20 +127,6 @@ class Retrieval:
         with autocast(self.config.precision, self.ranks.device):
             features = patch_features(self.backbone, images)
         return F.normalize(features.float().flatten(2).transpose(1, 2), dim=2).cpu(), size_of(features)
-
-    def _watched(self, loader: Reader, phase: str) -> Iterator[Batch]:
-        """This rank's batches that are not empty.
-
-        Raises:
-            Preempted: some rank was asked to stop.
-        """
-        with Progress(self.job, phase, loader.batches_per_epoch, "batch", shown=self.ranks.is_main) as progress:
-            for number, (batch, _) in enumerate(loader.batches(), 1):
-                if len(batch):
-                    yield batch
-                progress.advance_to(number)
-                if self.ranks.any(self.stop.received):
-                    raise Preempted("asked to stop; there is nothing to save")
 
     def _open(self, path: Path, bank: bool) -> Reader:
         """Squares with their masks: in the bank of the same size, in the evaluation as they are stored."""

@@ -27,6 +27,7 @@ from locat.data.loader import Loader
 from locat.data.pairs import Pairs
 from locat.data.reader import ReadSettings
 from locat.engine.distributed import join_ranks
+from locat.engine.evaluation import Watch
 from locat.models.create import create_model, save_model
 from locat.tasks.segmentation.hummingbird import Retrieval, hummingbird
 from locat.tasks.segmentation.memory_bank import MemoryBank, class_shares
@@ -179,7 +180,8 @@ def config(data: Mapping[str, Path], backbone: Path, **changes: Any) -> dict[str
 def confusion(folder: Path, config: dict[str, Any]) -> Tensor:
     """What one rank, in this process, comes to."""
     with join_ranks() as ranks:
-        return Retrieval(HummingbirdConfig(**config), JobFolder(folder), ranks).confusion()
+        job = JobFolder(folder)
+        return Retrieval(HummingbirdConfig(**config), job, ranks).confusion(Watch(job, ranks))
 
 
 @pytest.mark.parametrize("name", DATA)
@@ -204,10 +206,14 @@ def test_images_that_are_in_the_bank_get_their_own_labels_back_as_exactly_as_pat
 
 def test_asked_to_stop_it_stops(data: dict[str, dict[str, Path]], backbone: Path, tmp_path: Path) -> None:
     with join_ranks() as ranks:
-        retrieval = Retrieval(HummingbirdConfig(**config(data["digits"], backbone)), JobFolder(tmp_path), ranks)
-        retrieval.stop.received = True
+        job = JobFolder(tmp_path)
+        retrieval, watch = (
+            Retrieval(HummingbirdConfig(**config(data["digits"], backbone)), job, ranks),
+            Watch(job, ranks),
+        )
+        watch.stop.received = True
         with pytest.raises(Preempted):
-            retrieval.confusion()
+            retrieval.measure(watch)
 
 
 @pytest.mark.slow
