@@ -9,6 +9,7 @@ from torch import nn
 
 from locat.data.batch import Batch
 from locat.data.position import Position
+from locat.data.reader import Reader
 
 Batches = Iterator[tuple[Batch, Position]]
 
@@ -36,13 +37,15 @@ class Task(ABC):
     """What the strategy trains; frozen parts stay outside of it."""
     shadow: nn.Module | None = None
     """A copy of `model` that follows it by `shadow_momentum` (averaged weights, DINO's teacher)."""
+    train_loader: Reader
+    """Of the training set."""
     total_steps: int
     evaluate_every: int
     """Updates between two evaluations; there is one at the end as well."""
 
-    @abstractmethod
     def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
         """Training batches from `position` on, without end, each with the position after it."""
+        return self.train_loader.stream(position)
 
     @abstractmethod
     def learning_rate(self, step: int) -> float:

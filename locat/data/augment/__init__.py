@@ -7,6 +7,6 @@ epoch depend on nothing else; only mixup draws for a whole batch.
 from locat.data.augment.dino import DinoTransform
 from locat.data.augment.imagenet import ImageNetTransform
 from locat.data.augment.normalise import denormalize, normalize
-from locat.data.augment.shift import random_shift
+from locat.data.augment.shift import ShiftTransform
 
-__all__ = ["DinoTransform", "ImageNetTransform", "denormalize", "normalize", "random_shift"]
+__all__ = ["DinoTransform", "ImageNetTransform", "ShiftTransform", "denormalize", "normalize"]

@@ -1,9 +1,50 @@
 """Shifts of whole images by a few pixels."""
 
-import torch
+from collections.abc import Sequence
 
+import torch
+from torch.nn import functional as F
+
+from locat.config.augmentation import Shift
 from locat.data import counter
+from locat.data.augment.normalise import normalize
 from locat.data.counter import Key
+
+
+class ShiftTransform:
+    """Shifts and normalisation, for small pictures that must not be mirrored; called as `ImageNetTransform` is.
+
+    Args:
+        config: the recipe.
+        classes: number of classes.
+        label_smoothing: share of a target spread evenly over the classes.
+        mean, std: of each channel's values in 0..1.
+        seed: of all draws.
+    """
+
+    def __init__(
+        self,
+        config: Shift,
+        classes: int,
+        label_smoothing: float,
+        mean: Sequence[float],
+        std: Sequence[float],
+        seed: int,
+    ) -> None:
+        self.config, self.classes, self.label_smoothing = config, classes, label_smoothing
+        self.mean, self.std, self.seed = mean, std, seed
+
+    def __call__(
+        self, images: torch.Tensor, target: torch.Tensor, index: torch.Tensor, epoch: int, batch: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images uint8 (n, 3, H, W) and labels int64 (n,) as float32 images and probabilities (n, classes).
+
+        The n samples have the numbers `index`, int64 (n,); nothing depends on the batch.
+        """
+        shifted = random_shift(images, index, seed=self.seed, epoch=epoch, pixels=self.config.pixels)
+        labels = F.one_hot(target, self.classes).float()
+        smoothed = labels * (1 - self.label_smoothing) + self.label_smoothing / self.classes
+        return normalize(shifted, self.mean, self.std), smoothed
 
 
 def random_shift(images: torch.Tensor, index: torch.Tensor, *, seed: int, epoch: int, pixels: int) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """linear: one linear layer on a frozen backbone's features (docs/method.md section 4)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from safetensors.torch import save_file
@@ -50,9 +50,6 @@ class Linear(Task):
         nn.init.normal_(self.model.weight, std=0.01)
         nn.init.zeros_(self.model.bias)
         self.accuracy = Accuracy(classes, ranks.device)
-
-    def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        return self.train_loader.stream(position)
 
     def learning_rate(self, step: int) -> float:
         """The same for a whole epoch, as in DINO's own evaluation."""

@@ -12,24 +12,22 @@ from locat.config import SupervisedConfig
 from locat.config.augmentation import ImageNetAugmentation
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
-from locat.data.augment import ImageNetTransform, normalize, random_shift
+from locat.data.augment import ImageNetTransform, ShiftTransform, normalize
 from locat.data.batch import Batch
-from locat.data.position import Position
+from locat.data.position import START, Position
 from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
 from locat.engine.schedules import triangular
 from locat.engine.strategies import micro_batch_size
 from locat.engine.task import Batches, Models, Task
-from locat.models.attention_maps import attention_maps, cls_attends
+from locat.models.attention_maps import cls_attends
 from locat.models.create import create_model, save_model, title
 from locat.tasks.classification.accuracy import Accuracy
-from locat.tasks.figures import attention_figure, batch_grid_figure, save
 from locat.tasks.loaders import open_loaders
+from locat.tasks.pictures import draw_attention, draw_inputs
 from locat.tasks.results import write_results
 
-PICTURED = 5
-"""Validation images in the attention figure."""
 BATCH_PICTURED = 32
 """Images in the figure of the first training batch."""
 
@@ -62,6 +60,12 @@ class Supervised(Task):
             )
         expected = resolve_data_config(model=self.model)
         self.mean, self.std = expected["mean"], expected["std"]
+        shared = (len(self.classes), config.label_smoothing, self.mean, self.std, config.seed)
+        self.transform = (
+            ImageNetTransform(config.augment, *shared)
+            if isinstance(config.augment, ImageNetAugmentation)
+            else ShiftTransform(config.augment, *shared)
+        )
         self.shadow = copy.deepcopy(self.model) if config.ema_decay else None
         self.steps_per_epoch = self.train_loader.batches_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch
@@ -69,9 +73,9 @@ class Supervised(Task):
         self.accuracy = Accuracy(len(self.classes), ranks.device)
 
     def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        if position == Position() and self.ranks.is_main:
+        if position == START and self.ranks.is_main:
             self._draw_first_batch()
-        return self.train_loader.stream(position)
+        return super().batches(position)
 
     def learning_rate(self, step: int) -> float:
         schedule, peak = self.config.schedule, self.config.optimizer.lr
@@ -105,37 +109,20 @@ class Supervised(Task):
         save_model(model, self.job.outputs, **self.config.model.args)
         name = title(self.config.model.name, self.config.model.args)
         if cls_attends(model):
-            self._draw_attention(model, name)
+            path, heading = self.job.figures / "attention.png", f"{name}: attention of [CLS] in the last block"
+            draw_attention(path, heading, model, self.val_loader, self.mean, self.std)
         write_results(self.job, self.config, name, self.train_loader.contents, metrics)
 
     def _vary(self, batch: Batch, position: Position) -> tuple[torch.Tensor, torch.Tensor]:
         """What the model sees, float32 (n, 3, H, W), and what it should say, probabilities (n, classes)."""
-        augment, seed, smoothing = self.config.augment, self.config.seed, self.config.label_smoothing
-        if isinstance(augment, ImageNetAugmentation):
-            transform = ImageNetTransform(augment, len(self.classes), smoothing, self.mean, self.std, seed)
-            return transform(batch.image, batch.target, batch.index, position.epoch, position.batch)
-        images = random_shift(batch.image, batch.index, seed=seed, epoch=position.epoch, pixels=augment.pixels)
-        labels = F.one_hot(batch.target, len(self.classes)).float()
-        return normalize(images, self.mean, self.std), labels * (1 - smoothing) + smoothing / len(self.classes)
-
-    def _draw_attention(self, model: nn.Module, name: str) -> None:
-        batch, _ = next(self.val_loader.batches())
-        images = batch.image[:PICTURED].cpu()
-        figure = attention_figure(
-            list(images.permute(0, 2, 3, 1).numpy()),
-            [attention_maps(model, image).numpy() for image in normalize(images, self.mean, self.std)],
-            f"{name}: attention of [CLS] in the last block",
-        )
-        save(figure, self.job.figures / "attention.png")
+        return self.transform(batch.image, batch.target, batch.index, position.epoch, position.batch)
 
     def _draw_first_batch(self) -> None:
         batch, _ = next(self.train_loader.batches())
-        images, targets = self._vary(next(batch.split(BATCH_PICTURED)), Position())
-        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (self.mean, self.std))
-        pixels = (255 * (images.cpu() * std + mean).clamp(0, 1)).byte().permute(0, 2, 3, 1)
+        images, targets = self._vary(next(batch.split(BATCH_PICTURED)), START)
         captions = [self.classes[label] for label in targets.argmax(1).tolist()]
-        figure = batch_grid_figure(list(pixels.numpy()), "the first batch, as the model sees it", captions)
-        save(figure, self.job.figures / "batch.png")
+        title = "the first batch, as the model sees it"
+        draw_inputs(self.job.figures / "batch.png", title, list(images), captions, self.mean, self.std)
 
 
 def training_view(config: SupervisedConfig) -> View:

@@ -1,6 +1,6 @@
 """segment: train a small head on a frozen backbone's patches (docs/method.md section 5)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from safetensors.torch import save_file
@@ -48,9 +48,6 @@ class Segment(Task):
         self.model = self._new_head()
         self.total_steps = config.iterations
         self.evaluate_every = config.evaluate_iterations or config.iterations
-
-    def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        return self.train_loader.stream(position)
 
     def learning_rate(self, step: int) -> float:
         return one_cycle(step, total=self.total_steps, peak=self.config.optimizer.lr)

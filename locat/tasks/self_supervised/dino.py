@@ -1,7 +1,7 @@
 """dino: self-distillation without labels (Caron et al. 2021, arXiv 2104.14294; docs/method.md section 4)."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -19,19 +19,16 @@ from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
-from locat.models.attention_maps import attention_maps
 from locat.models.create import create_model, save_model, title
 from locat.models.dino_head import DinoHead, MultiCrop
-from locat.tasks.figures import attention_figure, batch_grid_figure, save
 from locat.tasks.loaders import at_least_one, open_loaders
+from locat.tasks.pictures import draw_attention, draw_inputs
 from locat.tasks.results import write_results
 from locat.tasks.self_supervised.dino_loss import Centre, dino_loss, teacher_probabilities
 
 GLOBAL_CROPS = 2
 """Views of an image that the teacher sees as well."""
 EVALUATION_CROP_PCT = 0.875
-PICTURED = 5
-"""Validation images in the attention figure."""
 
 
 def dino(config: DinoConfig, job: JobFolder) -> None:
@@ -69,9 +66,6 @@ class Dino(Task):
         self.shadow = copy.deepcopy(self.model)
         self.centre = Centre(config.head.out_dim, config.centre_momentum, ranks.device)
         self.schedule = partial(cosine, total=self.total_steps)
-
-    def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        return self.train_loader.stream(position)
 
     def learning_rate(self, step: int) -> float:
         schedule = self.config.schedule
@@ -146,27 +140,18 @@ class Dino(Task):
         """The views of the first image of the first batch, as they are trained on."""
         batch, _ = next(self.train_loader.batches())
         first = next(batch.split(1))
-        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
-        views = [view[0].cpu() * std + mean for view in self.transform(first.views, first.index, 0)]
+        views = [view[0] for view in self.transform(first.views, first.index, 0)]
         captions = [
             f"{'global' if number < GLOBAL_CROPS else 'local'} {'x'.join(map(str, view.shape[1:]))}"
             for number, view in enumerate(views)
         ]
-        images = [(255 * view.clamp(0, 1)).byte().permute(1, 2, 0).numpy() for view in views]
-        save(batch_grid_figure(images, "one image's views", captions), self.job.figures / "crops.png")
+        path = self.job.figures / "crops.png"
+        draw_inputs(path, "one image's views", views, captions, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
 
     def _draw_attention(self, backbone: nn.Module) -> None:
-        batch, _ = next(self.val_loader.batches())
-        images = batch.image[:PICTURED].cpu()
-        figure = attention_figure(
-            list(images.permute(0, 2, 3, 1).numpy()),
-            [
-                attention_maps(backbone, image).numpy()
-                for image in normalize(images, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
-            ],
-            f"{self.config.model.name}: attention of [CLS] in the teacher's last block",
-        )
-        save(figure, self.job.figures / "attention.png")
+        heading = f"{self.config.model.name}: attention of [CLS] in the teacher's last block"
+        path = self.job.figures / "attention.png"
+        draw_attention(path, heading, backbone, self.val_loader, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
 
 
 def entropy(probabilities: torch.Tensor) -> torch.Tensor:
