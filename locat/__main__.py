@@ -13,20 +13,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from locat.commands import COMMANDS, commands
-from locat.config import (
-    CompareConfig,
-    ConvertConfig,
-    DinoConfig,
-    HummingbirdConfig,
-    KnnConfig,
-    LinearConfig,
-    SegmentConfig,
-    SupervisedConfig,
-    load_job,
-)
+from locat.config import load_job
 from locat.contract.job_folder import ExitCode, JobFolder, rank_log
 from locat.contract.outcome import CODES, attempt_folder, outcome_of, write_outcome
 from locat.parent import die_with_parent
+from locat.tasks import run_task
 
 
 def main() -> int:
@@ -61,42 +52,8 @@ def run(config_file: Path) -> tuple[int, str]:
 
 
 def dispatch(config_file: Path) -> None:
-    """Hand the job to its task; tasks are imported only when they run."""
-    config = load_job(config_file)
-    job = JobFolder(config_file.resolve().parent)
-    match config:
-        case ConvertConfig():
-            from locat.tasks.convert import convert
-
-            convert(config, job)
-        case SupervisedConfig():
-            from locat.tasks.classification.supervised import supervised
-
-            supervised(config, job)
-        case DinoConfig():
-            from locat.tasks.self_supervised.dino import dino
-
-            dino(config, job)
-        case KnnConfig():
-            from locat.tasks.classification.knn import knn
-
-            knn(config, job)
-        case LinearConfig():
-            from locat.tasks.classification.linear import linear
-
-            linear(config, job)
-        case SegmentConfig():
-            from locat.tasks.segmentation.segment import segment
-
-            segment(config, job)
-        case HummingbirdConfig():
-            from locat.tasks.segmentation.hummingbird import hummingbird
-
-            hummingbird(config, job)
-        case CompareConfig():
-            from locat.tasks.compare import compare
-
-            compare(config, job)
+    """Hand the job to its task."""
+    run_task(load_job(config_file), JobFolder(config_file.resolve().parent))
 
 
 def log_to(path: Path) -> None:

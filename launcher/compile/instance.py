@@ -129,6 +129,7 @@ class InstanceCompiler:
             self.run.report(path, message)
 
         resolved = {key: resolve(value, self.lookup, path, report) for key, (path, value) in written.items()}
+        model = model.reading(resolved)
         origins = Origins(self.path, written, resolved, self.upstream)
         try:
             config = model.model_validate({**resolved, "task": self.job.task, "tracking": self._tracking()})

@@ -1,17 +1,19 @@
-"""The pipeline language as a JSON schema, for editors: `python -m launcher.language.json_schema`.
+"""The pipeline language as a JSON schema, for editors: `python -m launcher.language.json_schema [--installed]`.
 
 It is what the language's own models say, made as lenient as a file may be: where a reference may stand it allows one,
-and a file that includes others may leave out what they have. `launcher validate` is stricter.
+and a file that includes others may leave out what they have. `launcher validate` is stricter. With `--installed` it
+knows the tasks and datasets of installed packages, too.
 """
 
 import json
+import sys
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from launcher.language.model import language
-from locat.config import TASKS
+from locat.config import task_configs
 
 Schema = dict[str, Any]
 REFERENCE: Schema = {"type": "string", "pattern": r"\$\{[^}]+\}"}
@@ -31,13 +33,15 @@ class AsWritten(GenerateJsonSchema):
         return False  # it would be the key again
 
 
-def schema() -> Schema:
+def schema(installed: bool = False) -> Schema:
     """Draft 2020-12."""
+    tasks = task_configs(installed)
     pipeline = language().model_json_schema(schema_generator=AsWritten)
     definitions: dict[str, Schema] = pipeline.pop("$defs")
     job = definitions["Job"]
+    job["properties"]["task"]["enum"] = [*tasks]
     job["allOf"] = []
-    for task, model in TASKS.items():
+    for task, model in tasks.items():
         config = model.model_json_schema(schema_generator=AsWritten)
         parts = config.pop("$defs", {})
         for settled in ("task", "tracking"):  # by the job, and by the file
@@ -65,9 +69,9 @@ def schema() -> Schema:
     }
 
 
-def text() -> str:
+def text(installed: bool = False) -> str:
     """The file's content."""
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(schema(installed), indent=1, ensure_ascii=False) + "\n"
 
 
 def _lenient(part: Schema) -> Schema:
@@ -96,4 +100,4 @@ def _inside(kind: Schema) -> Schema:
 
 
 if __name__ == "__main__":
-    print(text(), end="")
+    print(text(installed="--installed" in sys.argv), end="")

@@ -19,10 +19,9 @@ from pydantic import (
     WithJsonSchema,
     create_model,
 )
-from pydantic_core import PydanticCustomError
 
 from launcher.backends import OPTIONS
-from launcher.language.problems import KeyPath
+from launcher.language.problems import KeyPath, did_you_mean, shown
 from launcher.language.words import BackendOptions, Duration, MountPath, ObjectName, Schema, Size, named
 from launcher.language.yaml_source import Source
 from locat.config import TASKS, PositiveInt
@@ -30,7 +29,7 @@ from locat.config import TASKS, PositiveInt
 
 def _known_task(value: str) -> str:
     if value not in TASKS:
-        raise PydanticCustomError("unknown_task", "unknown task")
+        raise ValueError(f"expected one of {', '.join(TASKS)}, got {shown(value)}{did_you_mean(value, TASKS)}")
     return value
 
 
@@ -53,7 +52,7 @@ AxisName = Annotated[
     ),
 ]
 VariableName = Annotated[str, named("a variable name of letters, digits and '_'", "[A-Za-z_][A-Za-z0-9_]*", 200)]
-Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": list(TASKS)})]
+Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": list(TASKS.own)})]
 Environment = dict[VariableName, Annotated[str, BeforeValidator(_number_as_text)]]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 GpuType = Annotated[str, named("a type of GPU: letters, digits and '_.-'", "[A-Za-z0-9][A-Za-z0-9_.-]*", 63)]

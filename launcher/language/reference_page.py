@@ -1,14 +1,18 @@
-"""The pipeline language as a document, from its schema: `python -m launcher.language.reference_page`."""
+"""The pipeline language as a document, from its schema: `python -m launcher.language.reference_page [--installed]`.
+
+With `--installed` it has the tasks and datasets of installed packages, too.
+"""
 
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from launcher.backends import OPTIONS
 from launcher.language.model import language
-from locat.config import TASKS
+from locat.config import task_configs
 
 Schema = Mapping[str, Any]
 """JSON schema of a model or a field."""
@@ -41,7 +45,7 @@ are taken from the job and from `defaults`, too.
 """
 
 
-def text() -> str:
+def text(installed: bool = False) -> str:
     """The whole document."""
     pipeline = language().model_json_schema()
     models = {"Pipeline": pipeline, **pipeline["$defs"]}
@@ -49,7 +53,7 @@ def text() -> str:
     document = [INTRODUCTION, *(_section(f"## {title}", models[name], titles) for name, title in titles.items())]
     document.append(TASKS_INTRODUCTION)
     parts: dict[str, Schema] = {}
-    for task, config in TASKS.items():
+    for task, config in task_configs(installed).items():
         schema = config.model_json_schema()
         parts.update(schema.get("$defs", {}))
         for settled in ("task", "tracking"):  # by the job, and by the file
@@ -127,4 +131,4 @@ def _either(fields: Iterable[Schema], names: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    print(text(), end="")
+    print(text(installed="--installed" in sys.argv), end="")

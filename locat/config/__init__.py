@@ -1,10 +1,11 @@
 """The schema of every job config: typed, documented, free of torch.
 
 `load_job` reads `JOB_DIR/config.yaml`; the launcher validates the same models before
-anything is submitted. `TASKS` maps a task's name to its config class, and each class
-names the files it leaves under `outputs/`, so that paths are known at compile time.
+anything is submitted. `TASKS` maps a task's name to its config class, which says all that
+must be known of the task before it runs (`JobConfig`). A new task is one more line here.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from locat.config.base import JobConfig, PositiveInt, Tracking
 from locat.config.datasets import ConvertConfig, DigitsScenes
+from locat.config.registry import Registry
 from locat.config.tasks import (
     CompareConfig,
     DinoConfig,
@@ -43,18 +45,29 @@ __all__ = [
     "Tracking",
     "TrainingConfig",
     "load_job",
+    "task_configs",
 ]
 
-TASKS: dict[str, type[JobConfig]] = {
-    "convert": ConvertConfig,
-    "supervised": SupervisedConfig,
-    "dino": DinoConfig,
-    "knn": KnnConfig,
-    "linear": LinearConfig,
-    "segment": SegmentConfig,
-    "hummingbird": HummingbirdConfig,
-    "compare": CompareConfig,
-}
+TASKS = Registry(
+    "locat.tasks",
+    JobConfig,
+    "entry",
+    {
+        "convert": "locat.config.datasets:ConvertConfig",
+        "supervised": "locat.config.tasks:SupervisedConfig",
+        "dino": "locat.config.tasks:DinoConfig",
+        "knn": "locat.config.tasks:KnnConfig",
+        "linear": "locat.config.tasks:LinearConfig",
+        "segment": "locat.config.tasks:SegmentConfig",
+        "hummingbird": "locat.config.tasks:HummingbirdConfig",
+        "compare": "locat.config.tasks:CompareConfig",
+    },
+)
+
+
+def task_configs(installed: bool) -> Mapping[str, type[JobConfig]]:
+    """The config class of each task: of this project, or with all that installed packages bring."""
+    return {name: TASKS[name].with_installed() for name in TASKS} if installed else TASKS.own
 
 
 def load_job(path: Path) -> JobConfig:
@@ -68,10 +81,10 @@ def load_job(path: Path) -> JobConfig:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
     task = values.get("task") if isinstance(values, dict) else None
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise ConfigError(f"{path}: task: {task!r} is none of {', '.join(TASKS)}")
     try:
-        return TASKS[task].model_validate(values)
+        return TASKS[task].reading(values).model_validate(values)
     except ValidationError as error:
         lines = (f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError("\n".join(lines)) from error

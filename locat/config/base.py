@@ -1,9 +1,14 @@
 """The types that every job config is made of."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from locat.config.cost import Costs
 
 # Strict: a number is a number, not "8" or true.
 Int = Annotated[int, Field(strict=True)]
@@ -44,14 +49,22 @@ class Tracking(Schema):
 
 
 class JobConfig(Schema):
-    """What every job has."""
+    """What every job has, and all that must be known of its task before it runs."""
 
+    entry: ClassVar[str] = ""
+    """`module:function` that does the job, imported when it runs; it takes the config and the `JobFolder`."""
     outputs: ClassVar[dict[str, str]] = {}
     """Output name -> path below outputs/; `${jobs.NAME.outputs.KEY}` in a pipeline."""
     artifacts: ClassVar[str] = "**/*"
     """Glob below outputs/: the files that MLflow keeps a copy of."""
     distributed: ClassVar[bool] = False
     """Whether the task runs on several ranks."""
+    headline: ClassVar[str] = ""
+    """The metric that comparisons and reports show first; empty for a task that evaluates no model."""
+    label: ClassVar[str] = ""
+    """What reports call `headline`, such as `mIoU by retrieval`; by default metric and task."""
+    trained: ClassVar[str] = ""
+    """How reports say that a model comes from this task, such as `trained`; empty for a task that leaves no model."""
 
     task: str
     tracking: Tracking | None = None
@@ -60,3 +73,33 @@ class JobConfig(Schema):
     def recorded(self) -> dict[str, Any]:
         """What decides the job's result, as plain values: what checkpoints and MLflow keep."""
         return self.model_dump(mode="json", exclude={"tracking"})
+
+    @classmethod
+    def reading(cls, values: Mapping[str, Any]) -> "type[JobConfig]":
+        """The class that validates `values`: this one, unless they name what only an installed package knows."""
+        return cls
+
+    @classmethod
+    def with_installed(cls) -> "type[JobConfig]":
+        """The class that knows everything that installed packages bring."""
+        return cls
+
+    @classmethod
+    def column(cls, metric: str) -> str | None:
+        """What reports call the column of a metric; None if they leave it out."""
+        if metric != cls.headline:
+            return None
+        (task,) = get_args(cls.model_fields["task"].annotation)
+        return cls.label or f"{metric} of {task}"
+
+    def operations(self, costs: "Costs") -> float:
+        """Floating-point operations of the whole job; NaN where they are not known."""
+        return math.nan
+
+    def storage(self, costs: "Costs") -> float:
+        """Bytes that stay when the job is done, checkpoints included; NaN where they are not known."""
+        return 0.0
+
+    def images(self) -> tuple[float, float]:
+        """Training and evaluation images of the dataset that the job leaves; NaN where they are not known."""
+        return math.nan, math.nan

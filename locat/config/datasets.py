@@ -1,24 +1,44 @@
 """Datasets as their owners distribute them, and how they become .beton files."""
 
+import math
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from locat.config.base import Fraction, Int, JobConfig, PositiveInt, Schema
+from locat.config.cost import Costs
+from locat.config.registry import Registry
 
 
 class Source(Schema):
     """What is known of a dataset before anything is read."""
 
+    reader: ClassVar[str] = ""
+    """`module:function` that reads it, imported when it does; it takes the config and returns both splits, each a
+    `locat.data.datasets.base.Dataset`."""
     counts: ClassVar[tuple[int, int] | None] = None
     """Training and evaluation images of the official release."""
     image_bytes: ClassVar[int] = 0
     """About what one stored image takes, its mask included."""
 
+    name: str
+
+    def images(self) -> tuple[float, float]:
+        """Training and evaluation images; NaN where they are not known."""
+        return self.counts or (math.nan, math.nan)
+
+    def stored_bytes(self) -> float:
+        """About what both .beton files take; NaN where it is not known."""
+        return sum(self.counts) * self.image_bytes if self.counts else math.nan
+
 
 class DigitsScenes(Source):
     """scikit-learn's handwritten digits composed into coloured scenes (locat/data/datasets/digits.py)."""
+
+    reader: ClassVar[str] = "locat.data.datasets.digits:digits"
 
     name: Literal["digits"] = "digits"
     train_scenes: PositiveInt = 12_000
@@ -32,9 +52,18 @@ class DigitsScenes(Source):
     digit_size: tuple[Fraction, Fraction] = (0.3125, 0.6875)
     """Smallest and largest digit, as a part of the scene's side."""
 
+    def images(self) -> tuple[float, float]:
+        return self.train_scenes, self.val_scenes
+
+    def stored_bytes(self) -> float:
+        """Three channels and the mask."""
+        return 4 * self.image_size**2 * sum(self.images())
+
 
 class ImageFolder(Source):
     """Any two folders with one folder of images per class; classes are numbered in the order of their names."""
+
+    reader: ClassVar[str] = "locat.data.datasets.image_folder:from_config"
 
     name: Literal["image_folder"]
     train: Path
@@ -46,6 +75,7 @@ class ImageFolder(Source):
 class ImageNet(Source):
     """ImageNet-1K (ILSVRC2012): a folder with `train/` and `val/` trees, or with the tars of both and the devkit's."""
 
+    reader: ClassVar[str] = "locat.data.datasets.imagenet:from_config"
     counts: ClassVar[tuple[int, int] | None] = (1_281_167, 50_000)
     image_bytes: ClassVar[int] = 115_000
 
@@ -58,6 +88,7 @@ class ImageNet(Source):
 class MiniImageNet(Source):
     """mini-ImageNet: all 100 classes of its three csv splits, 500 training and 100 evaluation images each."""
 
+    reader: ClassVar[str] = "locat.data.datasets.mini_imagenet:from_config"
     counts: ClassVar[tuple[int, int] | None] = (50_000, 10_000)
     image_bytes: ClassVar[int] = 50_000
 
@@ -69,6 +100,7 @@ class MiniImageNet(Source):
 class Cifar100(Source):
     """CIFAR-100, its Python version: 50,000 training and 10,000 evaluation images of 32 x 32 pixels."""
 
+    reader: ClassVar[str] = "locat.data.datasets.cifar100:from_config"
     counts: ClassVar[tuple[int, int] | None] = (50_000, 10_000)
     image_bytes: ClassVar[int] = 3_072
 
@@ -80,6 +112,7 @@ class Cifar100(Source):
 class Ade20k(Source):
     """ADE20K (ADEChallengeData2016): 150 classes; label 0 is "other" and ignored."""
 
+    reader: ClassVar[str] = "locat.data.datasets.ade20k:from_config"
     counts: ClassVar[tuple[int, int] | None] = (20_210, 2_000)
     image_bytes: ClassVar[int] = 45_000
 
@@ -93,6 +126,7 @@ class Ade20k(Source):
 class PascalContext(Source):
     """PASCAL Context: VOC2010 with the trainval annotations of 459 labels, of which 59 are classes."""
 
+    reader: ClassVar[str] = "locat.data.datasets.pascal_context:from_config"
     counts: ClassVar[tuple[int, int] | None] = (4_998, 5_105)
     image_bytes: ClassVar[int] = 120_000
 
@@ -106,6 +140,7 @@ class PascalContext(Source):
 class CocoStuff(Source):
     """COCO-Stuff 164k: 171 classes of things and stuff."""
 
+    reader: ClassVar[str] = "locat.data.datasets.coco_stuff:from_config"
     counts: ClassVar[tuple[int, int] | None] = (118_287, 5_000)
     image_bytes: ClassVar[int] = 175_000
 
@@ -116,6 +151,21 @@ class CocoStuff(Source):
     """Whether both splits must have their official number of images; false for a part of the dataset."""
 
 
+DATASETS = Registry(
+    "locat.datasets",
+    Source,
+    "reader",
+    {
+        "digits": f"{__name__}:DigitsScenes",
+        "image_folder": f"{__name__}:ImageFolder",
+        "imagenet": f"{__name__}:ImageNet",
+        "mini_imagenet": f"{__name__}:MiniImageNet",
+        "cifar100": f"{__name__}:Cifar100",
+        "ade20k": f"{__name__}:Ade20k",
+        "pascal_context": f"{__name__}:PascalContext",
+        "coco_stuff": f"{__name__}:CocoStuff",
+    },
+)
 Dataset = Annotated[
     DigitsScenes | ImageFolder | ImageNet | MiniImageNet | Cifar100 | Ade20k | PascalContext | CocoStuff,
     Field(discriminator="name"),
@@ -125,6 +175,7 @@ Dataset = Annotated[
 class ConvertConfig(JobConfig):
     """Write a dataset as .beton files with FFCV."""
 
+    entry: ClassVar[str] = "locat.tasks.convert:convert"
     outputs: ClassVar[dict[str, str]] = {"train": "train.beton", "val": "val.beton"}
     artifacts: ClassVar[str] = "*.json"
 
@@ -138,3 +189,38 @@ class ConvertConfig(JobConfig):
     """Of images that had to be encoded again; a JPEG that stays as it is keeps its bytes."""
     most_bad: Fraction = 0.0
     """Share of a split's images that may be undecodable; they are left out and listed. More fail the job."""
+
+    @classmethod
+    def reading(cls, values: Mapping[str, Any]) -> type["ConvertConfig"]:
+        dataset = values.get("dataset")
+        name = dataset.get("name") if isinstance(dataset, Mapping) else None
+        return _knowing(name) if isinstance(name, str) and name not in DATASETS.own else ConvertConfig
+
+    @classmethod
+    def with_installed(cls) -> type["ConvertConfig"]:
+        return _knowing(*DATASETS)
+
+    def storage(self, costs: Costs) -> float:
+        return self.dataset.stored_bytes()
+
+    def images(self) -> tuple[float, float]:
+        return self.dataset.images()
+
+
+@cache
+def _knowing(*names: str) -> type[ConvertConfig]:
+    """The config with the datasets of installed packages: these by their keys, of others, not imported, the name alone.
+
+    So pydantic tells datasets apart by one union, wherever they come from, and messages list them all.
+    """
+    installed = [name for name in DATASETS if name not in DATASETS.own]
+    if not installed:
+        return ConvertConfig
+    only_named: dict[str, dict[str, Any]] = {name: {"name": (Literal[name], ...)} for name in installed}
+    classes = [
+        DATASETS[name] if name in names else create_model(name, __base__=Source, **only_named[name])
+        for name in installed
+    ]
+    known: Any = Union[(*DATASETS.own.values(), *classes)]
+    field: dict[str, Any] = {"dataset": (known, Field(DigitsScenes(), discriminator="name"))}
+    return create_model(ConvertConfig.__name__, __base__=ConvertConfig, **field)

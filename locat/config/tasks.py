@@ -1,5 +1,6 @@
-"""The config of each task that trains or evaluates, with the files it leaves."""
+"""The config of each task that trains or evaluates, with all that is said of the task: see `JobConfig`."""
 
+import math
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -11,6 +12,7 @@ from locat.config.augmentation import (
     DinoHead,
     ImageNetAugmentation,
     SegmentationAugment,
+    SegmentationAugmentation,
     Temperatures,
     Unchanged,
 )
@@ -24,21 +26,37 @@ from locat.config.base import (
     PositiveFraction,
     PositiveInt,
 )
+from locat.config.cost import FLOAT32, FORWARD, OPTIMIZER_STATE, TRAINING, Costs
 from locat.config.training import Data, Model, Optimizer, Schedule, TrainingConfig
 
 MODEL_FOLDER = {"model": "", "metrics": "metrics.json"}
 """Outputs of a task that leaves a model: model.safetensors and config.json."""
 
 
-class SupervisedConfig(TrainingConfig):
-    """Classify images (docs/method.md section 4)."""
+class PretrainingConfig(TrainingConfig):
+    """What tasks have that train a whole model and leave it."""
 
     outputs: ClassVar[dict[str, str]] = MODEL_FOLDER
+
+    model: Model
+    epochs: PositiveInt
+
+    def storage(self, costs: Costs) -> float:
+        """The checkpoints that are kept, and the model."""
+        copies = self.checkpoints.keep * OPTIMIZER_STATE + 1
+        return copies * FLOAT32 * costs.parameters(self.model)
+
+
+class SupervisedConfig(PretrainingConfig):
+    """Classify images (docs/method.md section 4)."""
+
+    entry: ClassVar[str] = "locat.tasks.classification.supervised:supervised"
+    headline: ClassVar[str] = "top1"
+    label: ClassVar[str] = "top-1"
+    trained: ClassVar[str] = "trained"
     evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
 
     task: Literal["supervised"]
-    model: Model
-    epochs: PositiveInt
     schedule: Schedule = Schedule()
     augment: Augmentation = ImageNetAugmentation()
     label_smoothing: Fraction = 0.1
@@ -51,16 +69,19 @@ class SupervisedConfig(TrainingConfig):
     ema_decay: Fraction = 0.0
     """Evaluate and export an exponential moving average of the weights, of this decay per step; 0 for none."""
 
+    def operations(self, costs: Costs) -> float:
+        images = self.epochs * costs.images(self.data.train, "train")
+        return images * TRAINING * costs.multiply_adds(self.model, self.image_size)
 
-class DinoConfig(TrainingConfig):
+
+class DinoConfig(PretrainingConfig):
     """Self-distillation without labels (Caron et al. 2021; docs/method.md section 4)."""
 
-    outputs: ClassVar[dict[str, str]] = MODEL_FOLDER
+    entry: ClassVar[str] = "locat.tasks.self_supervised.dino:dino"
+    trained: ClassVar[str] = "trained without labels (DINO)"
     evaluated: ClassVar[tuple[str, ...]] = ("entropy", "entropy_of_mean")
 
     task: Literal["dino"]
-    model: Model
-    epochs: PositiveInt
     optimizer: Optimizer = Optimizer(lr=5e-4, weight_decay=0.04, clip_grad=3.0, clip="tensor")
     """`lr` is to be 5e-4 * batch_size / 256; `weight_decay` is where its cosine begins, here of positions as well."""
     weight_decay_end: NonNegativeFloat = 0.4
@@ -74,12 +95,21 @@ class DinoConfig(TrainingConfig):
     """Where its cosine to 1 begins."""
     freeze_last_layer_epochs: NonNegativeInt = 1
 
+    def operations(self, costs: Costs) -> float:
+        """The teacher sees both large crops, the student all."""
+        crops = self.crops
+        teacher = 2 * costs.multiply_adds(self.model, crops.global_size)
+        student = teacher + crops.local_crops * costs.multiply_adds(self.model, crops.local_size)
+        return self.epochs * costs.images(self.data.train, "train") * (TRAINING * student + FORWARD * teacher)
+
 
 class KnnConfig(JobConfig):
     """Weighted k-nearest-neighbour classification on a frozen backbone's [CLS] (docs/method.md section 4)."""
 
+    entry: ClassVar[str] = "locat.tasks.classification.knn:knn"
     outputs: ClassVar[dict[str, str]] = {"metrics": "metrics.json"}
     distributed: ClassVar[bool] = True
+    headline: ClassVar[str] = "top1_k20"
 
     task: Literal["knn"]
     backbone: Path
@@ -95,10 +125,21 @@ class KnnConfig(JobConfig):
     crop_pct: PositiveFraction = 0.875
     seed: Int = 0
 
+    @classmethod
+    def column(cls, metric: str) -> str | None:
+        """A column for each number of neighbours."""
+        return f"{metric.removeprefix('top1_k')}-NN" if metric.startswith("top1_k") else None
+
+    def operations(self, costs: Costs) -> float:
+        return _all_images(self.data, costs) * FORWARD * costs.backbone(self.backbone, self.image_size)
+
 
 class LinearConfig(TrainingConfig):
     """Train one linear layer on a frozen backbone's [CLS] of the last block (docs/method.md section 4)."""
 
+    entry: ClassVar[str] = "locat.tasks.classification.linear:linear"
+    headline: ClassVar[str] = "top1"
+    label: ClassVar[str] = "top-1, linear"
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
     evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
 
@@ -114,10 +155,17 @@ class LinearConfig(TrainingConfig):
     crop_pct: PositiveFraction = 0.875
     evaluate_epochs: PositiveInt = 1
 
+    def operations(self, costs: Costs) -> float:
+        images = self.epochs * costs.images(self.data.train, "train")
+        return images * FORWARD * costs.backbone(self.backbone, self.image_size)
+
 
 class SegmentConfig(TrainingConfig):
     """Train a small head on a frozen backbone's patches (docs/method.md section 5)."""
 
+    entry: ClassVar[str] = "locat.tasks.segmentation.segment:segment"
+    headline: ClassVar[str] = "miou"
+    label: ClassVar[str] = "mIoU"
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
     evaluated: ClassVar[tuple[str, ...]] = ("miou", "aacc", "macc")
 
@@ -132,12 +180,22 @@ class SegmentConfig(TrainingConfig):
     evaluate_iterations: PositiveInt | None = None
     """Iterations between two evaluations; by default there is one at the end alone."""
 
+    def operations(self, costs: Costs) -> float:
+        """Not known of images that stay as they are: only the dataset says how large these are."""
+        if not isinstance(self.augment, SegmentationAugmentation):
+            return math.nan
+        images = self.iterations * self.batch_size + costs.images(self.data.val, "val")
+        return images * FORWARD * costs.backbone(self.backbone, self.augment.crop)
+
 
 class HummingbirdConfig(JobConfig):
     """Segment by retrieval: each patch takes the labels of its nearest patches in a memory bank; nothing is trained."""
 
+    entry: ClassVar[str] = "locat.tasks.segmentation.hummingbird:hummingbird"
     outputs: ClassVar[dict[str, str]] = {"metrics": "metrics.json"}
     distributed: ClassVar[bool] = True
+    headline: ClassVar[str] = "miou"
+    label: ClassVar[str] = "mIoU by retrieval"
 
     task: Literal["hummingbird"]
     backbone: Path
@@ -156,12 +214,20 @@ class HummingbirdConfig(JobConfig):
     seed: Int = 0
     """Of which patches the bank keeps."""
 
+    def operations(self, costs: Costs) -> float:
+        return _all_images(self.data, costs) * FORWARD * costs.backbone(self.backbone, self.image_size)
+
 
 class CompareConfig(JobConfig):
     """Put the numbers of upstream jobs side by side, a row per model."""
 
+    entry: ClassVar[str] = "locat.tasks.compare:compare"
     outputs: ClassVar[dict[str, str]] = {"table": "comparison.json"}
 
     task: Literal["compare"]
     results: Annotated[list[Path], Field(min_length=1)]
     """metrics.json files of upstream jobs."""
+
+
+def _all_images(data: Data, costs: Costs) -> float:
+    return costs.images(data.train, "train") + costs.images(data.val, "val")

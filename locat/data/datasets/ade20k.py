@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from locat.config.datasets import Ade20k
 from locat.data.datasets.base import Split
 from locat.data.datasets.masked_images import MaskedImages, check_count, pair_up, read_png
 from locat.data.labels import IGNORED
@@ -28,6 +29,11 @@ CLASSES = tuple(
 
 TABLE = np.array([IGNORED, *range(len(CLASSES))], np.uint8)
 """Label 0 is "other"."""
+
+
+def from_config(config: Ade20k) -> dict[Split, MaskedImages]:
+    """As `ade20k`."""
+    return ade20k(config.source, config.complete)
 
 
 def ade20k(source: Path, complete: bool = True) -> dict[Split, MaskedImages]:

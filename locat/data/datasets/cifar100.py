@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from locat.config.datasets import Cifar100
 from locat.contract.errors import DataError
 from locat.data.datasets.base import Contents, Sample, Split
 from locat.data.datasets.tars import read_member
@@ -64,6 +65,11 @@ class Cifar100Images:
 
     def name(self, index: int) -> str:
         return f"image {index}"
+
+
+def from_config(config: Cifar100) -> dict[Split, Cifar100Images]:
+    """As `cifar100`."""
+    return cifar100(config.source)
 
 
 def cifar100(source: Path) -> dict[Split, Cifar100Images]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from locat.config.datasets import CocoStuff
 from locat.data.datasets.base import Split
 from locat.data.datasets.masked_images import INVALID, MaskedImages, check_count, pair_up, read_png
 from locat.data.labels import IGNORED
@@ -37,6 +38,11 @@ CLASSES = tuple(
 TABLE = np.full(256, INVALID, np.uint8)
 TABLE[[label for label in range(LABELS) if label not in UNUSED]] = np.arange(len(CLASSES))
 TABLE[IGNORED] = IGNORED
+
+
+def from_config(config: CocoStuff) -> dict[Split, MaskedImages]:
+    """As `coco_stuff`."""
+    return coco_stuff(config.source, config.complete)
 
 
 def coco_stuff(source: Path, complete: bool = True) -> dict[Split, MaskedImages]:

@@ -3,11 +3,17 @@
 import os
 from pathlib import Path
 
+from locat.config.datasets import ImageFolder
 from locat.contract.errors import DataError
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 SHOWN = 3  # names in a message
+
+
+def from_config(config: ImageFolder) -> dict[Split, ImageFiles]:
+    """As `image_folders`."""
+    return image_folders(config.train, config.val)
 
 
 def image_folders(train: Path, val: Path, source: str = "image folder") -> dict[Split, ImageFiles]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scipy.io import loadmat
 
+from locat.config.datasets import ImageNet
 from locat.contract.errors import DataError
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
 from locat.data.datasets.image_folder import image_folders
@@ -24,6 +25,11 @@ GROUND_TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
 
 CLASS_TAR = re.compile(r"(?:.*/)?(n\d{8})\.tar")
 VAL_IMAGE = re.compile(r"(?:.*/)?ILSVRC2012_val_(\d{8})\.JPEG")
+
+
+def from_config(config: ImageNet) -> dict[Split, ImageFiles]:
+    """As `imagenet`."""
+    return imagenet(config.source)
 
 
 def imagenet(source: Path) -> dict[Split, ImageFiles]:

@@ -7,6 +7,7 @@ order of the csv files, which are read as train, val, test.
 import csv
 from pathlib import Path
 
+from locat.config.datasets import MiniImageNet
 from locat.contract.errors import DataError
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
 
@@ -14,6 +15,11 @@ SPLITS = ("train.csv", "val.csv", "test.csv")
 CLASSES = 100
 IMAGES_PER_CLASS = 600
 COLUMNS = ["filename", "label"]
+
+
+def from_config(config: MiniImageNet) -> dict[Split, ImageFiles]:
+    """As `mini_imagenet`."""
+    return mini_imagenet(config.source)
 
 
 def mini_imagenet(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
+from locat.config.datasets import PascalContext
 from locat.contract.errors import DataError
 from locat.data.datasets.base import Split
 from locat.data.datasets.masked_images import MaskedImages, Pair, check_count, files, read
@@ -26,6 +27,11 @@ CLASSES = tuple(
     shelves, sidewalk, sign, sky, snow, sofa, table, track, train, tree, truck, tvmonitor, wall, water, window,
     wood""".replace("\n   ", "").split(", ")
 )
+
+
+def from_config(config: PascalContext) -> dict[Split, MaskedImages]:
+    """As `pascal_context`."""
+    return pascal_context(config.source, config.complete)
 
 
 def pascal_context(source: Path, complete: bool = True) -> dict[Split, MaskedImages]:

@@ -1,5 +1,6 @@
 """GPU-hours and storage, told from the plan alone."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import yaml
 
 from launcher.compile.compiler import compile_pipeline
 from launcher.compile.estimate import SUSTAINED_FLOPS, Estimate, Estimator
-from launcher.language.load import validate
+from launcher.language.load import load, validate
 from launcher.language.yaml_source import parse
 
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests/launcher/golden/estimates.json"
 CIFAR = {"train": "${jobs.convert.outputs.train}", "val": "${jobs.convert.outputs.val}"}
 MODEL = {"name": "vit_tiny_patch16_224", "args": {"num_classes": 100}}
 
@@ -64,3 +67,22 @@ def test_what_is_not_known_is_not_guessed() -> None:
 
 def test_a_job_without_gpus_takes_no_gpu_hours() -> None:
     assert estimate(supervised(embed_dim=96), gpus=0).gpu_hours == 0
+
+
+@pytest.mark.parametrize("pipeline", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_pipelines_are_estimated_as_before(pipeline: Path) -> None:
+    """After a change that is meant: write what is found to the golden file, and read its diff."""
+    plan = compile_pipeline(load(pipeline), "run", Path("/runs"))
+    estimator = Estimator(plan)
+    estimates = [estimator.of(job) for job in plan.jobs]
+    found = {
+        what: {
+            "sum": math.fsum(value for value in values if not math.isnan(value)),
+            "unknown": sum(map(math.isnan, values)),
+        }
+        for what, values in {
+            "gpu_hours": [each.gpu_hours for each in estimates],
+            "storage": [each.storage for each in estimates],
+        }.items()
+    }
+    assert found == json.loads(GOLDEN.read_text())[pipeline.stem]
