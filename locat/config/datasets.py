@@ -70,6 +70,14 @@ class ImageFolder(Source):
     """Folder of the training images."""
     val: Path
     """Folder of the evaluation images; its classes must be those of `train`."""
+    label: Annotated[str, Field(min_length=1)] | None = None
+    """What tables and reports call the dataset; by default the folder's name: `flowers` of /data/flowers/train."""
+
+    @property
+    def title(self) -> str:
+        """What people call the dataset."""
+        folder = self.train.parent if self.train.name.lower() in ("train", "training") else self.train
+        return self.label or folder.name or "image folder"
 
 
 class ImageNet(Source):

@@ -10,7 +10,7 @@ from locat.contract import durable
 from locat.contract.errors import UserError
 from locat.report.render import Report, html, markdown, table_of_numbers
 from locat.report.scatter import scatter
-from locat.report.store import log_report, read_run, results
+from locat.report.store import log_report, read_run, results, unknown_tasks
 from locat.report.tables import Table, gains, tables
 
 
@@ -37,6 +37,8 @@ def write_report(folders: Sequence[Path], output: Path, uri: str | None = None) 
         UserError: MLflow does not tell of a run, no job of them has a number yet, or `output` cannot be written.
     """
     runs = [read_run(folder, uri) for folder in folders]
+    for task in unknown_tasks(runs):
+        print(f"task {task!r} is not installed here; its numbers are left out", file=sys.stderr)
     made = tables(results(runs))
     if not made:
         names = ", ".join(run.name for run in runs)

@@ -35,6 +35,8 @@ class Result:
     """Of the pretraining, where that is known, and of the job itself."""
     settings: Settings = ()
     """Of the evaluation, where that is another job than the pretraining."""
+    contents: str = ""
+    """What tells the images apart that it was evaluated on; empty of an older job, which did not say it."""
     run: str = ""
     """The pipeline run it belongs to."""
     job: str = ""

@@ -9,23 +9,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from locat.config import TASKS, JobConfig
 from locat.contract.errors import UserError
 from locat.contract.tracking import ParentRun
 from locat.engine.tracking.client import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MlflowClient, Run, one_line
 from locat.report.results import Origin, Result, RunSummary, Settings
-from locat.report.tables import SHAPE
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one a job, of a file of 200 bytes
 
-TRAINED = ("supervised", "dino")
 INDIFFERENT = (
     *("task", "seed", "data", "backbone", "strategy", "micro_batch_size", "activation_checkpointing", "compile"),
     *("loader_threads", "log_every", "checkpoints", "skip_nonfinite", "step_timeout"),
     *("evaluate_epochs", "evaluate_iterations"),
 )
 """Keys that do not tell two ways of training apart: whose numbers they are, and how these were computed."""
-PLACES = ("dataset.source",)
-"""Keys that only say where a dataset lay."""
+PLACES = ("dataset.source", "dataset.label")
+"""Keys that only say where a dataset lay, and what it is called."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +94,16 @@ def _find(uri: str, name: str) -> ParentRun:
 
 
 def results(runs: Iterable[TrackedRun]) -> list[Result]:
-    """The numbers of every finished job of these runs that evaluated a model."""
+    """The numbers of every finished job of these runs that evaluated a model, by a task that is installed here."""
     jobs = [_Job(run, job) for run in runs for job in run.jobs]
     by_outputs = {job.outputs: job for job in jobs if job.outputs}
-    return [
-        _result(job, by_outputs) for job in jobs if job.run.info.status == "FINISHED" and job.params["task"] in SHAPE
-    ]
+    return [_result(job, by_outputs) for job in jobs if job.run.info.status == "FINISHED" and job.evaluates]
+
+
+def unknown_tasks(runs: Iterable[TrackedRun]) -> list[str]:
+    """Tasks of these runs that are not installed here, of which a report can say nothing."""
+    tasks = {job.data.params.get("task", "") for run in runs for job in run.jobs}
+    return sorted(task for task in tasks if task and task not in TASKS)
 
 
 def log_report(run: TrackedRun, files: Iterable[Path]) -> None:
@@ -126,6 +129,15 @@ class _Job:
         return params
 
     @property
+    def task(self) -> type[JobConfig] | None:
+        """None for a task that is not installed here."""
+        return TASKS.get(self.params["task"])
+
+    @property
+    def evaluates(self) -> bool:
+        return self.task is not None and bool(self.task.headline)
+
+    @property
     def outputs(self) -> str:
         """Where other jobs found what it left."""
         folder = self.run.data.tags.get("job_folder")
@@ -133,7 +145,7 @@ class _Job:
 
     @cached_property
     def numbers(self) -> dict[str, Any]:
-        """Its metrics.json: task, model, dataset, metrics."""
+        """Its metrics.json: see `locat.tasks.results`."""
         with tempfile.TemporaryDirectory() as folder:
             try:
                 client = MlflowClient(self.of.parent.uri)
@@ -148,16 +160,15 @@ class _Job:
 
 def _result(job: _Job, by_outputs: Mapping[str, _Job]) -> Result:
     params, numbers = job.params, job.numbers
-    trained = job if params["task"] in TRAINED else by_outputs.get(str(Path(params["backbone"])))
-    if trained is job:
-        seeds: tuple[str, ...] = (params["seed"],)
-    else:
-        seeds = (trained.params["seed"] if trained else params["backbone"], params["seed"])
+    backbone, seed = params.get("backbone", ""), params.get("seed", "")
+    trained = job if job.task and job.task.trained else by_outputs.get(str(Path(backbone)))
+    seeds = (seed,) if trained is job else (trained.params["seed"] if trained else backbone, seed)
     return Result(
         task=params["task"],
         model=numbers["model"],
         dataset=numbers["dataset"],
         metrics=numbers["metrics"],
+        contents=numbers.get("contents", ""),
         origin=_origin(trained, by_outputs) if trained else Origin(),
         seeds=seeds,
         settings=() if trained is job else _settings(params),
@@ -168,7 +179,7 @@ def _result(job: _Job, by_outputs: Mapping[str, _Job]) -> Result:
 
 
 def _origin(trained: _Job, by_outputs: Mapping[str, _Job]) -> Origin:
-    converted = by_outputs.get(str(Path(trained.params["data.train"]).parent))
+    converted = by_outputs.get(str(Path(trained.params.get("data.train", "")).parent))
     dataset = {} if converted is None else converted.params
     told = {key: value for key, value in dataset.items() if key.startswith("dataset.") and key not in PLACES}
     return Origin(

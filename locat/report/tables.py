@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 
+from locat.config import TASKS
 from locat.contract import published
 from locat.report.paper import ADE, CONTEXT, IMAGENET, PAPER, STUFF, Column, PaperTable, Row
 from locat.report.results import Origin, Result
 
 SAME_MODEL = frozenset({"drop_path_rate", "drop_rate", "dynamic_img_size", "gaug", "global_pool", "num_classes", "prr"})
 """Arguments of a model that leave it the paper's, or that its title names already."""
-SHAPE = {"supervised": 0, "segment": 1, "hummingbird": 2, "linear": 3, "knn": 4}
-"""Tasks that evaluate -> their place among the columns of a table that is not the paper's."""
-PLAIN, WITH_LOCAT = (
-    [each.model for each in (*published.TAB_1, *published.COUNTED)][start::2] for start in (0, 1)
-)  # they take turns there
-BASELINES = dict(zip(WITH_LOCAT, PLAIN, strict=True))
+PUBLISHED = (*published.TAB_1, *published.COUNTED)
+BASELINES = {each.model: each.baseline for each in PUBLISHED if each.baseline}
 """Model with LocAt -> the same without."""
+PLAIN = list(BASELINES.values())
+ORDER = ("supervised", "segment", "hummingbird", "linear", "knn")
+"""Of the tasks among the columns of a table that is not the paper's; others follow by name."""
 
 
 @dataclass(frozen=True)
@@ -188,26 +188,34 @@ def _paper_table(paper: PaperTable, results: Sequence[Result]) -> Table:
 def _study(key: str, results: Sequence[Result]) -> Table:
     columns = sorted(
         {column for result in results for column in _columns(result)},
-        key=lambda column: (SHAPE[column.task], column.dataset, len(column.metric), column.metric),
+        key=lambda column: (_rank(column.task), column.dataset, len(column.metric), column.metric),
     )
     notes: dict[str, None] = {}
     lines: list[Line] = []
     for model in sorted({result.model for result in results}, key=_place):
         own = [result for result in results if result.model == model]
         lines += _lines(Row("", model, model, ()), columns, own, notes)
-    origin = results[0].origin
-    how = {"supervised": "trained on ", "dino": "trained without labels (DINO) on "}.get(origin.task, "weights of ")
-    title = f"Models {how}{origin.dataset or 'other origin'}"
-    return Table(key, title, tuple(columns), tuple(lines), (*notes,))
+    return Table(key, _title(results[0].origin), tuple(columns), tuple(lines), (*notes,))
+
+
+def _title(origin: Origin) -> str:
+    if not origin.task:
+        return f"Models weights of {origin.dataset or 'other origin'}"
+    config = TASKS.get(origin.task)
+    trained = (config and config.trained) or f"trained by {origin.task}"
+    return f"Models {trained} on {origin.dataset or 'other origin'}"
+
+
+def _rank(task: str) -> tuple[int, str]:
+    return (ORDER.index(task) if task in ORDER else len(ORDER)), task
 
 
 def _columns(result: Result) -> Iterator[Column]:
     """The columns of a result that the paper has no table for: its headlines."""
+    config = TASKS.get(result.task)
     for metric in result.metrics:
-        if metric == "miou" or metric.startswith("top1"):
-            what = {"miou": "mIoU", "top1": "top-1"}.get(metric, f"{metric.removeprefix('top1_k')}-NN")
-            how = {"hummingbird": " by retrieval", "linear": ", linear"}.get(result.task, "")
-            yield Column(f"{result.dataset} {what}{how}", result.task, result.dataset, metric)
+        if config and (label := config.column(metric)) is not None:
+            yield Column(f"{result.dataset} {label}", result.task, result.dataset, metric)
 
 
 def _place(model: str) -> tuple[int, int, str]:
@@ -259,15 +267,31 @@ def _values(
     label: str, column: Column, results: Iterable[Result], notes: dict[str, None]
 ) -> dict[tuple[str, ...], float]:
     """Seeds -> percent; of two results of the same seeds the later one, which a note says."""
+    own = [
+        result
+        for result in results
+        if (result.task, result.dataset) == (column.task, column.dataset) and column.metric in result.metrics
+    ]
     found: dict[tuple[str, ...], Result] = {}
-    for result in results:
-        if (result.task, result.dataset) == (column.task, column.dataset) and column.metric in result.metrics:
-            if (earlier := found.get(result.seeds)) is not None:
-                kept, left = (f"{each.job} of {each.run}" for each in (result, earlier))
-                notes[f"{label}: {left} is left out: {kept} has the same seeds and is newer."] = None
-            found[result.seeds] = result
+    for result in _of_one_content(label, column, own, notes):
+        if (earlier := found.get(result.seeds)) is not None:
+            kept, left = (f"{each.job} of {each.run}" for each in (result, earlier))
+            notes[f"{label}: {left} is left out: {kept} has the same seeds and is newer."] = None
+        found[result.seeds] = result
     ways = list(dict.fromkeys(result.settings for result in found.values()))
     if len(ways) > 1:
         told = "; ".join(differences([Origin(settings=way) for way in ways]))
         notes[f"{label}, {column.label}: the seeds were not evaluated alike: {told}."] = None
     return {seeds: found[seeds].metrics[column.metric] for seeds in sorted(found)}
+
+
+def _of_one_content(label: str, column: Column, results: Sequence[Result], notes: dict[str, None]) -> Iterator[Result]:
+    """Those that were evaluated on the same images as the newest: datasets may share a name, but no mean."""
+    newest = next((result for result in reversed(results) if result.contents), None)
+    for result in results:
+        if newest is None or result.contents in ("", newest.contents):
+            yield result
+        else:
+            left, kept = (f"{each.job} of {each.run}" for each in (result, newest))
+            told = f"{left} is left out: it was evaluated on other images than {kept}, which is newer"
+            notes[f"{label}, {column.label}: {told}; give own datasets a `label` each."] = None

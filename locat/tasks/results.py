@@ -1,16 +1,43 @@
 """What a job leaves of its numbers: outputs/metrics.json, as people, `compare` and reports read it."""
 
+import hashlib
 from collections.abc import Mapping
+from typing import Protocol
 
-from locat.config import JobConfig
+from locat.config.training import Data
 from locat.contract import durable
 from locat.contract.job_folder import JobFolder
+from locat.data.beton import open_manifest
 from locat.data.datasets.base import Contents
 
 
+class Evaluating(Protocol):
+    """The config of a task that evaluates a model."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def data(self) -> Data: ...
+
+
 def write_results(
-    job: JobFolder, config: JobConfig, model: str, contents: Contents, metrics: Mapping[str, float]
+    job: JobFolder, config: Evaluating, model: str, contents: Contents, metrics: Mapping[str, float]
 ) -> None:
-    """Write metrics.json: whose numbers (`models.create.title`), on which dataset; the last thing that a job does."""
-    results = {"task": config.task, "model": model, "dataset": contents.source, "metrics": dict(metrics)}
+    """Write metrics.json: whose numbers (`models.create.title`), on which dataset; the last thing that a job does.
+
+    `dataset` is its name for people, which two may share; `contents` differs where the files do.
+    """
+    results = {
+        "task": config.task,
+        "model": model,
+        "dataset": contents.source,
+        "contents": _digest(config.data),
+        "metrics": dict(metrics),
+    }
     durable.write_json(job.results, results)
+
+
+def _digest(data: Data) -> str:
+    """Of both files together, from their manifests."""
+    digests = "\0".join(open_manifest(path).sha256 for path in (data.train, data.val))
+    return hashlib.sha256(digests.encode()).hexdigest()

@@ -13,7 +13,7 @@ SHOWN = 3  # names in a message
 
 def from_config(config: ImageFolder) -> dict[Split, ImageFiles]:
     """As `image_folders`."""
-    return image_folders(config.train, config.val)
+    return image_folders(config.train, config.val, config.title)
 
 
 def image_folders(train: Path, val: Path, source: str = "image folder") -> dict[Split, ImageFiles]:

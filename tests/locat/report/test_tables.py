@@ -1,6 +1,7 @@
 """Results in, tables out."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -238,3 +239,32 @@ def test_every_model_with_locat_has_one_without() -> None:
     assert all("locat" in model and "locat" not in plain for model, plain in BASELINES.items())
     assert {row.model for row in TAB_1.rows} <= {*BASELINES, *BASELINES.values()}
     assert len(TAB_4.rows) == 14
+
+
+def test_columns_and_titles_say_how_a_number_came_about() -> None:
+    own = Origin("own_task", "digits")
+    (table,) = tables(
+        [
+            Result("knn", "vit", "digits", {"top1_k5": 1.0, "top5_k5": 2.0}, own, ("0", "0")),
+            Result("linear", "vit", "digits", {"top1": 1.0}, own, ("0", "0")),
+            Result("hummingbird", "vit", "digits", {"miou": 1.0, "aacc": 2.0}, own, ("0", "0")),
+            Result("own_task", "vit", "digits", {"top1": 1.0}, own, ("0",)),
+        ]
+    )
+    assert [column.label for column in table.columns] == [
+        "digits mIoU by retrieval",
+        "digits top-1, linear",
+        "digits 5-NN",
+    ]
+    assert table.title == "Models trained by own_task on digits"
+
+
+def test_datasets_that_only_share_their_name_are_never_averaged() -> None:
+    def on(contents: str, seed: int, top1: float) -> Result:
+        return replace(supervised("vit", top1, "flowers", seed), contents=contents, job=f"job-{seed}", ended=seed)
+
+    (table,) = tables([on("a", 0, 80.0), on("b", 1, 20.0), on("b", 2, 22.0), on("", 3, 24.0)])
+    ((cell,),) = (line.cells for line in table.lines)
+    assert sorted(cell.values.values()) == [20.0, 22.0, 24.0]
+    (note,) = table.notes
+    assert "job-0 of run is left out: it was evaluated on other images than job-2 of run, which is newer" in note

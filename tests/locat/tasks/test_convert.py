@@ -42,7 +42,7 @@ def test_both_splits_are_written_and_stay_while_nothing_changes(source: Path, jo
     assert (train.samples, val.samples) == (8, 2)
     assert train.classes == val.classes == ("cat", "dog")
     assert train.image_size is None and train.mask_classes == ()
-    assert train.source == "image folder"
+    assert train.source == source.name
     first = identities(job)
     assert sorted(first) == ["train.beton", "train.beton.json", "val.beton", "val.beton.json"]
 
