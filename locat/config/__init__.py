@@ -20,6 +20,7 @@ from locat.config.tasks import (
     HummingbirdConfig,
     KnnConfig,
     LinearConfig,
+    PretrainingConfig,
     SegmentConfig,
     SupervisedConfig,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "PositiveInt",
+    "PretrainingConfig",
     "SegmentConfig",
     "Strategy",
     "SupervisedConfig",

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 NAMES = ("README", "CONTRIBUTING", "RELEASE")
 DOCUMENTS = sorted([*(ROOT / f"{name}.md" for name in NAMES), *(ROOT / "docs").rglob("*.md")])
-TOOLS = {".", "export", "kubectl", "docker", "helm", "hf", "pip"}
+TOOLS = {".", "cp", "export", "kubectl", "docker", "helm", "hf", "pip"}
 """What a command may begin with that is not the project's."""
 
 UI = r"^http://127\.0\.0\.1:\d+/#/experiments/\d+/runs/\w{32}"
@@ -44,6 +44,8 @@ HERE = {
     "launcher logs RUN JOB --follow": r"convert val: 16/16",
     "launcher logs RUN JOB": r"convert val: 16/16",
     "launcher validate FILE": r": valid, 4 jobs$",
+    "python -m launcher.language.json_schema --installed > schema.json": "",
+    "python -m launcher.language.reference_page --installed > reference.md": "",
 }
 """What test_readme.py runs on this machine -> what it prints, as a regular expression."""
 ON_SLURM = {
@@ -95,6 +97,11 @@ def lines(block: str) -> list[str]:
     """A block's lines without comments."""
     found = (re.sub(r"\s+#\s.*", "", line).strip() for line in block.replace("\\\n", " ").splitlines())
     return [line for line in found if line]
+
+
+def shell_commands(document: Path) -> list[str]:
+    """Every command of the blocks that are said to be a shell's."""
+    return [line for language, block in blocks(document.read_text()) if language == "sh" for line in lines(block)]
 
 
 def quoted_commands(text: str) -> list[str]:

@@ -66,6 +66,10 @@ class Reader:
             self.shell.append(commands)
         return done.stdout
 
+    def refused(self, command: str) -> str:
+        """Run a command that ends with exit code 2; what it prints as the reason."""
+        return self.does(f"{command} 2>&1", codes=(2,))
+
     @contextmanager
     def until_interrupted(self, command: str) -> Iterator[str]:
         """Start what ends by Ctrl-C, which it gets at the end; its first line."""

@@ -1,0 +1,1 @@
+"""The dataset `contact_sheets`: all images of a split on one sheet."""
