@@ -31,12 +31,9 @@ from support.documents import (
     calls,
     lines,
     quoted_commands,
-    shell_commands,
 )
 
 PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
-WALKED = [ROOT / "docs" / name for name in ("tutorial.md", "extend/backend.md", "extend/dataset.md", "extend/task.md")]
-"""Documents whose commands a test of their own runs, all of them."""
 FOLDERS = "docs|examples|pipelines|launcher|locat|tests|benchmarks|docker|k8s"
 NAMES = ("*.py", "*.yaml", "*.yml", "*.toml", "*.json", "Makefile", "Dockerfile")
 CODE = sorted(
@@ -112,14 +109,15 @@ def test_every_other_command_leads_to_something(document: Path) -> None:
 
 
 def followed_elsewhere() -> set[str]:
-    """What the tests of docs/tutorial.md, docs/kubernetes.md and the pages of docs/extend/ take from them."""
-    kubernetes = blocks((ROOT / "docs/kubernetes.md").read_text())
+    """What the tests of docs/tutorial.md, docs/kubernetes.md and docs/extend/ take from them."""
+    tutorial, kubernetes = (blocks((ROOT / "docs" / name).read_text()) for name in ("tutorial.md", "kubernetes.md"))
+    pages = [blocks(page.read_text()) for page in (ROOT / "docs" / "extend").glob("*.md")]
     verbs, setup, run_it = [lines(block) for language, block in kubernetes if not language][:3]
     return {
         *verbs[1:5],
         *setup,
         *run_it,
-        *(command for page in WALKED for command in shell_commands(page)),
+        *(line for page in (tutorial, *pages) for language, block in page if language == "sh" for line in lines(block)),
     }
 
 

@@ -52,7 +52,7 @@ AxisName = Annotated[
     ),
 ]
 VariableName = Annotated[str, named("a variable name of letters, digits and '_'", "[A-Za-z_][A-Za-z0-9_]*", 200)]
-Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": list(TASKS.own)})]
+Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": list(TASKS.built_in)})]
 Environment = dict[VariableName, Annotated[str, BeforeValidator(_number_as_text)]]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 GpuType = Annotated[str, named("a type of GPU: letters, digits and '_.-'", "[A-Za-z0-9][A-Za-z0-9_.-]*", 63)]

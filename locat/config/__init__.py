@@ -69,7 +69,7 @@ TASKS = Registry(
 
 def task_configs(installed: bool) -> Mapping[str, type[JobConfig]]:
     """The config class of each task: of this project, or with all that installed packages bring."""
-    return {name: TASKS[name].with_installed() for name in TASKS} if installed else TASKS.own
+    return {name: TASKS[name].with_installed() for name in TASKS} if installed else TASKS.built_in
 
 
 def load_job(path: Path) -> JobConfig:

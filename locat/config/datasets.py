@@ -202,7 +202,7 @@ class ConvertConfig(JobConfig):
     def reading(cls, values: Mapping[str, Any]) -> type["ConvertConfig"]:
         dataset = values.get("dataset")
         name = dataset.get("name") if isinstance(dataset, Mapping) else None
-        return _knowing(name) if isinstance(name, str) and name not in DATASETS.own else ConvertConfig
+        return _knowing(name) if isinstance(name, str) and name not in DATASETS.built_in else ConvertConfig
 
     @classmethod
     def with_installed(cls) -> type["ConvertConfig"]:
@@ -221,7 +221,7 @@ def _knowing(*names: str) -> type[ConvertConfig]:
 
     So pydantic tells datasets apart by one union, wherever they come from, and messages list them all.
     """
-    installed = [name for name in DATASETS if name not in DATASETS.own]
+    installed = DATASETS.installed
     if not installed:
         return ConvertConfig
     only_named: dict[str, dict[str, Any]] = {name: {"name": (Literal[name], ...)} for name in installed}
@@ -229,6 +229,6 @@ def _knowing(*names: str) -> type[ConvertConfig]:
         DATASETS[name] if name in names else create_model(name, __base__=Source, **only_named[name])
         for name in installed
     ]
-    known: Any = Union[(*DATASETS.own.values(), *classes)]
+    known: Any = Union[(*DATASETS.built_in.values(), *classes)]
     field: dict[str, Any] = {"dataset": (known, Field(DigitsScenes(), discriminator="name"))}
     return create_model(ConvertConfig.__name__, __base__=ConvertConfig, **field)

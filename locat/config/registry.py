@@ -1,73 +1,64 @@
-"""Names -> what they stand for: of this project, or of an installed package that says so by an entry point.
+"""Config classes by name: of this project, or of an installed package that says so by an entry point.
 
-Installed packages are searched only for a name that the project does not have, or to list all names; what a name
-stands for is imported when it is asked for.
+Installed packages are searched only for a name that the project does not have, or to list all names; a class is
+imported when it is asked for.
 """
 
-import importlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from pkgutil import resolve_name
+from typing import Generic, TypeVar
 
-from locat.contract.errors import UserError
+from locat.contract import plugins
 
 Kind = TypeVar("Kind")
 
 
 class Registry(Mapping[str, type[Kind]], Generic[Kind]):
-    """Config classes by name; where a package uses one of the project's names, the project's own counts.
+    """Where a package uses one of the project's names, the project's own counts.
 
-    Looking up a name raises UserError where an installed package does not keep its promise.
+    Looking up a name raises PluginError where an installed package does not keep its promise.
     """
 
-    def __init__(self, group: str, kind: type[Kind], names: str, own: Mapping[str, str]) -> None:
-        """`group` of entry points whose classes are `kind`s and name in `names` what does the work; `own` ones."""
-        self.group, self._kind, self._names, self._own = group, kind, names, own
+    def __init__(self, group: str, kind: type[Kind], worker: str, places: Mapping[str, str]) -> None:
+        """A registry of `kind`s, each of which says in its class variable `worker` what does the work.
+
+        Args:
+            group: of the entry points of installed packages.
+            places: name -> `module:class` of this project's own.
+        """
+        self._group, self._kind, self._worker, self._places = group, kind, worker, places
 
     @cached_property
-    def own(self) -> dict[str, type[Kind]]:
+    def built_in(self) -> dict[str, type[Kind]]:
         """Those of this project, whatever is installed."""
-        return {name: load(place) for name, place in self._own.items()}
+        return {name: self._checked(resolve_name(place)) for name, place in self._places.items()}
 
     @cached_property
-    def _installed(self) -> dict[str, EntryPoint]:
-        found = sorted(entry_points(group=self.group), key=lambda each: each.name)
-        return {each.name: each for each in found if each.name not in self._own}
+    def installed(self) -> list[str]:
+        """Names that packages bring."""
+        return [name for name in plugins.names(self._group) if name not in self._places]
 
     def __getitem__(self, name: str) -> type[Kind]:
-        if name in self._own:
-            return self.own[name]
-        entry = self._installed[name]
-        try:
-            found = entry.load()
-        except Exception as error:
-            raise self._broken(entry, f"cannot be imported ({type(error).__name__}: {error})") from error
-        if not (isinstance(found, type) and issubclass(found, self._kind)):
-            raise self._broken(entry, f"is no subclass of {self._kind.__module__}.{self._kind.__name__}")
-        if not getattr(found, self._names):
-            raise self._broken(entry, f"has no `{self._names}`, the `module:function` that does the work")
-        return found
+        if name in self._places:
+            return self.built_in[name]
+        return plugins.load(self._group, name, self._checked)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._own or (isinstance(name, str) and name in self._installed)
+        return name in self._places or name in self.installed
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._own
-        yield from self._installed
+        yield from self._places
+        yield from self.installed
 
     def __len__(self) -> int:
-        return len(self._own) + len(self._installed)
+        return len(self._places) + len(self.installed)
 
     __hash__ = object.__hash__
 
-    def _broken(self, entry: EntryPoint, what: str) -> UserError:
-        package = entry.dist.name if entry.dist else "an installed package"
-        promise = f"{self.group}: {entry.name} = {entry.value}"
-        return UserError(f"{package}: its entry point `{promise}` {what}; mend or uninstall {package}")
-
-
-def load(place: str) -> Any:
-    """What `module:name` stands for."""
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
+    def _checked(self, found: object) -> type[Kind]:
+        if not (isinstance(found, type) and issubclass(found, self._kind)):
+            raise TypeError(f"not a subclass of {self._kind.__module__}.{self._kind.__name__}")
+        if not getattr(found, self._worker):
+            raise TypeError(f"has no `{self._worker}`, the `module:function` that does the work")
+        return found

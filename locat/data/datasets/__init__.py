@@ -1,9 +1,9 @@
 """Datasets as their owners distribute them: one file per source."""
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 
 from locat.config.datasets import Source
-from locat.config.registry import load
 from locat.data.datasets.base import Dataset, Split
 
 
@@ -14,5 +14,5 @@ def open_dataset(dataset: Source) -> Mapping[Split, Dataset]:
         DataError: the source is missing, or is not laid out as its owner distributes it.
     """
     # Imported when it is needed: scikit-learn and scipy take seconds.
-    splits: Mapping[Split, Dataset] = load(dataset.reader)(dataset)
+    splits: Mapping[Split, Dataset] = resolve_name(dataset.reader)(dataset)
     return splits

@@ -36,7 +36,7 @@ def test_all_of_the_language_is_in_it_and_every_reference_leads_somewhere() -> N
     text = json_schema.schema()
     definitions = text["$defs"]
     assert sections().keys() - {"Pipeline"} <= definitions.keys()
-    assert {model.__name__ for model in TASKS.own.values()} <= definitions.keys()
+    assert {model.__name__ for model in TASKS.built_in.values()} <= definitions.keys()
     links = {node["$ref"] for node in nodes(text) if isinstance(node.get("$ref"), str)}
     assert links <= {f"#/$defs/{name}" for name in definitions}
 

@@ -1,16 +1,16 @@
 """Tasks and datasets of installed packages: found when they are asked for, and broken in one sentence."""
 
-import importlib.metadata
 import os
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
 from locat.config import TASKS, JobConfig
 from locat.config.datasets import DATASETS, ConvertConfig, Source
-from locat.config.registry import Registry, load
+from locat.config.registry import Registry
 from locat.contract.errors import UserError
 from support.packages import install
 
@@ -55,12 +55,12 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("own", [TASKS.own, DATASETS.own], ids=["tasks", "datasets"])
+@pytest.mark.parametrize("own", [TASKS.built_in, DATASETS.built_in], ids=["tasks", "datasets"])
 def test_what_the_project_brings_is_complete(own: dict[str, type[JobConfig] | type[Source]]) -> None:
     for name, config in own.items():
         field = "task" if issubclass(config, JobConfig) else "name"
         place = config.entry if issubclass(config, JobConfig) else config.reader
-        assert callable(load(place)), name
+        assert callable(resolve_name(place)), name
         assert config.model_json_schema()["properties"][field]["const"] == name
 
 
@@ -72,10 +72,16 @@ def test_a_package_adds_a_task(packages: Path) -> None:
     assert "counted" not in tasks and tasks.get("counted") is None
 
 
+def test_two_packages_with_one_name_are_refused(packages: Path) -> None:
+    install(packages, "counting", "locat.tasks", "count = counting:Count", TASK)
+    install(packages, "other", "locat.tasks", "count = other:Count", TASK)
+    with pytest.raises(UserError, match=r"counting and other both offer 'count' \(locat.tasks\)|other and counting"):
+        registry()["count"]
+
+
 def test_names_of_the_project_are_found_without_a_search(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(packages, "counting", "locat.tasks", "convert = counting:Count", TASK)
-    monkeypatch.setattr(importlib.metadata, "entry_points", None)
-    monkeypatch.setattr("locat.config.registry.entry_points", None)
+    monkeypatch.setattr("importlib.metadata.entry_points", None)
     tasks = registry()
     assert tasks["convert"] is ConvertConfig and "convert" in tasks
 
@@ -83,10 +89,13 @@ def test_names_of_the_project_are_found_without_a_search(packages: Path, monkeyp
 @pytest.mark.parametrize(
     ("module", "what"),
     [
-        ("import nonsense", "cannot be imported (ModuleNotFoundError: No module named 'nonsense')"),
-        ("x = 1 +", "cannot be imported (SyntaxError: "),
-        ("class Count: pass", "is no subclass of locat.config.base.JobConfig"),
-        ("from locat.config import JobConfig as Count", "has no `entry`, the `module:function` that does the work"),
+        ("import nonsense", "ModuleNotFoundError: No module named 'nonsense'"),
+        ("x = 1 +", "SyntaxError: "),
+        ("class Count: pass", "TypeError: not a subclass of locat.config.base.JobConfig"),
+        (
+            "from locat.config import JobConfig as Count",
+            "TypeError: has no `entry`, the `module:function` that does the work",
+        ),
     ],
 )
 def test_a_broken_package_is_named_with_its_entry_point(packages: Path, module: str, what: str) -> None:
@@ -94,8 +103,9 @@ def test_a_broken_package_is_named_with_its_entry_point(packages: Path, module: 
     install(packages, package, "locat.tasks", f"count = {package}:Count", module)
     with pytest.raises(UserError) as error:
         registry()["count"]
-    assert str(error.value).startswith(f"{package}: its entry point `locat.tasks: count = {package}:Count` {what}")
-    assert str(error.value).endswith(f"; mend or uninstall {package}")
+    promise = f"package {package}: entry point count = {package}:Count (locat.tasks) cannot be loaded"
+    assert str(error.value).startswith(f"{promise}: {what}")
+    assert str(error.value).endswith("; repair or uninstall the package")
 
 
 def launcher(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -124,7 +134,7 @@ def test_validate_and_dry_run_know_them(tmp_path: Path) -> None:
     assert wrong.returncode == 2
     assert wrong.stderr.splitlines() == [
         "own.yaml:4:37: jobs.convert.config.dataset.folder: required, but missing: a path",
-        "own.yaml:4:62: jobs.convert.config.dataset.foldr: unknown key 'foldr'; did you mean 'folder'?",
+        "own.yaml:4:61: jobs.convert.config.dataset.foldr: unknown key 'foldr'; did you mean 'folder'?",
         "own.yaml:5:33: jobs.count.config.upto: expected an integer, got 'x'",
     ]
 
@@ -145,7 +155,7 @@ def test_a_broken_package_ends_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(PIPELINE.replace("shapes, folder: /data/shapes", "digits"))
     wrong = launcher(tmp_path, "validate", "own.yaml")
     assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1
-    assert wrong.stderr.startswith("counting: its entry point `locat.tasks: count = counting:NotThere` cannot be")
+    assert wrong.stderr.startswith("package counting: entry point count = counting:NotThere (locat.tasks) cannot be")
 
 
 def test_what_is_committed_does_not_depend_on_what_is_installed(tmp_path: Path) -> None:
