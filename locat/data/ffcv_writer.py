@@ -21,13 +21,13 @@ PAGE_SIZE = 4 * MIN_PAGE_SIZE
 def write_samples(path: Path, samples: Iterable[Encoded], summary: Summary, contents: Contents) -> None:
     """Write the fields `image`, `label` and, where the contents have mask classes, `mask`.
 
-    Images are JPEG files and masks PNG files, or both are pixels where the contents have an image size.
+    Images are JPEG files and masks PNG files, or both are pixels, as the contents say.
     """
-    mode = IMAGE_MODES["jpg" if contents.image_size is None else "raw"]
+    mode = IMAGE_MODES["jpg" if contents.storage == "files" else "raw"]
     fields = {"image": image_field(mode), "label": IntField()}
     if contents.mask_classes:
         shape = (contents.image_size, contents.image_size)
-        fields["mask"] = BytesField() if contents.image_size is None else NDArrayField(np.dtype("uint8"), shape)
+        fields["mask"] = BytesField() if contents.storage == "files" else NDArrayField(np.dtype("uint8"), shape)
     page_size = max(PAGE_SIZE, 1 << (summary.largest - 1).bit_length())  # a sample never spans two pages
     Writer(str(path), fields, page_size).write(samples, summary.samples)
 

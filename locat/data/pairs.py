@@ -23,7 +23,7 @@ class Pairs(Stored):
 
     def __init__(self, path: Path) -> None:
         self.contents = open_manifest(path).contents
-        if self.contents.image_size is not None or not self.contents.mask_classes:
+        if self.contents.storage == "pixels" or not self.contents.mask_classes:
             raise DataError(f"{path}: holds no images of several sizes with masks; convert a segmentation set")
         super().__init__(path)
         self._masks = self._column("mask")

@@ -201,7 +201,7 @@ class Parts:
 def wanted(dataset: Dataset, encoding: Encoding) -> Contents:
     """What a file is asked to hold: the encoding is a part of it where the images are image files."""
     contents = dataset.contents
-    if contents.image_size is not None:
+    if contents.storage == "pixels":
         return contents
     return replace(contents, options={**contents.options, **asdict(encoding)})
 

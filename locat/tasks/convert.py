@@ -25,7 +25,7 @@ def convert(config: ConvertConfig, job: JobFolder) -> None:
     with tracked(job, config, is_main=True):
         for split, dataset in open_dataset(config.dataset).items():
             contents = dataset.contents
-            if config.shorter_side is not None and (contents.image_size is not None or contents.mask_classes):
+            if config.shorter_side is not None and (contents.storage == "pixels" or contents.mask_classes):
                 raise ConfigError(
                     f"shorter_side: the images of {config.dataset.name} are stored in their own size, which is that "
                     "of their masks or the same for all; remove it"

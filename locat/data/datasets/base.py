@@ -23,12 +23,17 @@ class Contents:
     mask_classes: tuple[str, ...]
     """Empty where samples have no masks."""
     image_size: int | None
-    """Height and width in pixels where all images, stored as pixels, and masks share one; None: JPEG files."""
+    """Height and width in pixels where all images and masks share one; None where each has its own."""
     source: str
     """The dataset's name for people."""
     seed: int
     options: dict[str, Any]
     """Whatever else decides the file's bytes."""
+
+    @property
+    def storage(self) -> Literal["pixels", "files"]:
+        """How samples are stored: as pixels where all share one size, or else as JPEG files with PNG masks."""
+        return "files" if self.image_size is None else "pixels"
 
 
 class Sample(NamedTuple):

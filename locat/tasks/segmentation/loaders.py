@@ -26,7 +26,7 @@ def open_mask_loaders(config: SegmentConfig, ranks: Ranks) -> tuple[Reader, Read
     check_masks(config.data)
     if isinstance(config.augment, Unchanged):
         for path in (config.data.train, config.data.val):
-            if open_manifest(path).contents.image_size is None:
+            if open_manifest(path).contents.storage == "files":
                 raise ConfigError(f"{path}: its images have several sizes; set augment: {{name: benchmark}}")
         return open_loaders(config, ranks, "mask")
     verify(config.data, ranks)

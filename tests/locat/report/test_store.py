@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
 from launcher.plan import Plan
-from locat.config import load_job
+from locat.config import TASKS, load_job
 from locat.contract.errors import UserError
 from locat.contract.job_folder import JobFolder
 from locat.contract.tracking import ParentRun
@@ -23,7 +23,7 @@ from locat.engine.tracking.parent_run import end_parent_run
 from locat.engine.tracking.state_files import Lifetime, only_sender
 from locat.models.create import title
 from locat.report.__main__ import main, write_report
-from locat.report.store import read_run, results
+from locat.report.store import read_run, results, unknown_tasks
 
 pytestmark = pytest.mark.slow
 
@@ -160,6 +160,14 @@ def test_a_run_whose_folder_is_not_seen_here_is_found_by_its_name(store: dict[st
     assert results([elsewhere]) == results([here])
     with pytest.raises(UserError, match="does not tell of this run: it has no such run"):
         read_run(tmp_path / "digits-9", uri)
+
+
+def test_tasks_that_are_not_installed_here_are_named(store: dict[str, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [read_run(store["digits"].folder)]
+    assert unknown_tasks(runs) == []
+    monkeypatch.delitem(TASKS._places, "segment")
+    assert unknown_tasks(runs) == ["segment"]
+    assert {result.task for result in results(runs)} == {"supervised"}
 
 
 def test_where_nothing_can_be_written_the_reason_is_said(store: dict[str, Plan], tmp_path: Path) -> None:
