@@ -48,7 +48,8 @@ def test_the_end_is_recorded(
     assert state.started is not None and state.ended is not None and state.started <= state.ended
 
 
-def test_a_command_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
+def test_a_command_that_does_not_exist_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin")  # a user's may name folders that they may not read, which is another error
     run = small_runs.make(tmp_path, replace(small_runs.job("a"), command=("no-such-program",)))
     assert small_runs.attempt(run, "a").wait() == 127
     assert run.state("a").reason == "cannot run no-such-program: No such file or directory"
