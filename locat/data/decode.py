@@ -11,10 +11,10 @@ from typing import Any
 import llvmlite.binding
 import numba
 import numpy as np
-from ffcv.libffcv import lib, read_c
 from numba import types
 from numpy.typing import NDArray
 
+from locat.data.ffcv_library import library
 from locat.data.resample import CHANNELS, compiled, resample
 
 IMAGE = np.dtype(
@@ -38,7 +38,7 @@ RGB, ACCURATE = 0, 4096  # turbojpeg.h: TJPF_RGB, TJFLAG_ACCURATEDCT
 MARGIN = 16  # rows below those asked for, of which smooth upsampling of the colours looks at a few
 MESSAGE = 200  # characters of an error message, at most
 
-_open, _close = lib.tjInitDecompress, lib.tjDestroy
+_open, _close = library.tjInitDecompress, library.tjDestroy
 _open.restype = ctypes.c_void_p
 _close.argtypes = [ctypes.c_void_p]
 
@@ -51,14 +51,16 @@ def _external(name: str, function: Any, signature: Any) -> Any:
 
 _decompress = _external(
     "locat_tjDecompress2",
-    lib.tjDecompress2,
+    library.tjDecompress2,
     types.int32(
         *(types.uintp, types.uintp, types.uint64, types.uintp),
         *(types.int32, types.int32, types.int32, types.int32, types.int32),
     ),
 )
-_message = _external("locat_tjGetErrorStr2", lib.tjGetErrorStr2, types.CPointer(types.uint8)(types.uintp))
-_pread = _external("locat_pread", read_c, types.int64(types.int32, types.uintp, types.uint64, types.int64))
+_message = _external("locat_tjGetErrorStr2", library.tjGetErrorStr2, types.CPointer(types.uint8)(types.uintp))
+_pread = _external(
+    "locat_pread", ctypes.CDLL(None).pread, types.int64(types.int32, types.uintp, types.uint64, types.int64)
+)
 
 
 class Workspace:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from ffcv.libffcv import imdecode
 from PIL import Image, UnidentifiedImageError
+
+from locat.data.ffcv_library import decodes
 
 KEPT_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind it, which decoders leave alone
 KEPT_MODES = ("RGB", "L")
@@ -65,12 +66,6 @@ def encode(content: bytes, encoding: Encoding) -> Jpeg:
         raise  # the machine's fault
     except Exception as error:  # a damaged file can make PIL raise anything
         raise Undecodable(f"{type(error).__name__}: {error}"[:SHOWN]) from error
-
-
-def decodes(jpeg: bytes, height: int, width: int) -> bool:
-    """Whether FFCV's decoder (turbojpeg) reads the file to its end with neither error nor warning."""
-    pixels = np.empty((height, width, 3), np.uint8)
-    return bool(imdecode(np.frombuffer(jpeg, np.uint8), pixels, height, width, height, width) == 0)
 
 
 def stored_size(size: tuple[int, int], shorter_side: int | None) -> tuple[int, int]:

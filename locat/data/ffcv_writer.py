@@ -1,20 +1,31 @@
-"""Encoded samples into a file of FFCV's layout, with FFCV's writer; its own readers read it."""
+"""Encoded samples into a file of FFCV's format, byte for byte what FFCV's own writer makes of them in one process."""
 
-import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
-from ffcv.fields import BytesField, IntField, NDArrayField, RGBImageField
-from ffcv.fields.rgb_image import IMAGE_MODES
-from ffcv.memory_allocator import MemoryAllocator
-from ffcv.writer import MIN_PAGE_SIZE, DatasetWriter, handle_sample
+from numpy.typing import NDArray
 
 from locat.data.datasets.base import Contents
+from locat.data.ffcv_format import (
+    ALLOCATION,
+    BYTES,
+    HEADER,
+    IMAGE,
+    INTEGER,
+    JPEG,
+    PIXELS,
+    RAW,
+    SMALLEST_PAGE,
+    VERSION,
+    Field,
+    describe,
+    sample_type,
+)
 from locat.data.parts import Encoded, Summary
 
-PAGE_SIZE = 4 * MIN_PAGE_SIZE
+PAGE_SIZE = 4 * SMALLEST_PAGE
 """Bytes; larger only where one sample is larger."""
 
 
@@ -23,45 +34,70 @@ def write_samples(path: Path, samples: Iterable[Encoded], summary: Summary, cont
 
     Images are JPEG files and masks PNG files, or both are pixels, as the contents say.
     """
-    mode = IMAGE_MODES["jpg" if contents.storage == "files" else "raw"]
-    fields = {"image": image_field(mode), "label": IntField()}
-    if contents.mask_classes:
-        shape = (contents.image_size, contents.image_size)
-        fields["mask"] = BytesField() if contents.storage == "files" else NDArrayField(np.dtype("uint8"), shape)
+    fields = fields_of(contents)
+    has_masks, mode = len(fields) == 3, JPEG if contents.storage == "files" else RAW
+    header, descriptors = np.zeros(1, HEADER), describe(fields)
+    records = np.zeros(summary.samples, sample_type(fields))
     page_size = max(PAGE_SIZE, 1 << (summary.largest - 1).bit_length())  # a sample never spans two pages
-    Writer(str(path), fields, page_size).write(samples, summary.samples)
+    start = -(-(header.nbytes + descriptors.nbytes + records.nbytes) // page_size) * page_size
+    with path.open("wb") as file:
+        pages = Pages(file, start, page_size)
+        for number, sample in enumerate(samples):
+            parts = (sample.image, sample.mask)[: 1 + has_masks]
+            image, *mask = pages.put(number, parts)
+            records[number]["f0"] = (mode, sample.width, sample.height, image)
+            records[number]["f1"] = sample.label
+            if has_masks:
+                records[number]["f2"] = (mask[0], len(sample.mask)) if fields[2].kind == BYTES else mask[0]
+        end = pages.finish()
+        file.write(np.array(pages.allocations, ALLOCATION).tobytes())
+        header[0] = (VERSION, len(fields), page_size, summary.samples, end)
+        file.seek(0)
+        for table in (header, descriptors, records):
+            file.write(table.tobytes())
 
 
-class Writer(DatasetWriter):  # type: ignore[misc]
-    """FFCV's writer in this process: the samples are encoded already, and their order decides every byte."""
-
-    def write(self, samples: Iterable[Encoded], count: int) -> None:
-        self.num_samples = count
-        self.prepare()
-        try:
-            metadata = np.zeros(count, self.metadata_type)
-            allocator = MemoryAllocator(self.fname, self.data_region_start, self.page_size)
-            with allocator:
-                for number, sample in enumerate(samples):
-                    values = (sample, sample.label, sample.mask)[: len(self.fields)]
-                    handle_sample(values, number, self.metadata_type.names, metadata, allocator, self.fields)
-            self.metadata_sm.buf[: metadata.nbytes] = metadata.tobytes()
-            self.finalize([allocator.allocations])
-            if self.header["alloc_table_ptr"] != allocator.offset + (allocator.my_page + 1) * self.page_size:
-                raise OSError(errno.ENOSPC, "a page was written in part")  # FFCV does not look
-        finally:
-            self.metadata_sm.close()
-            self.metadata_sm.unlink()
+def fields_of(contents: Contents) -> tuple[Field, ...]:
+    """The fields of a file that is to hold `contents`."""
+    fields = (Field("image", IMAGE), Field("label", INTEGER))
+    if not contents.mask_classes:
+        return fields
+    if contents.storage == "files":
+        return (*fields, Field("mask", BYTES))
+    return (*fields, Field("mask", PIXELS, (contents.image_size, contents.image_size)))
 
 
-def image_field(mode: int) -> Any:
-    """FFCV's RGBImageField that takes samples whose image is encoded already."""
+class Pages:
+    """The pages of `size` bytes, from the place `start` of a file on; one is in memory at a time."""
 
-    def encode(destination: Any, sample: Encoded, malloc: Any) -> None:
-        destination["mode"], destination["height"], destination["width"] = mode, sample.height, sample.width
-        destination["data_ptr"], storage = malloc(sample.image.nbytes)
-        storage[:] = sample.image
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self.allocations: list[tuple[int, int, int]] = []
+        """Of each part of a sample the sample's number, its place in the file and its bytes."""
+        self._file, self._address = file, start
+        self._page, self._used = np.zeros(size, np.uint8), 0
 
-    field = RGBImageField()
-    field.encode = encode  # a subclass would be marked as a field that FFCV's readers do not know
-    return field
+    def put(self, sample: int, parts: Sequence[NDArray[np.uint8]]) -> list[int]:
+        """Add a sample, of which all parts lie in one page, and say where in the file each of them is."""
+        places: list[int] = []
+        for part in parts:
+            if len(part) > len(self._page) - self._used:
+                self._turn()
+                if places:  # what there is of it already stays behind in the page before, as in FFCV's files
+                    return self.put(sample, parts)
+            places.append(self._address + self._used)
+            self._page[self._used : self._used + len(part)] = part
+            self._used += len(part)
+        self.allocations += [(sample, place, len(part)) for place, part in zip(places, parts, strict=True)]
+        return places
+
+    def finish(self) -> int:
+        """Write the last page; where the next one would begin."""
+        self._turn()
+        return self._address
+
+    def _turn(self) -> None:
+        self._file.seek(self._address)
+        self._file.write(self._page.data)
+        self._page[:] = 0
+        self._address += len(self._page)
+        self._used = 0

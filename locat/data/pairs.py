@@ -26,7 +26,7 @@ class Pairs(Stored):
         if self.contents.storage == "pixels" or not self.contents.mask_classes:
             raise DataError(f"{path}: holds no images of several sizes with masks; convert a segmentation set")
         super().__init__(path)
-        self._masks = self._column("mask")
+        self._masks = self._tables.column("mask")
 
     @property
     def sizes(self) -> NDArray[np.int64]:

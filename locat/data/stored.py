@@ -1,8 +1,7 @@
 """Where the samples of a .beton file lie in it.
 
-FFCV's reader gives the tables; its memory managers are left out, because they build sets of pages that only
-its quasi-random order needs (11 s and 600 MB for ImageNet's training set), and map the file, so that a
-reader dies of SIGBUS where the file is cut short.
+FFCV's memory managers are left out, because they build sets of pages that only its quasi-random order needs (11 s
+and 600 MB for ImageNet's training set), and map the file, so that a reader dies of SIGBUS where the file is cut short.
 """
 
 import os
@@ -10,13 +9,11 @@ import weakref
 from pathlib import Path
 
 import numpy as np
-from ffcv.reader import Reader
 from numpy.typing import NDArray
 
 from locat.contract.errors import DataError
 from locat.data.decode import CHANNELS, IMAGE
-
-JPEG = 0  # ffcv.fields.rgb_image.IMAGE_MODES
+from locat.data.ffcv_format import JPEG, RAW, read_tables
 
 
 class Stored:
@@ -29,13 +26,14 @@ class Stored:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._reader = Reader(str(path))
-            order = np.argsort(self._reader.alloc_table["ptr"])
-            self._addresses, self._sizes = (self._reader.alloc_table[name][order] for name in ("ptr", "size"))
+            self._tables = read_tables(path)
+            allocations = self._tables.allocations
+            order = np.argsort(allocations["ptr"])
+            self._addresses, self._sizes = (allocations[name][order] for name in ("ptr", "size"))
             self.file = os.open(path, os.O_RDONLY)
             weakref.finalize(self, os.close, self.file)
             self.images = self._images()
-        except (AssertionError, IndexError, KeyError, MemoryError, OSError, TypeError, ValueError) as error:
+        except (IndexError, KeyError, MemoryError, OSError, OverflowError, TypeError, ValueError) as error:
             raise DataError(f"{path}: FFCV cannot read it ({error}); convert it again") from error
 
     def __len__(self) -> int:
@@ -43,31 +41,28 @@ class Stored:
 
     def labels(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64 (n,)."""
-        return self._column("label")[samples].astype(np.int64)
+        return self._tables.column("label")[samples].astype(np.int64)
 
     def masks(self, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
         """uint8 (n, H, W)."""
-        height, width = self._reader.handlers["mask"].shape
+        height, width = next(field.shape for field in self._tables.fields if field.name == "mask")
         found = np.empty((len(samples), height, width), np.uint8)
-        for mask, address in zip(found, self._column("mask")[samples].tolist(), strict=True):
-            if os.preadv(self.file, [memoryview(mask).cast("B")], address) != mask.size:
+        for mask, address in zip(found, self._tables.column("mask")[samples].tolist(), strict=True):
+            if os.preadv(self.file, [mask.data.cast("B")], address) != mask.size:
                 raise DataError(f"{self.path}: the file ends before a mask; convert it again")
         return found
 
     def _images(self) -> NDArray[np.void]:
-        column = self._column("image")
+        column = self._tables.column("image")
         mode, width, height, address = (column[name] for name in column.dtype.names or ())
         place = np.searchsorted(self._addresses, address).clip(max=len(self._addresses) - 1)
         found = np.zeros(len(column), IMAGE)
         found["address"], found["bytes"] = address, self._sizes[place]
         found["height"], found["width"], found["jpeg"] = height, width, mode == JPEG
         pixels = found["height"].astype(np.int64) * found["width"] * CHANNELS
-        wrong = (self._addresses[place] != address) | (pixels == 0) | (mode > 1)
+        wrong = (self._addresses[place] != address) | (pixels == 0) | (mode > RAW)
         wrong |= found["address"] + found["bytes"] > os.fstat(self.file).st_size
         wrong |= (found["jpeg"] == 0) & (found["bytes"] != pixels)
         if wrong.any():
             raise ValueError(f"the place of sample {wrong.argmax()} is wrong")
         return found
-
-    def _column(self, field: str) -> NDArray[np.void]:
-        return self._reader.metadata[f"f{list(self._reader.handlers).index(field)}"]  # type: ignore[no-any-return]

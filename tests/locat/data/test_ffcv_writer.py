@@ -2,18 +2,22 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from ffcv.fields import BytesField, IntField, RGBImageField
+from ffcv.fields import BytesField, IntField, NDArrayField, RGBImageField
 from ffcv.fields.basics import IntDecoder
 from ffcv.fields.rgb_image import IMAGE_MODES, CenterCropRGBImageDecoder, RandomResizedCropRGBImageDecoder
 from ffcv.loader import Loader
 from ffcv.reader import Reader
+from ffcv.types import TYPE_ID_HANDLER
+from ffcv.writer import DatasetWriter
 from PIL import Image
 
 from locat.data import beton
 from locat.data.datasets.base import Contents, Sample
+from locat.data.ffcv_format import IMAGE, JPEG, RAW, RECORDS, read_tables
 from locat.data.ffcv_writer import PAGE_SIZE
 from support.pictures import encoded, jpeg
 
@@ -82,6 +86,78 @@ def test_a_sample_larger_than_a_page_gets_larger_pages(tmp_path: Path) -> None:
     beton.write(tmp_path / "x.beton", Files(files), 1, silent)
     assert Reader(str(tmp_path / "x.beton")).page_size == 2 * PAGE_SIZE
     assert stored(tmp_path / "x.beton") == [[file] for file in files]
+
+
+class Pixels:
+    """Images of one size with masks; two of them fill a page, but for too little room for a third one's mask."""
+
+    contents = Contents(5, ("a", "b", "c"), ("sky", "sea"), 1060, "memory", 0, {})
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> Sample:
+        image = np.random.default_rng(index).integers(0, 256, (1060, 1060, 4), np.uint8)
+        return Sample(np.ascontiguousarray(image[..., :3]), index % 3, np.ascontiguousarray(image[..., 3]))
+
+    def name(self, index: int) -> str:
+        return str(index)
+
+
+def test_pixels_are_written_byte_for_byte_as_by_ffcvs_own_writer(tmp_path: Path) -> None:
+    beton.write(tmp_path / "ours.beton", Pixels(), 1, silent)
+    fields = {"image": RGBImageField(), "label": IntField(), "mask": NDArrayField(np.dtype("uint8"), (1060, 1060))}
+    DatasetWriter(str(tmp_path / "ffcv.beton"), fields, num_workers=1).from_indexed_dataset(Pixels())
+    assert (tmp_path / "ours.beton").read_bytes() == (tmp_path / "ffcv.beton").read_bytes()
+
+
+class StoredImage(RGBImageField):
+    """FFCV's field, of JPEG files that are there already."""
+
+    def encode(self, destination: Any, image: tuple[bytes, int, int], malloc: Any) -> None:
+        content, destination["height"], destination["width"] = image
+        destination["mode"] = IMAGE_MODES["jpg"]
+        destination["data_ptr"], storage = malloc(len(content))
+        storage[:] = np.frombuffer(content, np.uint8)
+
+
+def test_files_are_written_byte_for_byte_as_by_ffcvs_own_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What stands behind the end of a file is of no concern: the third image fits into a page, its mask does not.
+    files = [jpeg(seed) + bytes(PAGE_SIZE // 3 - 20_000) for seed in range(7)]
+    masks = [encoded(Image.fromarray(np.full((30, 40), seed, np.uint8)), "PNG") + bytes(25_000) for seed in range(7)]
+    beton.write(tmp_path / "ours.beton", Files(files, masks), 1, silent)
+    monkeypatch.setitem(TYPE_ID_HANDLER, 2, StoredImage)
+    samples = [
+        ((file, 30, 40), index % 3, np.frombuffer(mask, np.uint8))
+        for index, (file, mask) in enumerate(zip(files, masks, strict=True))
+    ]
+    fields = {"image": StoredImage(), "label": IntField(), "mask": BytesField()}
+    DatasetWriter(str(tmp_path / "ffcv.beton"), fields, num_workers=1).from_indexed_dataset(samples)
+    assert (tmp_path / "ours.beton").read_bytes() == (tmp_path / "ffcv.beton").read_bytes()
+
+
+def test_the_tables_that_are_read_are_those_that_ffcv_reads(tmp_path: Path) -> None:
+    beton.write(tmp_path / "x.beton", Pixels(), 1, silent)
+    tables, reader = read_tables(tmp_path / "x.beton"), Reader(str(tmp_path / "x.beton"))
+    assert [field.name for field in tables.fields] == reader.field_names
+    assert [field.kind for field in tables.fields] == reader.field_descriptors["type_id"].tolist()
+    assert [field.shape for field in tables.fields] == [(), (), reader.handlers["mask"].shape]
+    assert tables.samples.dtype == reader.metadata.dtype
+    assert np.array_equal(tables.samples, reader.metadata)
+    assert np.array_equal(tables.allocations, reader.alloc_table)
+
+
+def test_the_constants_of_the_format_are_ffcvs() -> None:
+    assert {number: type_.__name__ for number, type_ in TYPE_ID_HANDLER.items() if number in RECORDS} == {
+        1: "IntField",
+        2: "RGBImageField",
+        3: "BytesField",
+        4: "NDArrayField",
+    }
+    assert RECORDS[IMAGE] == RGBImageField().metadata_type
+    assert dict(IMAGE_MODES) == {"jpg": JPEG, "raw": RAW}
 
 
 @pytest.mark.slow
