@@ -67,6 +67,7 @@ install: .venv/installed  ## Install system libraries and the virtual environmen
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(call uv,sync) --compile-bytecode requirements.lock requirements-dev.lock
 	$(call uv,install) --no-deps --editable .
+	$(BIN)/python -c "from locat.data import decode; decode.compile_ahead()"
 	@touch $@
 
 # $(call packages,NAMES): install the Debian packages that are missing.

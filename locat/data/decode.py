@@ -14,8 +14,9 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from locat.data.compiled import compiled, kept
 from locat.data.ffcv_library import library
-from locat.data.resample import CHANNELS, compiled, resample
+from locat.data.resample import CHANNELS, resample
 
 IMAGE = np.dtype(
     [
@@ -92,8 +93,15 @@ def cut_images(
     return (row, PROBLEMS[problem]) if problem else None
 
 
-# Not kept on the disk: numba would not see there that a function of another file has changed.
-@numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def compile_ahead() -> None:
+    """Compile what the first call of `cut_images` would compile; where it can be kept, later processes load it."""
+    from locat.data.views import CUT
+
+    images = np.zeros(0, IMAGE)
+    cut_images(-1, images, np.zeros((0, 1), CUT), np.zeros(0, np.uint8), Workspace(images))
+
+
+@kept
 def _cut_images(
     file: int,
     images: Any,
@@ -122,7 +130,7 @@ def _cut_images(
     return len(images), 0
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def read(file: int, address: int, content: NDArray[np.uint8]) -> int:
     """Fill `content` from the file, which may have been cut short since it was opened."""
     done = 0
@@ -135,7 +143,7 @@ def read(file: int, address: int, content: NDArray[np.uint8]) -> int:
     return 0
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def decode(
     jpeg: NDArray[np.uint8], height: int, width: int, rows: int, pixels: NDArray[np.uint8], decompressor: int
 ) -> int:
@@ -158,7 +166,7 @@ def decode(
     return 0 if decompress(jpeg, height, width, pixels, decompressor) else CORRUPT
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def decompress(jpeg: NDArray[np.uint8], height: int, width: int, pixels: NDArray[np.uint8], decompressor: int) -> bool:
     code: int = _decompress(
         decompressor, jpeg.ctypes.data, len(jpeg), pixels.ctypes.data, width, 0, height, RGB, ACCURATE
@@ -166,7 +174,7 @@ def decompress(jpeg: NDArray[np.uint8], height: int, width: int, pixels: NDArray
     return code == 0
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def frame(jpeg: NDArray[np.uint8]) -> int:
     """Where the height and the width stand in the header of a JPEG, two bytes each; -1: nowhere."""
     at = 2  # behind the start-of-image marker
@@ -183,7 +191,7 @@ def frame(jpeg: NDArray[np.uint8]) -> int:
     return -1
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def stopped_early(decompressor: int) -> bool:
     """Whether the first complaint was of bytes that are left over before the end or a restart marker (0xdN)."""
     message = numba.carray(_message(decompressor), MESSAGE)

@@ -8,9 +8,10 @@ instructions; for the same along the rows, ROWS of them are turned on their side
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from locat.data.compiled import compiled
 
 BILINEAR, BICUBIC = 2, 3  # Pillow's own numbers
 CHANNELS = 3
@@ -20,10 +21,8 @@ ROWS = 64
 Taps = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 """For each output pixel the first input pixel it looks at, and how many, (count,); their weights (count, most)."""
 
-compiled = numba.njit(nogil=True, error_model="numpy", cache=True)
 
-
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def resample(image: NDArray[np.uint8], width: int, cut: Any, out: NDArray[np.uint8]) -> None:
     """Write one cut of an image.
 
@@ -48,7 +47,7 @@ def resample(image: NDArray[np.uint8], width: int, cut: Any, out: NDArray[np.uin
     add_rows(between, first, down, out)
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def copy(image: NDArray[np.uint8], width: int, cut: Any, out: NDArray[np.uint8]) -> None:
     """Write a cut whose size does not change."""
     length = np.uint64(cut.out_width * CHANNELS)
@@ -65,7 +64,7 @@ def copy(image: NDArray[np.uint8], width: int, cut: Any, out: NDArray[np.uint8])
                 out[to + at] = image[start + at]
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def taps(size: int, whole: int, first: int, count: int, kind: int) -> Taps:
     """What `count` output pixels from `first` on are made of, when `size` pixels become `whole`."""
     scale = size / whole
@@ -92,7 +91,7 @@ def taps(size: int, whole: int, first: int, count: int, kind: int) -> Taps:
     return starts, counts, weights
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def weight(distance: float, kind: int) -> float:
     """A triangle, or Keys' cubic convolution with a = -0.5."""
     x = abs(distance)
@@ -105,7 +104,7 @@ def weight(distance: float, kind: int) -> float:
     return 0.0
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def add_along_rows(
     image: NDArray[np.uint8], start: int, stride: int, length: int, along: Taps, out: NDArray[np.uint8]
 ) -> None:
@@ -139,7 +138,7 @@ def add_along_rows(
                 target[at] = results[at, row]
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def add_rows(rows: NDArray[np.uint8], first: int, down: Taps, out: NDArray[np.uint8]) -> None:
     """Resample the columns of `rows` (rows, bytes), of which the first has the number `first`; `out` is flat."""
     starts, counts, weights = down
@@ -157,6 +156,6 @@ def add_rows(rows: NDArray[np.uint8], first: int, down: Taps, out: NDArray[np.ui
             out[to + np.uint64(at)] = rounded(sums[at])
 
 
-@compiled  # type: ignore[untyped-decorator]
+@compiled
 def rounded(total: np.int32) -> np.uint8:
     return np.uint8(min(max(total >> np.int32(PRECISION), np.int32(0)), np.int32(255)))
