@@ -1,28 +1,47 @@
-"""Pictures of what a model looks at and of how models compare."""
+"""Pictures of what a model looks at and of how models compare.
+
+matplotlib takes as long to import as a third of torch: that is left until there is a figure to draw.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def save(figure: Figure, path: Path) -> None:
+
+def pyplot() -> Any:
+    """`matplotlib.pyplot`, which draws without a screen."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt
+
+
+def subplots(*shape: int, **options: Any) -> "tuple[Figure, Any]":
+    """As `matplotlib.pyplot.subplots`: a figure, and its axes."""
+    figure: Figure
+    figure, axes = pyplot().subplots(*shape, **options)
+    return figure, axes
+
+
+def save(figure: "Figure", path: Path) -> None:
     """Write `figure` as a PNG and forget it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, bbox_inches="tight")
-    plt.close(figure)
+    pyplot().close(figure)
 
 
-def attention_figure(images: Sequence[NDArray[np.uint8]], maps: Sequence[NDArray[np.float32]], title: str) -> Figure:
+def attention_figure(images: Sequence[NDArray[np.uint8]], maps: Sequence[NDArray[np.float32]], title: str) -> "Figure":
     """One row per image (H, W, 3): the image, then the attention of each head, maps of shape (heads, h, w)."""
     heads = maps[0].shape[0]
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         len(images), heads + 1, figsize=(1.6 * (heads + 1), 1.7 * len(images)), squeeze=False, layout="constrained"
     )
     for row, image, image_maps in zip(axes, images, maps, strict=True):
@@ -39,10 +58,10 @@ def attention_figure(images: Sequence[NDArray[np.uint8]], maps: Sequence[NDArray
 
 def batch_grid_figure(
     images: Sequence[NDArray[np.uint8]], title: str, captions: Sequence[str] = (), columns: int = 8
-) -> Figure:
+) -> "Figure":
     """Images (H, W, 3), of one size or several, in rows of `columns`, each under its caption if there are any."""
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         rows, columns, figsize=(1.6 * columns, 1.8 * rows + 0.3), squeeze=False, layout="constrained"
     )
     for axis, image in zip(axes.flat, images, strict=False):
@@ -55,9 +74,9 @@ def batch_grid_figure(
     return figure
 
 
-def comparison_figure(rows: Sequence[dict[str, float | str]], columns: Sequence[str]) -> Figure:
+def comparison_figure(rows: Sequence[dict[str, float | str]], columns: Sequence[str]) -> "Figure":
     """One group of bars per column, one bar per row; rows carry a "model", percentages, and maybe their `sd`."""
-    figure, axis = plt.subplots(figsize=(1.2 + 1.6 * len(columns), 3.2))
+    figure, axis = subplots(figsize=(1.2 + 1.6 * len(columns), 3.2))
     width = 0.8 / len(rows)
     for number, row in enumerate(rows):
         places = np.arange(len(columns)) + number * width

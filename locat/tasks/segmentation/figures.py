@@ -2,19 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm, hsv_to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from locat.data.labels import IGNORED
-from locat.tasks.figures import plt
+from locat.tasks.figures import pyplot, subplots
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 3.2  # inches of a picture
 LEGEND_WIDTH, LEGEND_ROWS = 1.8, 30  # inches of a column of the legend, and its entries
@@ -24,8 +23,6 @@ NAMED = 0.015
 """Part of a picture that a class must have to be named in it."""
 UNKNOWN_COLOUR = (0.5, 0.5, 0.5)
 WRONG_COLOUR = (0.8, 0.1, 0.1)
-TABLEAU = np.array([colour for colour in plt.get_cmap("tab20").colors if len(set(colour)) > 1])  # type: ignore[attr-defined]
-"""Colours that are told apart easily; none of them is grey, which is for pixels that are not labelled."""
 GOLDEN = 0.618034
 
 
@@ -37,16 +34,24 @@ class Picture(NamedTuple):
     prediction: NDArray[np.uint8]
 
 
-def overlay_figure(pictures: Sequence[Picture], classes: Sequence[str], title: str) -> Figure:
+@cache
+def tableau() -> NDArray[np.float64]:
+    """Colours that are told apart easily, (n, 3); none of them is grey, which is for pixels that are not labelled."""
+    return np.array([colour for colour in pyplot().get_cmap("tab20").colors if len(set(colour)) > 1])
+
+
+def overlay_figure(pictures: Sequence[Picture], classes: Sequence[str], title: str) -> "Figure":
     """One row per picture: image, truth, prediction over the image in grey, and where it is wrong; with legends.
 
     Where there are too many classes for colours to tell, their names stand in the pictures as well.
     """
+    from matplotlib.patches import Patch
+
     colours = class_colours(len(classes))
     heights = [WIDTH * picture.image.shape[0] / picture.image.shape[1] for picture in pictures]
     seen = sorted({int(label) for picture in pictures for labels in picture[1:] for label in np.unique(labels)})
     columns = math.ceil(len(seen) / LEGEND_ROWS)
-    figure, axes = plt.subplots(
+    figure, axes = subplots(
         len(pictures),
         4,
         figsize=(4 * WIDTH + LEGEND_WIDTH * columns, max(sum(heights), 0.2 * min(len(seen), LEGEND_ROWS)) + 1.0),
@@ -58,7 +63,7 @@ def overlay_figure(pictures: Sequence[Picture], classes: Sequence[str], title: s
         row[0].imshow(image)
         for axis, labels in zip(row[1:3], (truth, prediction), strict=True):
             axis.imshow(blend(image, colours[labels]))
-            if len(classes) > len(TABLEAU):
+            if len(classes) > len(tableau()):
                 write_names(axis, labels, classes)
         error = np.ones(image.shape)
         error[truth != prediction] = WRONG_COLOUR
@@ -77,8 +82,11 @@ def overlay_figure(pictures: Sequence[Picture], classes: Sequence[str], title: s
     return figure
 
 
-def write_names(axis: Axes, labels: NDArray[np.uint8], classes: Sequence[str]) -> None:
+def write_names(axis: "Axes", labels: NDArray[np.uint8], classes: Sequence[str]) -> None:
     """Write the name of each class that is large in `labels` (H, W) where the class is widest."""
+    from matplotlib.patheffects import withStroke
+    from scipy.ndimage import distance_transform_edt
+
     for label, pixels in zip(*np.unique(labels, return_counts=True), strict=True):
         if label == IGNORED or pixels < NAMED * labels.size:
             continue
@@ -97,9 +105,11 @@ def name_of(label: int, classes: Sequence[str]) -> str:
 
 def class_colours(classes: int) -> NDArray[np.float64]:
     """A colour for each of 256 labels, (256, 3) in 0..1: of the classes distinct ones, grey for pixels of none."""
+    from matplotlib.colors import hsv_to_rgb
+
     number = np.arange(256)
-    if classes <= len(TABLEAU):
-        colours = np.resize(TABLEAU, (256, 3))
+    if classes <= len(tableau()):
+        colours = np.resize(tableau(), (256, 3))
     else:
         hsv = np.stack([number * GOLDEN % 1, 0.9 - 0.2 * (number % 3), 1 - 0.25 * (number // 3 % 3)], axis=1)
         colours = hsv_to_rgb(hsv)
@@ -113,14 +123,12 @@ def blend(image: NDArray[np.uint8], colour: NDArray[np.float64]) -> NDArray[np.f
     return 0.35 * brightness + 0.65 * colour
 
 
-def iou_figure(iou: NDArray[np.float64], classes: Sequence[str], title: str) -> Figure:
+def iou_figure(iou: NDArray[np.float64], classes: Sequence[str], title: str) -> "Figure":
     """A bar for each class, the best first; `iou` (classes,) in percent, not a number where there is none."""
     order = np.argsort(-iou, kind="stable")  # what is not a number comes last
     columns = math.ceil(len(classes) / BARS)
     rows = math.ceil(len(classes) / columns)
-    figure, axes = plt.subplots(
-        1, columns, figsize=(4.6 * columns, 0.9 + 0.19 * rows), squeeze=False, layout="constrained"
-    )
+    figure, axes = subplots(1, columns, figsize=(4.6 * columns, 0.9 + 0.19 * rows), squeeze=False, layout="constrained")
     for column, axis in enumerate(axes[0]):
         part = order[column * rows : (column + 1) * rows]
         bars = axis.barh(np.arange(len(part)), np.nan_to_num(iou[part]), color="tab:blue")
@@ -135,13 +143,15 @@ def iou_figure(iou: NDArray[np.float64], classes: Sequence[str], title: str) -> 
     return figure
 
 
-def confusion_figure(confusion: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
+def confusion_figure(confusion: NDArray[np.int64], classes: Sequence[str], title: str) -> "Figure":
     """Where the pixels of each true class (row) went: shares of the row, drawn by their square roots."""
+    from matplotlib.colors import PowerNorm
+
     pixels = confusion.sum(axis=1, keepdims=True)
     shares = np.where(pixels > 0, confusion / np.maximum(pixels, 1), np.nan)
     side = max(5.0, 0.105 * len(classes))
-    figure, axis = plt.subplots(figsize=(side + 2, side + 0.5), layout="constrained")
-    colours = plt.get_cmap("viridis").with_extremes(bad="0.85")
+    figure, axis = subplots(figsize=(side + 2, side + 0.5), layout="constrained")
+    colours = pyplot().get_cmap("viridis").with_extremes(bad="0.85")
     image = axis.imshow(shares, cmap=colours, norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
     size = 8 if len(classes) <= 40 else 6
     axis.set_xticks(np.arange(len(classes)), classes, rotation=90, fontsize=size)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from locat.contract.job_folder import JobFolder
 from locat.data.labels import IGNORED
-from locat.tasks.figures import plt
 from locat.tasks.segmentation import figures
 from locat.tasks.segmentation.figures import (
     UNKNOWN_COLOUR,
