@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+import torch.distributed as dist
 
 from locat.engine.task import Batches
 from locat.tasks.loaders import at_least_one
@@ -14,16 +13,25 @@ class Accuracy:
     """`top1` and, where there are more than five classes, `top5`, in percent."""
 
     def __init__(self, classes: int, device: torch.device) -> None:
-        tops = [top for top in (1, 5) if top == 1 or top < classes]
-        self._scores = MetricCollection(
-            {f"top{top}": MulticlassAccuracy(classes, top_k=top, average="micro") for top in tops}
-        ).to(device)
+        self._tops = [top for top in (1, 5) if top == 1 or top < classes]
+        self._counts = torch.zeros(len(self._tops) + 1, dtype=torch.int64, device=device)
+        """Images that each of `_tops` got right, and all images."""
 
     def over(self, batches: Batches, classify: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, float]:
         """Of `classify`, uint8 images (n, 3, H, W) -> logits (n, classes); every rank calls it and gets the same."""
-        self._scores.reset()
+        self._counts.zero_()
         for batch, _ in batches:
             logits = classify(at_least_one(batch.image))
             if len(batch):
-                self._scores.update(logits, batch.target)
-        return {name: 100 * score.item() for name, score in self._scores.compute().items()}
+                right = [(likeliest(logits, top) == batch.target[:, None]).sum() for top in self._tops]
+                self._counts[:-1] += torch.stack(right)
+                self._counts[-1] += len(batch)
+        if dist.is_initialized():
+            dist.all_reduce(self._counts)
+        *right, images = self._counts.float()
+        return {f"top{top}": 100 * (count / images).item() for top, count in zip(self._tops, right, strict=True)}
+
+
+def likeliest(logits: torch.Tensor, top: int) -> torch.Tensor:
+    """The classes with the `top` largest of the logits (n, classes): (n, top)."""
+    return logits.argmax(1, keepdim=True) if top == 1 else logits.topk(top, dim=1).indices
