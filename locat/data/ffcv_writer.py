@@ -62,7 +62,7 @@ def fields_of(contents: Contents) -> tuple[Field, ...]:
     fields = (Field("image", IMAGE), Field("label", INTEGER))
     if not contents.mask_classes:
         return fields
-    if contents.storage == "files":
+    if contents.image_size is None:
         return (*fields, Field("mask", BYTES))
     return (*fields, Field("mask", PIXELS, (contents.image_size, contents.image_size)))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import top_k_accuracy_score
 
 from locat.data.loader import Batch, Place
-from locat.tasks.accuracy import Accuracy
+from locat.tasks.classification.accuracy import Accuracy
 
 
 def batches(labels: torch.Tensor, sizes: list[int]) -> Iterator[tuple[Batch, Place]]:
