@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from locat.contract.tracking import ParentRun
 from locat.engine.tracking.client import MlflowClient
-from locat.engine.tracking.state_files import Parent
 from support.documents import ROOT, shell_commands
 from support.extending import follow, outsider, shown_code
 
@@ -30,7 +30,7 @@ def test_every_command_does_what_the_reader_expects(tmp_path: Path) -> None:
     with (run.path / "report" / "report.csv").open() as file:
         (row,) = (row for row in csv.DictReader(file) if row["column"] == "digits on sheets top-1")
     assert float(row["mean"]) == pytest.approx(results["metrics"]["top1"], abs=0.01)
-    parent = Parent.read(run.path)
+    parent = ParentRun.read(run.path)
     found = MlflowClient(parent.uri).search_runs([parent.experiment_id], "params.`dataset.name` = 'contact_sheets'")
     assert [job.info.status for job in found] == ["FINISHED"]
 

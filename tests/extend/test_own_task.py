@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from locat.contract.tracking import ParentRun
 from locat.engine.tracking.client import MlflowClient
-from locat.engine.tracking.state_files import Parent
 from support.documents import ROOT, shell_commands
 from support.extending import follow, outsider, shown_code
 
@@ -32,7 +32,7 @@ def test_every_command_does_what_the_reader_expects(tmp_path: Path) -> None:
     assert float(means["scikit-learn digits rotations told"]) == pytest.approx(results["metrics"]["rotation"], abs=0.01)
     title = re.search(r'The report\'s table is\s+called "(.*?)"', PAGE.read_text())
     assert title and title[1] in (run.path / "report" / "report.md").read_text()
-    parent = Parent.read(run.path)
+    parent = ParentRun.read(run.path)
     (job,) = MlflowClient(parent.uri).search_runs([parent.experiment_id], "params.task = 'rotations'")
     assert job.info.status == "FINISHED"
     assert job.data.metrics["val/rotation"] == pytest.approx(results["metrics"]["rotation"])
