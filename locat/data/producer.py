@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
@@ -18,8 +18,11 @@ PIECES = 2  # of a batch, for each thread
 STALL_LIMIT = 300.0  # seconds without a batch, compilation included, after which decoding counts as stuck
 POLL_INTERVAL = 1.0  # seconds between two looks at whether the threads live
 
+BatchStream = Generator[tuple[Batch, Position], None, None]
+"""Batches, each with the position after it; to close it ends the threads that decode."""
 
-def produce(name: str, pending: Iterator[PendingBatch], threads: int) -> Iterator[tuple[Batch, Position]]:
+
+def produce(name: str, pending: Iterator[PendingBatch], threads: int) -> BatchStream:
     """The batches in their order, each with the position after it; AHEAD of them are decoded at a time.
 
     Args:

@@ -17,7 +17,7 @@ from locat.data.batch import Batch, PendingBatch
 from locat.data.cores import available_cores
 from locat.data.datasets.base import Contents
 from locat.data.position import START, Position
-from locat.data.producer import produce
+from locat.data.producer import BatchStream, produce
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Reader(ABC):
     def pending(self, samples: NDArray[np.int64], position: Position, after: Position) -> PendingBatch:
         """The batch at `position`, of these `samples` (n,), still to be decoded."""
 
-    def batches(self, start: Position = START) -> Iterator[tuple[Batch, Position]]:
+    def batches(self, start: Position = START) -> BatchStream:
         """Batches from `start` to the end of its epoch, each with the position after it.
 
         A position belongs to the batch it came with, not to those that were decoded ahead.
@@ -86,7 +86,7 @@ class Reader(ABC):
         """
         return produce(str(self.path), self._epoch(start), self._threads)
 
-    def stream(self, start: Position = START) -> Iterator[tuple[Batch, Position]]:
+    def stream(self, start: Position = START) -> BatchStream:
         """Batches from `start` on, epoch after epoch, without end; otherwise as `batches`."""
         return produce(str(self.path), self._epochs(start), self._threads)
 

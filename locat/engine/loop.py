@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -116,8 +116,10 @@ class Training:
             if (owed := self.evaluate()) is None:
                 self.give_way()
             self.checkpoints.judge(self.position, owed)
-        with Progress(self.job, "train", total, "step", done=self.position.step, shown=self.ranks.is_main) as progress:
-            batches = task.batches(self.position)
+        with (
+            Progress(self.job, "train", total, "step", done=self.position.step, shown=self.ranks.is_main) as progress,
+            closing(task.batches(self.position)) as batches,  # the process must not end while threads decode
+        ):
             while self.position.step < total:
                 self.watchdog.enter(self.position.step, "waits for its data")
                 with self.throughput.waiting():

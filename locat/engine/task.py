@@ -9,6 +9,7 @@ from torch import nn
 
 from locat.data.batch import Batch
 from locat.data.position import Position
+from locat.data.producer import BatchStream
 from locat.data.reader import Reader
 
 Batches = Iterator[tuple[Batch, Position]]
@@ -43,7 +44,7 @@ class Task(ABC):
     evaluate_every: int
     """Updates between two evaluations; there is one at the end as well."""
 
-    def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
+    def batches(self, position: Position) -> BatchStream:
         """Training batches from `position` on, without end, each with the position after it."""
         return self.train_loader.stream(position)
 

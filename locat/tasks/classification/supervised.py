@@ -1,7 +1,7 @@
 """supervised: train a classifier (docs/method.md section 4)."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from timm.data import resolve_data_config
@@ -15,6 +15,7 @@ from locat.contract.job_folder import JobFolder
 from locat.data.augment import ImageNetTransform, ShiftTransform, normalize
 from locat.data.batch import Batch
 from locat.data.position import START, Position
+from locat.data.producer import BatchStream
 from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
@@ -72,7 +73,7 @@ class Supervised(Task):
         self.evaluate_every = config.evaluate_epochs * self.steps_per_epoch
         self.accuracy = Accuracy(len(self.classes), ranks.device)
 
-    def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
+    def batches(self, position: Position) -> BatchStream:
         if position == START and self.ranks.is_main:
             self._draw_first_batch()
         return super().batches(position)
