@@ -4,10 +4,8 @@ A package that is installed beside this one adds a backend by two entry points (
 `locat.backends` names its `Backend`, `locat.backend_options` what a pipeline may say to it, if anything.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from launcher.backends.base import Backend
 from launcher.language.problems import known_words
@@ -21,64 +19,22 @@ from locat.contract.errors import UserError
 if TYPE_CHECKING:
     from launcher.language.words import BackendOptions
 
-Kind = TypeVar("Kind")
-
 
 class UnknownBackendError(UserError):
     """No backend of this name is installed."""
 
 
-class Registry(Mapping[str, Kind], Generic[Kind]):
-    """Name -> what it stands for: built in, or an entry point of another package. A built-in name cannot be taken."""
+class Backends(plugins.Registry[Backend]):
+    """Every backend by the name `--backend` takes."""
 
-    group: ClassVar[str]
-    """Of the entry points."""
-    built_in: ClassVar[Mapping[str, str]]
-    """Name -> `module:object`."""
-
-    def checked(self, found: object) -> Kind:
-        """What the registry holds, made of what was imported; raises TypeError for what is of no use."""
-        raise NotImplementedError
-
-    @cache  # noqa: B019  there are two registries
-    def __getitem__(self, name: str) -> Kind:
-        if name in self.built_in:
-            return self.checked(resolve_name(self.built_in[name]))
+    def __getitem__(self, name: str) -> Backend:
         try:
-            return plugins.load(self.group, name, self.checked)
+            return super().__getitem__(name)
         except KeyError:
             known = known_words(name, self)
             raise UnknownBackendError(
                 f"no backend {name!r} on this machine; install the package that has it{known}"
             ) from None
-
-    def __contains__(self, name: object) -> bool:
-        """Whether the name is known; imports nothing, and asks for other packages only if it is not built in."""
-        return name in self.built_in or name in plugins.names(self.group)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*self.built_in, *plugins.names(self.group)]))
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    __hash__ = object.__hash__
-
-
-class Backends(Registry[Backend]):
-    """Every backend by the name `--backend` takes."""
-
-    group = "locat.backends"
-    built_in: ClassVar = {
-        "local": "launcher.backends.local.backend:LocalBackend",
-        "slurm": "launcher.backends.slurm.backend:SlurmBackend",
-        "kubernetes": "launcher.backends.kubernetes.backend:KubernetesBackend",
-    }
-
-    def checked(self, found: object) -> Backend:
-        if not (isinstance(found, type) and issubclass(found, Backend)):
-            raise TypeError("not a subclass of launcher.backends.base.Backend")
-        return found()
 
     def trouble(self, name: str) -> str:
         """Why a backend cannot be used here; empty if it can."""
@@ -89,26 +45,36 @@ class Backends(Registry[Backend]):
         return ""
 
 
-class OptionModels(Registry["type[BackendOptions]"]):
-    """What a pipeline may say under `options.NAME`, of the backends that have options."""
+def _made(found: object) -> Backend:
+    return plugins.subclass_of(Backend)(found)()  # type: ignore[type-abstract]
 
-    group = "locat.backend_options"
-    built_in: ClassVar = {
+
+def _with_defaults(found: object) -> "type[BackendOptions]":
+    from launcher.language.words import BackendOptions  # with pydantic, which most verbs do without
+
+    options = plugins.subclass_of(BackendOptions)(found)
+    options()  # every key has a default, or else a pipeline for another backend would have to name it
+    return options
+
+
+BACKENDS = Backends(
+    "locat.backends",
+    {
+        "local": "launcher.backends.local.backend:LocalBackend",
+        "slurm": "launcher.backends.slurm.backend:SlurmBackend",
+        "kubernetes": "launcher.backends.kubernetes.backend:KubernetesBackend",
+    },
+    _made,
+)
+OPTIONS: "plugins.Registry[type[BackendOptions]]" = plugins.Registry(
+    "locat.backend_options",
+    {
         "slurm": "launcher.backends.slurm.options:SlurmOptions",
         "kubernetes": "launcher.backends.kubernetes.options:KubernetesOptions",
-    }
-
-    def checked(self, found: object) -> "type[BackendOptions]":
-        from launcher.language.words import BackendOptions  # with pydantic, which most verbs do without
-
-        if not (isinstance(found, type) and issubclass(found, BackendOptions)):
-            raise TypeError("not a subclass of launcher.language.words.BackendOptions")
-        found()  # every key has a default, or else a pipeline for another backend would have to name it
-        return found
-
-
-BACKENDS = Backends()
-OPTIONS = OptionModels()
+    },
+    _with_defaults,
+)
+"""What a pipeline may say under `options.NAME`, of the backends that have options."""
 
 
 def look(run: RunFolder, plan: Plan) -> RunView:

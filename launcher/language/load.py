@@ -59,7 +59,7 @@ def _other_backends(values: Mapping[str, Any]) -> set[str]:
     owners = [values.get("defaults"), *(jobs.values() if isinstance(jobs, dict) else ())]
     named = [owner.get("options") for owner in owners if isinstance(owner, dict)]
     keys = {key for options in named if isinstance(options, dict) for key in options}
-    return {key for key in keys if isinstance(key, str) and key not in OPTIONS.built_in and key in OPTIONS}
+    return {key for key in keys if isinstance(key, str) and key not in OPTIONS.own and key in OPTIONS}
 
 
 def _unknown_needs(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:

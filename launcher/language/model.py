@@ -237,7 +237,7 @@ Model = TypeVar("Model", bound=Schema)
 @cache
 def language(others: tuple[str, ...] = ()) -> type[Pipeline]:
     """The model of a whole file, with the options of all built-in backends and of these of other packages."""
-    models = {name: OPTIONS[name] for name in (*OPTIONS.built_in, *others)}
+    models = {name: OPTIONS[name] for name in (*OPTIONS.own, *others)}
     fields: dict[str, Any] = {
         name: (model, Field(model(), description=f"For `--backend {name}`.")) for name, model in models.items()
     }

@@ -69,7 +69,7 @@ def text(installed: bool = False) -> str:
 def sections() -> dict[str, str]:
     """Model -> what the language calls it, in the order of the document: the language's own, then the backends'."""
     found = dict(SECTIONS)
-    for backend in OPTIONS.built_in:
+    for backend in OPTIONS.own:
         schema = OPTIONS[backend].model_json_schema()
         found[OPTIONS[backend].__name__] = f"options.{backend}"
         for key, field in schema["properties"].items():

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from locat.config.base import JobConfig, PositiveInt, Tracking
 from locat.config.datasets import ConvertConfig, DigitsScenes
-from locat.config.registry import Registry
 from locat.config.tasks import (
     CompareConfig,
     DinoConfig,
@@ -26,6 +25,7 @@ from locat.config.tasks import (
 )
 from locat.config.training import Model, Optimizer, Strategy, TrainingConfig
 from locat.contract.errors import ConfigError
+from locat.contract.plugins import Registry, subclass_of
 
 __all__ = [
     "TASKS",
@@ -52,8 +52,6 @@ __all__ = [
 
 TASKS = Registry(
     "locat.tasks",
-    JobConfig,
-    "entry",
     {
         "convert": "locat.config.datasets:ConvertConfig",
         "supervised": "locat.config.tasks:SupervisedConfig",
@@ -64,6 +62,7 @@ TASKS = Registry(
         "hummingbird": "locat.config.tasks:HummingbirdConfig",
         "compare": "locat.config.tasks:CompareConfig",
     },
+    subclass_of(JobConfig, "entry"),
 )
 
 

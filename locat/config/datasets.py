@@ -10,7 +10,7 @@ from pydantic import Field, create_model
 
 from locat.config.base import Fraction, Int, JobConfig, PositiveInt, Schema
 from locat.config.cost import Costs
-from locat.config.registry import Registry
+from locat.contract.plugins import Registry, subclass_of
 
 
 class Source(Schema):
@@ -161,8 +161,6 @@ class CocoStuff(Source):
 
 DATASETS = Registry(
     "locat.datasets",
-    Source,
-    "reader",
     {
         "digits": f"{__name__}:DigitsScenes",
         "image_folder": f"{__name__}:ImageFolder",
@@ -173,6 +171,7 @@ DATASETS = Registry(
         "pascal_context": f"{__name__}:PascalContext",
         "coco_stuff": f"{__name__}:CocoStuff",
     },
+    subclass_of(Source, "reader"),
 )
 Dataset = Annotated[
     DigitsScenes | ImageFolder | ImageNet | MiniImageNet | Cifar100 | Ade20k | PascalContext | CocoStuff,

@@ -1,7 +1,9 @@
 """What other installed packages add to this one: entry points, found by group and name, loaded when they are used."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pkgutil import resolve_name
+from typing import Generic, TypeVar
 
 from locat.contract.errors import UserError
 
@@ -45,3 +47,64 @@ def load(group: str, name: str, check: Callable[[object], Loaded]) -> Loaded:
             f"package {owners[0]}: entry point {name} = {offers[0].value} ({group}) cannot be loaded:"
             f" {type(error).__name__}: {said}; repair or uninstall the package"
         ) from error
+
+
+class Registry(Mapping[str, Loaded], Generic[Loaded]):
+    """What a name stands for: something of this project, or else an entry point of an installed package.
+
+    Everything is imported when it is asked for. Looking up a name raises PluginError where an installed package does
+    not keep its promise, and KeyError where none offers it.
+    """
+
+    def __init__(self, group: str, own: Mapping[str, str], check: Callable[[object], Loaded]) -> None:
+        """A registry of what `check` gives for what was imported.
+
+        Args:
+            group: of the entry points of installed packages.
+            own: name -> `module:object` of this project; no package can take these names.
+            check: returns what the registry holds; raises TypeError for what is of no use.
+        """
+        self._group, self.own, self._check = group, own, check
+        self._loaded: dict[str, Loaded] = {}
+
+    @cached_property
+    def built_in(self) -> dict[str, Loaded]:
+        """Those of this project, whatever is installed."""
+        return {name: self._check(resolve_name(place)) for name, place in self.own.items()}
+
+    @property
+    def installed(self) -> list[str]:
+        """Names that packages bring."""
+        return [name for name in names(self._group) if name not in self.own]
+
+    def __getitem__(self, name: str) -> Loaded:
+        if name not in self._loaded:
+            place = self.own.get(name)
+            self._loaded[name] = self._check(resolve_name(place)) if place else load(self._group, name, self._check)
+        return self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the name is known; imports nothing, and asks for other packages only if it is not the project's."""
+        return name in self.own or name in self.installed
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.own
+        yield from self.installed
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self.installed)
+
+    __hash__ = object.__hash__
+
+
+def subclass_of(kind: type[Loaded], worker: str = "") -> Callable[[object], type[Loaded]]:
+    """A check for a registry of classes; `worker` is the class variable that must name what does the work."""
+
+    def check(found: object) -> type[Loaded]:
+        if not (isinstance(found, type) and issubclass(found, kind)):
+            raise TypeError(f"not a subclass of {kind.__module__}.{kind.__name__}")
+        if worker and not getattr(found, worker):
+            raise TypeError(f"has no `{worker}`, the `module:function` that does the work")
+        return found
+
+    return check

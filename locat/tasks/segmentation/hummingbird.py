@@ -131,6 +131,6 @@ class Retrieval(Evaluation):
     def _open(self, path: Path, bank: bool) -> Reader:
         """Squares with their masks: in the bank of the same size, in the evaluation as they are stored."""
         settings = read_settings(self.config, self.ranks)
-        if open_manifest(path).contents.image_size is None:
+        if open_manifest(path).contents.storage == "files":
             return WholePairs(path, settings, Square(self.config.image_size, masks=bank))
         return Loader(path, settings, target="mask")

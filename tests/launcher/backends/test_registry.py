@@ -8,13 +8,14 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
-from launcher.backends import BACKENDS, Backends, OptionModels, UnknownBackendError
+from launcher.backends import BACKENDS, OPTIONS, UnknownBackendError
 from launcher.cli import cli
 from launcher.language import json_schema, reference_page
 from launcher.language.load import load
 from launcher.language.problems import PipelineError
 from locat.contract.plugins import PluginError
 from support import small_runs
+from support.packages import install
 
 PIPELINE = "name: small\njobs:\n  convert: {task: convert}\n"
 MODULE = '''\
@@ -42,15 +43,6 @@ class Needing(BackendOptions):
 '''
 
 
-def install(folder: Path, package: str, entries: dict[str, str], module: str = MODULE) -> None:
-    """What pip would leave of a package of one module."""
-    info = folder / f"{package}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("".join(f"[{group}]\n{entry}\n" for group, entry in entries.items()))
-    (folder / f"{package}.py").write_text(module)
-
-
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "site-packages"
@@ -67,7 +59,10 @@ def called(*words: str) -> Result:
 
 def test_a_package_adds_a_backend_with_options(site: Path, tmp_path: Path) -> None:
     install(
-        site, "lab_one", {"locat.backends": "one = lab_one:Lab", "locat.backend_options": "one = lab_one:LabOptions"}
+        site,
+        "lab_one",
+        {"locat.backends": "one = lab_one:Lab", "locat.backend_options": "one = lab_one:LabOptions"},
+        MODULE,
     )
     assert [*BACKENDS] == ["local", "slurm", "kubernetes", "one"]
     file = tmp_path / "small.yaml"
@@ -80,7 +75,7 @@ def test_a_package_adds_a_backend_with_options(site: Path, tmp_path: Path) -> No
 
 
 def test_its_options_are_checked_with_their_places(site: Path, tmp_path: Path) -> None:
-    install(site, "lab_two", {"locat.backend_options": "two = lab_two:LabOptions"})
+    install(site, "lab_two", {"locat.backend_options": "two = lab_two:LabOptions"}, MODULE)
     file = tmp_path / "small.yaml"
     file.write_text(f"{PIPELINE}defaults: {{options: {{two: {{room: x, rom: 1}}, slurm: {{acount: y}}, tow: {{}}}}}}\n")
     with pytest.raises(PipelineError) as error:
@@ -99,7 +94,7 @@ def test_its_options_are_checked_with_their_places(site: Path, tmp_path: Path) -
 
 def test_documents_are_the_same_where_packages_are_installed(site: Path) -> None:
     before = json_schema.text(), reference_page.text()
-    install(site, "lab_three", {"locat.backend_options": "three = lab_three:LabOptions"})
+    install(site, "lab_three", {"locat.backend_options": "three = lab_three:LabOptions"}, MODULE)
     assert (json_schema.text(), reference_page.text()) == before
 
 
@@ -121,7 +116,7 @@ def test_a_broken_one_is_named_and_harms_nobody_else(site: Path, tmp_path: Path,
         site, "lab_bad", {"locat.backends": "bad = lab_bad:Lab", "locat.backend_options": "bad = lab_bad:X"}, module
     )
     with pytest.raises(PluginError) as error:
-        Backends()["bad"]
+        BACKENDS["bad"]
     begins = "package lab_bad: entry point bad = lab_bad:Lab (locat.backends) cannot be loaded: "
     assert str(error.value).startswith(begins + says)
     run = small_runs.make(tmp_path / "runs", small_runs.job("a"))
@@ -138,22 +133,22 @@ def test_a_broken_one_is_named_and_harms_nobody_else(site: Path, tmp_path: Path,
 
 
 def test_options_that_must_be_given_are_refused(site: Path) -> None:
-    install(site, "lab_four", {"locat.backend_options": "four = lab_four:Needing"})
+    install(site, "lab_four", {"locat.backend_options": "four = lab_four:Needing"}, MODULE)
     with pytest.raises(PluginError, match="lab_four"):
-        OptionModels()["four"]
+        OPTIONS["four"]
 
 
 def test_two_packages_of_one_name_are_refused(site: Path) -> None:
     for package in ("lab_five", "lab_six"):
-        install(site, package, {"locat.backends": f"five = {package}:Lab"})
+        install(site, package, {"locat.backends": f"five = {package}:Lab"}, MODULE)
     with pytest.raises(PluginError, match=r"lab_five and lab_six both offer 'five'|lab_six and lab_five"):
-        Backends()["five"]
+        BACKENDS["five"]
 
 
 def test_a_package_cannot_take_the_name_of_a_built_in_one(site: Path) -> None:
-    install(site, "lab_seven", {"locat.backends": "local = lab_seven:Lab"})
+    install(site, "lab_seven", {"locat.backends": "local = lab_seven:Lab"}, MODULE)
     assert [*BACKENDS] == ["local", "slurm", "kubernetes"]
-    assert type(Backends()["local"]).__module__ == "launcher.backends.local.backend"
+    assert type(BACKENDS["local"]).__module__ == "launcher.backends.local.backend"
 
 
 def test_runs_of_a_backend_that_is_gone_are_listed(tmp_path: Path) -> None:

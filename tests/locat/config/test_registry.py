@@ -10,8 +10,8 @@ import pytest
 
 from locat.config import TASKS, JobConfig
 from locat.config.datasets import DATASETS, ConvertConfig, Source
-from locat.config.registry import Registry
 from locat.contract.errors import UserError
+from locat.contract.plugins import Registry, subclass_of
 from support.packages import install
 
 OWN = "locat.config.datasets:ConvertConfig"
@@ -44,8 +44,8 @@ jobs:
 """
 
 
-def registry() -> Registry[JobConfig]:
-    return Registry("locat.tasks", JobConfig, "entry", {"convert": OWN})
+def registry() -> Registry[type[JobConfig]]:
+    return Registry("locat.tasks", {"convert": OWN}, subclass_of(JobConfig, "entry"))
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_what_the_project_brings_is_complete(own: dict[str, type[JobConfig] | ty
 
 
 def test_a_package_adds_a_task(packages: Path) -> None:
-    install(packages, "counting", "locat.tasks", "count = counting:Count", TASK)
+    install(packages, "counting", {"locat.tasks": "count = counting:Count"}, TASK)
     tasks = registry()
     assert [*tasks] == ["convert", "count"] and len(tasks) == 2
     assert tasks["count"].column("most") == "most of count"
@@ -73,14 +73,14 @@ def test_a_package_adds_a_task(packages: Path) -> None:
 
 
 def test_two_packages_with_one_name_are_refused(packages: Path) -> None:
-    install(packages, "counting", "locat.tasks", "count = counting:Count", TASK)
-    install(packages, "other", "locat.tasks", "count = other:Count", TASK)
+    install(packages, "counting", {"locat.tasks": "count = counting:Count"}, TASK)
+    install(packages, "other", {"locat.tasks": "count = other:Count"}, TASK)
     with pytest.raises(UserError, match=r"counting and other both offer 'count' \(locat.tasks\)|other and counting"):
         registry()["count"]
 
 
 def test_names_of_the_project_are_found_without_a_search(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(packages, "counting", "locat.tasks", "convert = counting:Count", TASK)
+    install(packages, "counting", {"locat.tasks": "convert = counting:Count"}, TASK)
     monkeypatch.setattr("importlib.metadata.entry_points", None)
     tasks = registry()
     assert tasks["convert"] is ConvertConfig and "convert" in tasks
@@ -100,7 +100,7 @@ def test_names_of_the_project_are_found_without_a_search(packages: Path, monkeyp
 )
 def test_a_broken_package_is_named_with_its_entry_point(packages: Path, module: str, what: str) -> None:
     package = f"broken{abs(hash(module))}"
-    install(packages, package, "locat.tasks", f"count = {package}:Count", module)
+    install(packages, package, {"locat.tasks": f"count = {package}:Count"}, module)
     with pytest.raises(UserError) as error:
         registry()["count"]
     promise = f"package {package}: entry point count = {package}:Count (locat.tasks) cannot be loaded"
@@ -122,9 +122,9 @@ def launcher(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_validate_and_dry_run_know_them(tmp_path: Path) -> None:
-    install(tmp_path, "counting", "locat.tasks", "count = counting:Count", TASK)
-    install(tmp_path, "shapes", "locat.datasets", "shapes = shapes:Shapes", DATASET)
-    install(tmp_path, "unused", "locat.datasets", "unused = unused:NotThere")
+    install(tmp_path, "counting", {"locat.tasks": "count = counting:Count"}, TASK)
+    install(tmp_path, "shapes", {"locat.datasets": "shapes = shapes:Shapes"}, DATASET)
+    install(tmp_path, "unused", {"locat.datasets": "unused = unused:NotThere"})
     (tmp_path / "own.yaml").write_text(PIPELINE)
     assert launcher(tmp_path, "validate", "own.yaml").stdout == "own.yaml: valid, 2 jobs\n"
     assert "count" in launcher(tmp_path, "submit", "own.yaml", "--dry-run").stdout
@@ -140,8 +140,8 @@ def test_validate_and_dry_run_know_them(tmp_path: Path) -> None:
 
 
 def test_names_that_are_near_are_suggested_with_all_that_are_known(tmp_path: Path) -> None:
-    install(tmp_path, "counting", "locat.tasks", "count = counting:Count", TASK)
-    install(tmp_path, "shapes", "locat.datasets", "shapes = shapes:NotThere", DATASET)
+    install(tmp_path, "counting", {"locat.tasks": "count = counting:Count"}, TASK)
+    install(tmp_path, "shapes", {"locat.datasets": "shapes = shapes:NotThere"}, DATASET)
     (tmp_path / "own.yaml").write_text(PIPELINE.replace("task: count", "task: cuont"))
     wrong = launcher(tmp_path, "validate", "own.yaml").stderr
     assert "compare, count, got 'cuont'; did you mean 'count'?" in wrong
@@ -151,7 +151,7 @@ def test_names_that_are_near_are_suggested_with_all_that_are_known(tmp_path: Pat
 
 
 def test_a_broken_package_ends_in_one_line(tmp_path: Path) -> None:
-    install(tmp_path, "counting", "locat.tasks", "count = counting:NotThere", TASK)
+    install(tmp_path, "counting", {"locat.tasks": "count = counting:NotThere"}, TASK)
     (tmp_path / "own.yaml").write_text(PIPELINE.replace("shapes, folder: /data/shapes", "digits"))
     wrong = launcher(tmp_path, "validate", "own.yaml")
     assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1
@@ -159,8 +159,8 @@ def test_a_broken_package_ends_in_one_line(tmp_path: Path) -> None:
 
 
 def test_what_is_committed_does_not_depend_on_what_is_installed(tmp_path: Path) -> None:
-    install(tmp_path, "counting", "locat.tasks", "count = counting:Count", TASK)
-    install(tmp_path, "shapes", "locat.datasets", "shapes = shapes:Shapes", DATASET)
+    install(tmp_path, "counting", {"locat.tasks": "count = counting:Count"}, TASK)
+    install(tmp_path, "shapes", {"locat.datasets": "shapes = shapes:Shapes"}, DATASET)
     root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
     for module, file in (("json_schema", "pipelines/schema.json"), ("reference_page", "docs/pipeline-reference.md")):

@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from locat.contract.errors import DataError, JobError
 from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode
-from locat.contract.outcome import outcome_of
+from locat.contract.outcome import Outcome, outcome_of
 from locat.engine import distributed
 from locat.engine.distributed import join_ranks
 
@@ -28,7 +28,7 @@ def test_why_a_rank_fails_is_written_before_the_others_can_notice(
     destroy = dist.destroy_process_group
 
     def after_the_outcome() -> None:
-        assert json.loads(attempt.read_text()) == {"exit_code": ExitCode.INVALID, "reason": "sample 7 is damaged"}
+        assert Outcome.read(attempt.parent) == Outcome(ExitCode.INVALID, "sample 7 is damaged")
         destroy()
 
     monkeypatch.setattr(dist, "destroy_process_group", after_the_outcome)

@@ -9,16 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import top_k_accuracy_score
 
-from locat.data.loader import Batch, Place
+from locat.data.batch import Batch
+from locat.data.position import Position
 from locat.tasks.classification.accuracy import Accuracy
 
 
-def batches(labels: torch.Tensor, sizes: list[int]) -> Iterator[tuple[Batch, Place]]:
+def batches(labels: torch.Tensor, sizes: list[int]) -> Iterator[tuple[Batch, Position]]:
     """Each image says in its first pixel which sample it is."""
     index = torch.arange(len(labels))
     for part in index.split(sizes):
         image = part.byte().view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
-        yield Batch((image,), labels[part], part), Place()
+        yield Batch((image,), labels[part], part), Position()
 
 
 @given(seed=st.integers(0, 10_000), classes=st.sampled_from([3, 5, 6, 11]))
