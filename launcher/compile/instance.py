@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from launcher.compile.combinations import Report
 from launcher.compile.matrix import Expansion, Instance
 from launcher.compile.origin import Origins
-from launcher.compile.references import BadReference, Several, formatted, of_matrix, resolve
+from launcher.compile.references import BadReference, ReferenceList, formatted, of_matrix, resolve
 from launcher.language.explain import explain
 from launcher.language.model import Pipeline
 from launcher.language.problems import KeyPath, known_words
@@ -73,7 +73,7 @@ class InstanceCompiler:
                 upstream = self._of(job)
                 output = self._output(job, key)
                 paths = [str(self.run.job_folder(found).outputs / output) for found in upstream]
-                return paths[0] if len(paths) == 1 else Several(paths)
+                return paths[0] if len(paths) == 1 else ReferenceList(paths)
         forms = "${matrix.AXIS} and ${jobs.NAME.outputs.KEY}"
         raise BadReference(f"unknown reference ${{{reference}}}; there are {forms}, and $${{ for the text itself")
 

@@ -21,7 +21,7 @@ class BadReference(Exception):
     """A reference that leads nowhere; the message says why."""
 
 
-class Several(list[Any]):
+class ReferenceList(list[Any]):
     """What a reference to several instances becomes; a list it stands in takes its items, not itself."""
 
 
@@ -33,7 +33,7 @@ def resolve(value: Any, lookup: Lookup, path: KeyPath, report: Report) -> Any:
         items: list[Any] = []
         for position, child in enumerate(value):
             item = resolve(child, lookup, (*path, position), report)
-            if isinstance(item, Several):
+            if isinstance(item, ReferenceList):
                 items.extend(item)
             else:
                 items.append(item)

@@ -15,17 +15,17 @@ from pydantic_core import core_schema
 from launcher.language.model import language
 from locat.config import task_configs
 
-Schema = dict[str, Any]
-REFERENCE: Schema = {"type": "string", "pattern": r"\$\{[^}]+\}"}
+JsonSchema = dict[str, Any]
+REFERENCE: JsonSchema = {"type": "string", "pattern": r"\$\{[^}]+\}"}
 """`${matrix.AXIS}`, `${jobs.NAME.outputs.KEY}`."""
-STRATEGY: Schema = {"anyOf": [{"enum": ["ddp", "fsdp", "deepspeed"]}, {"$ref": "#/$defs/Strategy"}, REFERENCE]}
+STRATEGY: JsonSchema = {"anyOf": [{"enum": ["ddp", "fsdp", "deepspeed"]}, {"$ref": "#/$defs/Strategy"}, REFERENCE]}
 """In a job and in `defaults`, where the language itself takes anything."""
 
 
 class AsWritten(GenerateJsonSchema):
     """What may stand in the file for what it becomes: a number for text, a name for an object."""
 
-    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> Schema:
+    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchema:
         becomes = super().function_before_schema(schema)
         return {"anyOf": [becomes, {"type": "number" if becomes.get("type") == "string" else "string"}]}
 
@@ -33,11 +33,11 @@ class AsWritten(GenerateJsonSchema):
         return False  # it would be the key again
 
 
-def schema(installed: bool = False) -> Schema:
+def schema(installed: bool = False) -> JsonSchema:
     """Draft 2020-12."""
     tasks = task_configs(installed)
     pipeline = language().model_json_schema(schema_generator=AsWritten)
-    definitions: dict[str, Schema] = pipeline.pop("$defs")
+    definitions: dict[str, JsonSchema] = pipeline.pop("$defs")
     job = definitions["Job"]
     job["properties"]["task"]["enum"] = [*tasks]
     job["allOf"] = []
@@ -74,14 +74,14 @@ def text(installed: bool = False) -> str:
     return json.dumps(schema(installed), indent=1, ensure_ascii=False) + "\n"
 
 
-def _lenient(part: Schema) -> Schema:
+def _lenient(part: JsonSchema) -> JsonSchema:
     """A config's schema with references allowed for each value, and nothing required: an included file may have it."""
     part = {key: value for key, value in part.items() if key != "required"}
     part["properties"] = {key: _or_reference(value) for key, value in part["properties"].items()}
     return part
 
 
-def _or_reference(field: Schema) -> Schema:
+def _or_reference(field: JsonSchema) -> JsonSchema:
     """`field`, or a reference instead of it or of what is in it."""
     about = {key: value for key, value in field.items() if key in ("description", "default")}
     value = {key: each for key, each in field.items() if key not in ("description", "default", "discriminator")}
@@ -89,7 +89,7 @@ def _or_reference(field: Schema) -> Schema:
     return {**about, "anyOf": [*(_inside(kind) for kind in kinds), REFERENCE]}
 
 
-def _inside(kind: Schema) -> Schema:
+def _inside(kind: JsonSchema) -> JsonSchema:
     kind = dict(kind)
     for key in ("items", "additionalProperties"):
         if isinstance(kind.get(key), dict):

@@ -14,7 +14,7 @@ from launcher.backends import OPTIONS
 from launcher.language.model import language
 from locat.config import task_configs
 
-Schema = Mapping[str, Any]
+JsonSchema = Mapping[str, Any]
 """JSON schema of a model or a field."""
 
 SECTIONS = {
@@ -52,7 +52,7 @@ def text(installed: bool = False) -> str:
     titles = sections()
     document = [INTRODUCTION, *(_section(f"## {title}", models[name], titles) for name, title in titles.items())]
     document.append(TASKS_INTRODUCTION)
-    parts: dict[str, Schema] = {}
+    parts: dict[str, JsonSchema] = {}
     for task, config in task_configs(installed).items():
         schema = config.model_json_schema()
         parts.update(schema.get("$defs", {}))
@@ -77,13 +77,13 @@ def sections() -> dict[str, str]:
     return found
 
 
-def _section(heading: str, schema: Schema, names: Mapping[str, str]) -> str:
+def _section(heading: str, schema: JsonSchema, names: Mapping[str, str]) -> str:
     about = " ".join(schema.get("description", "").split())
     rows = "".join(f"| {' | '.join(cells)} |\n" for cells in _rows(schema, names))
     return f"\n{heading}\n\n{about}\n\n| key | value | default | meaning |\n|---|---|---|---|\n{rows}"
 
 
-def _rows(schema: Schema, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def _rows(schema: JsonSchema, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     required = schema.get("required", ())
     for key, field in schema["properties"].items():
         default = "required" if key in required else _default(field.get("default"))
@@ -97,7 +97,7 @@ def _default(value: Any) -> str:
     return "" if value in (None, "", [], {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _kind(field: Schema, names: Mapping[str, str]) -> str:
+def _kind(field: JsonSchema, names: Mapping[str, str]) -> str:
     """What a value of this schema is called."""
     if "$ref" in field:
         name = re.sub(r".*/", "", field["$ref"])
@@ -125,7 +125,7 @@ def _kind(field: Schema, names: Mapping[str, str]) -> str:
     return "any"
 
 
-def _either(fields: Iterable[Schema], names: Mapping[str, str]) -> str:
+def _either(fields: Iterable[JsonSchema], names: Mapping[str, str]) -> str:
     kinds = dict.fromkeys(_kind(field, names) for field in fields)
     return " or ".join(kind for kind in kinds if kind != "null")
 
