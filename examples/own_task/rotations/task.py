@@ -1,6 +1,6 @@
 """What the task does; strategy, checkpoints, preemption, metrics and MLflow are the training loop's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
@@ -9,14 +9,14 @@ from torch.nn import functional as F
 from locat.config import Model
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import normalize
-from locat.data.loader import Batch
+from locat.data.batch import Batch
+from locat.data.position import Position
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
-from locat.engine.position import Position
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
 from locat.models.create import create_model, save_model, title
-from locat.tasks.loaders import at_least_one, open_loaders, stream
+from locat.tasks.loaders import at_least_one, open_loaders
 from locat.tasks.results import write_results
 from rotations.config import TURNS, RotationsConfig
 
@@ -38,9 +38,6 @@ class Rotations(Task):
         self.args = {**config.model.args, "num_classes": TURNS}
         self.model = self._new_model()
         self.total_steps = self.evaluate_every = config.epochs * self.train_loader.batches_per_epoch
-
-    def batches(self, position: Position) -> Iterator[tuple[Batch, Position]]:
-        return stream(self.train_loader, position, self.total_steps)
 
     def learning_rate(self, step: int) -> float:
         return cosine(step, total=self.total_steps, start=self.config.optimizer.lr, end=0.0)
