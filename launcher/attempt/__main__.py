@@ -14,6 +14,8 @@ from launcher.attempt.run import attempt, runs_again
 from launcher.attempt.stop import GRACE
 from launcher.runs import mlflow_sync
 from launcher.runs.folder import RunFolder
+from locat.contract.errors import UserError
+from locat.contract.job_folder import ExitCode
 
 
 def main() -> int:
@@ -38,7 +40,11 @@ def main() -> int:
         rerun_with=rerun_with,
     )
     run = RunFolder(arguments.run.resolve())
-    code = attempt(run, arguments.job, arguments.grace, host).exit_code
+    try:
+        code = attempt(run, arguments.job, arguments.grace, host).exit_code
+    except UserError as error:  # such as a plan that a newer launcher wrote
+        print(error, file=sys.stderr)
+        return ExitCode.INVALID
     if rerun_with and runs_again(run, arguments.job, code):
         subprocess.run(rerun_with, stdin=subprocess.DEVNULL)
     elif rerun_with:

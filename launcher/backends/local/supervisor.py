@@ -27,6 +27,7 @@ from launcher.runs import mlflow_sync
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import READY, JobView, RunView, status_from_folder
+from locat.contract.errors import UserError
 from locat.contract.job_folder import ExitCode
 
 POLL = 1.0
@@ -226,7 +227,11 @@ def log(line: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m launcher.backends.local.supervisor", description=__doc__)
     parser.add_argument("run", type=Path, metavar="RUN_FOLDER")
-    return supervise(RunFolder(parser.parse_args().run.resolve()))
+    try:
+        return supervise(RunFolder(parser.parse_args().run.resolve()))
+    except UserError as error:  # such as a plan that a newer launcher wrote
+        log(str(error))
+        return ExitCode.INVALID
 
 
 if __name__ == "__main__":

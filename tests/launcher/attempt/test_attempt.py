@@ -318,3 +318,15 @@ def test_a_cancelled_job_asks_for_no_other_attempt(tmp_path: Path) -> None:
     run.cancelled.touch()
     small_runs.attempt(run, "a", "--rerun-with", f"touch {tmp_path / 'asked'}").wait()
     assert not (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize(("program", "job"), [("launcher.attempt", ["a"]), ("launcher.backends.local.supervisor", [])])
+def test_a_plan_of_a_newer_launcher_is_one_line(tmp_path: Path, program: str, job: list[str]) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a"))
+    plan = run.path / "plan.json"
+    plan.write_text(plan.read_text().replace('"format": 2', '"format": 99'))
+    command = [sys.executable, "-m", program, str(run.path), *job]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert (done.stdout + done.stderr).count("\n") == 1
+    assert f"{plan}: is of format 99" in done.stdout + done.stderr
