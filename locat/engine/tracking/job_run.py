@@ -89,7 +89,7 @@ class JobRun:
         tags |= {
             "job_folder": str(self.job.path),
             MLFLOW_PARENT_RUN_ID: self._parent.run_id,
-            MLFLOW_SOURCE_NAME: f"locat.tasks.{self.config.task}",
+            MLFLOW_SOURCE_NAME: self.config.entry.partition(":")[0],  # the module that does the job
             MLFLOW_RUN_NOTE: job_note(self.job, self.config, self._parent),
         }
         run_id = create_run(self._client, self._parent.experiment_id, self.key, self.job.name, started, tags)
