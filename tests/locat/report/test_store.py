@@ -165,7 +165,8 @@ def test_a_run_whose_folder_is_not_seen_here_is_found_by_its_name(store: dict[st
 def test_tasks_that_are_not_installed_here_are_named(store: dict[str, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [read_run(store["digits"].folder)]
     assert unknown_tasks(runs) == []
-    monkeypatch.delitem(TASKS._places, "segment")
+    monkeypatch.setattr(TASKS, "own", {name: place for name, place in TASKS.own.items() if name != "segment"})
+    monkeypatch.delitem(TASKS._loaded, "segment", raising=False)
     assert unknown_tasks(runs) == ["segment"]
     assert {result.task for result in results(runs)} == {"supervised"}
 
