@@ -17,6 +17,7 @@ import torch
 
 from chaos.ends import differences, end_of
 from locat.__main__ import log_to, run
+from locat.config import TASKS
 from locat.contract.job_folder import ExitCode, JobFolder
 from support import training
 
@@ -42,7 +43,7 @@ class Reference:
 def preload() -> None:
     """Import what jobs need. No thread may run in this process: it is to be forked."""
     for name in PRELOADED:
-        importlib.import_module(f"locat.tasks.{name}")
+        importlib.import_module(TASKS[name].entry.partition(":")[0])
     importlib.import_module("locat.engine.strategies.zero")
 
 
