@@ -1,7 +1,6 @@
 """What other installed packages add to this one: entry points, found by group and name, loaded when they are used."""
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from pkgutil import resolve_name
 from typing import Generic, TypeVar
 
@@ -67,10 +66,10 @@ class Registry(Mapping[str, Loaded], Generic[Loaded]):
         self._group, self.own, self._check = group, own, check
         self._loaded: dict[str, Loaded] = {}
 
-    @cached_property
+    @property
     def built_in(self) -> dict[str, Loaded]:
         """Those of this project, whatever is installed."""
-        return {name: self._check(resolve_name(place)) for name, place in self.own.items()}
+        return {name: self[name] for name in self.own}
 
     @property
     def installed(self) -> list[str]:
