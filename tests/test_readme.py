@@ -51,10 +51,12 @@ def test_every_command_does_what_the_reader_expects(reader: Reader) -> None:
             filled = reader.filled(command, "convert", "pipelines/digits.yaml")
             if command.startswith("launcher ui"):
                 said = until_the_end.enter_context(reader.until_interrupted(filled))
-                mlflow = said.partition("/#")[0]
-                until_it_answers(mlflow)
+                mlflow, _, key = re.search(r"http\S+", said)[0].partition("#")[0].partition("/?key=")
+                until_it_answers(mlflow, key)
+            elif "http://localhost:5000" in filled:
+                said = reader.does(f"MLFLOW_TRACKING_TOKEN={key} {filled.replace('http://localhost:5000', mlflow)}")
             else:
-                said = reader.does(filled.replace("http://localhost:5000", mlflow))
+                said = reader.does(filled)
             assert re.search(HERE[command], said, re.MULTILINE), f"{command}\n{said}"
             if command.startswith("launcher retry"):
                 until_done(reader)
@@ -76,12 +78,13 @@ def until_done(reader: Reader) -> None:
     assert look(run, run.plan()).status == "done", reader.does("launcher status")
 
 
-def until_it_answers(address: str) -> None:
-    """Wait until MLflow's front page is there."""
+def until_it_answers(address: str, key: str) -> None:
+    """Wait until MLflow's front page is there, for who has the key."""
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {key}"})
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            with urllib.request.urlopen(address, timeout=5) as page:
+            with urllib.request.urlopen(request, timeout=5) as page:
                 assert "MLflow" in page.read().decode()
                 return
         except OSError:

@@ -1,5 +1,7 @@
 """`launcher ui`."""
 
+import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -14,6 +16,9 @@ from locat.contract.errors import UserError
 from locat.contract.tracking import ParentRun
 
 HOST = "127.0.0.1"
+APP = "locat-private"
+"""Entry point of locat/engine/tracking/private_server.py, which this module does not import: MLflow does."""
+KEY_VARIABLE = "LOCAT_UI_KEY"
 TRAINING_VIEW = "?workflowType=machine_learning"
 """Without it MLflow 3 shows a run as one of a chat application's."""
 
@@ -23,28 +28,34 @@ TRAINING_VIEW = "?workflowType=machine_learning"
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; a free one if not given.")
 @runs_option
 def command(reference: str | None, port: int | None, runs: Path) -> None:
-    """Open the MLflow UI on RUN; stays until Ctrl-C. Of a tracking server only the address is printed."""
+    """Open the MLflow UI on RUN; stays until Ctrl-C. Of a tracking server only the address is printed.
+
+    The printed address holds a key: other users of this machine cannot open the UI without it.
+    """
     run = find(runs, reference)
     uri = run.plan().tracking_uri
     if uri.startswith(("http://", "https://")):
         click.echo(uri.rstrip("/") + _page(run))
         return
     port = _free_port(port)
-    click.echo(f"http://{HOST}:{port}{_page(run)}")
-    options = {"--backend-store-uri": uri, "--host": HOST, "--port": str(port), "--workers": "1"}
-    server = [sys.executable, "-m", "mlflow", "ui"]
+    key = secrets.token_urlsafe(24)
+    click.echo(f"http://{HOST}:{port}{_page(run, key)}")
+    server = [sys.executable, "-P", "-m", "mlflow", "server", "--app-name", APP, "--host", HOST, "--port", str(port)]
+    # By the environment, which other users cannot read, unlike the list of processes.
+    environment = {**os.environ, KEY_VARIABLE: key, "MLFLOW_BACKEND_STORE_URI": uri}
     try:
-        sys.exit(subprocess.call([*server, *(word for option in options.items() for word in option)]))
+        sys.exit(subprocess.call([*server, "--workers", "1"], env=environment))
     except KeyboardInterrupt:
         click.echo("\nMLflow UI stopped")
 
 
-def _page(run: RunFolder) -> str:
-    """The page of the pipeline's parent run; the front page while it has none."""
+def _page(run: RunFolder, key: str = "") -> str:
+    """The page of the pipeline's parent run, or the front page while it has none; opened by `key` if one is needed."""
+    query = f"?key={key}" if key else ""
     parent = ParentRun.read(run.path)
     if not parent.run_id:
-        return "/"
-    return f"/#/experiments/{parent.experiment_id}/runs/{parent.run_id}{TRAINING_VIEW}"
+        return f"/{query}"
+    return f"/{query}#/experiments/{parent.experiment_id}/runs/{parent.run_id}{TRAINING_VIEW}"
 
 
 def _free_port(port: int | None) -> int:

@@ -11,7 +11,7 @@ DOCUMENTS = sorted([*(ROOT / f"{name}.md" for name in NAMES), *(ROOT / "docs").r
 TOOLS = {".", "cp", "export", "kubectl", "docker", "helm", "hf", "pip"}
 """What a command may begin with that is not the project's."""
 
-UI = r"^http://127\.0\.0\.1:\d+/#/experiments/\d+/runs/\w{32}"
+UI = r"^http://127\.0\.0\.1:\d+/\?key=\S+#/experiments/\d+/runs/\w{32}"
 HERE = {
     ". .venv/bin/activate": "",
     "launcher validate pipelines/digits.yaml": r"^pipelines/digits\.yaml: valid, 4 jobs$",
