@@ -22,9 +22,10 @@ def release(run: RunFolder, view: RunView, names: Collection[str]) -> list[str]:
         lock = locks.acquire(run.job_lock(job.name))
         if lock is None:
             continue  # somebody runs it since we looked
-        JobState(attempt=job.state.attempt).write(run.job(job.name).state)
+        if run.state(job.name).attempt <= job.state.attempt:  # else somebody ran it since we looked
+            JobState(attempt=job.state.attempt).write(run.job(job.name).state)
+            released.append(job.name)
         os.close(lock)
-        released.append(job.name)
     return released
 
 
@@ -34,6 +35,6 @@ def _uncancel(run: RunFolder, view: RunView, names: Collection[str]) -> None:
         for job in view.jobs:
             if job.name not in names:
                 durable.write_text(run.job_cancelled(job.name), "")
-        run.cancelled.unlink()
+        run.cancelled.unlink(missing_ok=True)
     for name in names:
         run.job_cancelled(name).unlink(missing_ok=True)

@@ -30,7 +30,7 @@ def command(reference: str | None, job: str | None, force: bool, runs: Path) -> 
     plan = run.plan()
     secrets.check(plan, BACKENDS[plan.backend].takes_environment)
     _check_elsewhere(run, plan, force)
-    names = _with_needs(plan, find_job(plan, job)) if job else {each.name for each in plan.jobs}
+    names = with_needs(plan, find_job(plan, job)) if job else {each.name for each in plan.jobs}
     released = release(run, look(run, plan), names)
     BACKENDS[plan.backend].forget(run, names)
     if released:
@@ -52,6 +52,13 @@ def _check_elsewhere(run: RunFolder, plan: Plan, force: bool) -> None:
         raise UserError(f"{lost[0].name}: {lost[0].reason}; retry there, or with --force if that machine is gone")
 
 
-def _with_needs(plan: Plan, job: str) -> set[str]:
+def with_needs(plan: Plan, job: str) -> set[str]:
     """A job and all jobs upstream of it."""
-    return {job}.union(*(_with_needs(plan, need) for need in plan.job(job).needs))
+    names: set[str] = set()
+    waiting = [job]
+    while waiting:
+        name = waiting.pop()
+        if name not in names:
+            names.add(name)
+            waiting += plan.job(name).needs
+    return names

@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ import psutil
 from launcher import locks, machine
 from launcher.attempt import processes
 from launcher.runs.state import JobState, Status
+from launcher.verbs.retry import with_needs
 from support import small_runs
 
 
@@ -141,3 +143,14 @@ def test_a_closed_terminal_leaves_the_run_alone(tmp_path: Path) -> None:
     assert os.WTERMSIG(status) == signal.SIGHUP
     small_runs.until(lambda: small_runs.statuses(run) == {"a": Status.DONE})
     assert ran.read_text() == "ran\n"
+
+
+def test_retry_of_a_job_finds_what_it_needs_at_once_however_deep(tmp_path: Path) -> None:
+    layers = [[small_runs.job(f"{layer}{side}") for side in "ab"] for layer in range(40)]
+    jobs = [
+        replace(job, needs=tuple(each.name for each in above))
+        for above, layer in zip([[], *layers], layers, strict=False)
+        for job in layer
+    ]
+    plan = small_runs.make(tmp_path, *jobs).plan()
+    assert len(with_needs(plan, "39a")) == 79
