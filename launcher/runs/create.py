@@ -26,11 +26,12 @@ def create(plan: Plan, pipeline_text: str, runs: Path) -> RunFolder:
     """
     run = RunFolder(runs / plan.run_id)
     try:
-        runs.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(runs)
         temporary = Path(tempfile.mkdtemp(dir=runs, prefix=".new-"))
         try:
             _write(temporary, plan, pipeline_text)
             temporary.chmod(0o755)
+            durable.sync_tree(temporary)
             os.rename(temporary, run.path)
         except BaseException:
             shutil.rmtree(temporary)

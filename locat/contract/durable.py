@@ -10,7 +10,7 @@ from typing import Any
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -35,6 +35,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, so that a power cut leaves them where they are."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(made):
+        sync_folder(path.parent)
+
+
 def sync_file(path: Path) -> None:
     """Flush a written file's data to the disk."""
     with path.open("rb") as file:
@@ -48,6 +56,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush all that a folder holds to the disk, and its own name."""
+    for path in (*folder.rglob("*"), folder, folder.parent):
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            sync_file(path)
 
 
 def sha256(path: Path) -> str:

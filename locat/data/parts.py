@@ -172,7 +172,7 @@ class Parts:
         if about.exists() and about.read_text() == expected:
             return
         self.remove()
-        self.folder.mkdir(parents=True)
+        durable.make_folder(self.folder)
         durable.write_text(about, expected)
 
     def _read(self, *names: str) -> Iterator[dict[str, NDArray[Any]]]:

@@ -25,6 +25,8 @@ def write_results(
 ) -> None:
     """Write metrics.json: whose numbers (`models.create.title`), on which dataset; the last thing that a job does.
 
+    All that lies in outputs/ is on the disk before.
+
     `dataset` is its name for people, which two may share; `contents` differs where the files do.
     """
     results = {
@@ -34,6 +36,7 @@ def write_results(
         "contents": _digest(config.data),
         "metrics": dict(metrics),
     }
+    durable.sync_tree(job.outputs)  # what has metrics.json is never trained again
     durable.write_json(job.results, results)
 
 

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 
 from locat.config.training import Checkpoints as Settings
+from locat.contract import durable
 from locat.contract.errors import ConfigError
 from locat.data.position import Position
 from locat.engine.checkpoints.manifest import (
@@ -186,7 +187,7 @@ class Checkpoints:
         def begin() -> None:
             if main:
                 sweep(self.folder)
-                temporary.mkdir(parents=True)
+                durable.make_folder(temporary)
                 torch.save(saved.task_state, temporary / TASK_STATE)
 
         def own() -> None:  # by itself: who fails here must not leave the others in the next part's collectives

@@ -76,10 +76,8 @@ def seal(temporary: Path, final: Path, position: Position, **what: Any) -> None:
     files = {}
     for path in sorted(temporary.rglob("*")):
         if path.is_file():
-            durable.sync_file(path)
             files[str(path.relative_to(temporary))] = durable.sha256(path)
-        else:
-            durable.sync_folder(path)
+    durable.sync_tree(temporary)
     Manifest(position, files=files, **what).write(temporary)
     temporary.rename(final)
     durable.sync_folder(final.parent)
@@ -118,6 +116,7 @@ def delete(checkpoint: Path) -> None:
     """Delete a checkpoint; killed in the middle of it, nothing is left that looks like one."""
     doomed = checkpoint.with_name(f".{checkpoint.name}.deleted")
     checkpoint.rename(doomed)
+    durable.sync_folder(doomed.parent)
     shutil.rmtree(doomed)
 
 

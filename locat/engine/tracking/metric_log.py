@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+from locat.contract import durable
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,9 +57,10 @@ class MetricLog:
         for record, end in read_records(path, 0):
             self._last_step.update(dict.fromkeys(record.metrics, record.step))
             intact = end
-        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(path.parent)
         with path.open("ab") as file:
             file.truncate(intact)  # a line torn by a kill
+        durable.sync_folder(path.parent)
 
     def append(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record `metrics` at `step`, fsynced on return."""
