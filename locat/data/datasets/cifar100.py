@@ -1,4 +1,4 @@
-"""CIFAR-100 in its Python version: pickles, read by an unpickler that can build arrays and nothing else."""
+"""CIFAR-100 in its Python version: pickles, read by an unpickler that can build arrays of bytes and nothing else."""
 
 import hashlib
 import io
@@ -23,12 +23,44 @@ FILES: dict[Split, str] = {"train": "train", "val": "test"}
 """The file of each split."""
 META = "meta"
 
+
+class PickledDtype:
+    """In place of numpy's own: bytes, and nothing else."""
+
+    def __init__(self, code: str, *flags: object) -> None:
+        if code != "u1":
+            raise pickle.UnpicklingError(f"holds an array of {code}, not of bytes")
+
+    def __setstate__(self, state: object) -> None:
+        """Byte order and the like: bytes have none."""
+
+
+class PickledArray:
+    """In place of numpy's own, which can be told that its bytes are pointers to objects."""
+
+    pixels: NDArray[np.uint8] = np.empty(0, np.uint8)
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], PickledDtype, bool, str | bytes]) -> None:
+        _, shape, kind, by_column, content = state
+        if not isinstance(kind, PickledDtype):
+            raise pickle.UnpicklingError("holds an array of no known kind")
+        numbers = np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, np.uint8)
+        self.pixels = numbers.reshape(shape, order="F" if by_column else "C")
+
+
+def reconstruct(kind: type[PickledArray], *empty: object) -> PickledArray:
+    """In place of numpy's own function of this purpose: an array that is not filled yet."""
+    if kind is not PickledArray:
+        raise pickle.UnpicklingError("builds something that is no array")
+    return kind()
+
+
 # Whatever else a pickle asks for would be run by loading it.
 ARRAY_PARTS = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy", "ndarray"): PickledArray,
+    ("numpy", "dtype"): PickledDtype,
+    ("numpy.core.multiarray", "_reconstruct"): reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): reconstruct,
 }
 
 
@@ -89,8 +121,9 @@ def cifar100(source: Path) -> dict[Split, Cifar100Images]:
 def read_split(content: bytes, source: Path, file: str, classes: tuple[str, ...]) -> Cifar100Images:
     """The images in the content of a `file` of `source`."""
     values = unpickle(content, source, file)
-    data, labels = values.get("data"), values.get("fine_labels")
-    if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape[1:] == (3 * SIZE * SIZE,)):
+    array, labels = values.get("data"), values.get("fine_labels")
+    data = (array if isinstance(array, PickledArray) else PickledArray()).pixels
+    if data.shape[1:] != (3 * SIZE * SIZE,):
         raise DataError(f"{source}: {file} holds no data of 32 x 32 pixels in 3 colours; download it again")
     numbers = range(len(classes))
     if not (isinstance(labels, list) and 0 < len(labels) == len(data) and all(label in numbers for label in labels)):
@@ -118,7 +151,7 @@ def read_files(source: Path) -> dict[str, bytes]:
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Builds containers, text, numbers and arrays; refuses everything else."""
+    """Builds containers, text, numbers and arrays of bytes; refuses everything else."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:

@@ -118,6 +118,16 @@ def test_a_pickle_that_would_run_something_is_refused(folder: Path, tmp_path: Pa
     assert marker.exists()  # it would have
 
 
+def test_an_array_of_pointers_is_refused_before_any_is_followed(folder: Path) -> None:
+    class Pointers:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return np.ndarray, ((1,), np.dtype("O"), b"ABCDEFGH")
+
+    (folder / "train").write_bytes(pickle.dumps({"data": pixels(1, 0), "fine_labels": Pointers()}, protocol=2))
+    with pytest.raises(DataError, match="train is not a pickle of CIFAR-100"):
+        cifar100(folder)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -126,7 +136,7 @@ def test_a_pickle_that_would_run_something_is_refused(folder: Path, tmp_path: Pa
         (pickled(split(20, 0))[:5000], "train is not a pickle"),
         (pickled([1, 2]), "train holds no dictionary"),
         (pickled(split(20, 0, data=pixels(19, 0))), "holds no fine_labels"),
-        (pickled(split(20, 0, data=pixels(20, 0).astype(np.int16))), "holds no data of 32 x 32"),
+        (pickled(split(20, 0, data=pixels(20, 0).astype(np.int16))), "holds an array of i2, not of bytes"),
         (pickled(split(20, 0, data=pixels(20, 0)[:, :3000])), "holds no data of 32 x 32"),
         (pickled(split(20, 0, data="x")), "holds no data of 32 x 32"),
         (pickled(split(20, 0, fine_labels=[100] * 20)), "holds no fine_labels"),
