@@ -26,6 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from locat.config import TrainingConfig
 from locat.contract.errors import ConfigError
 from locat.engine.blocks import blocks_of
+from locat.engine.checkpoints import dcp_reading
 from locat.engine.distributed import Ranks
 from locat.engine.guards.nonfinite import spoil_if_not_finite
 from locat.engine.strategies.base import Piece, Snapshot, Strategy
@@ -100,7 +101,7 @@ class Native(Strategy):
 
     def load(self, folder: Path, world_size: int) -> None:
         state = self._state()
-        dcp.load(state, checkpoint_id=folder)
+        dcp_reading.load(state, folder)
         set_state_dict(self.model, self.optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         if self.shadow is not None:
