@@ -1,5 +1,15 @@
 """`python -m launcher`, the same as `launcher`."""
 
-from launcher.cli import main
+from launcher import interpreter
 
-main()
+
+def main() -> None:
+    """Entry point of the console script."""
+    interpreter.settle()
+    from launcher.cli import main  # with what was installed, and not what lies in the current folder
+
+    main()
+
+
+if __name__ == "__main__":
+    main()

@@ -72,6 +72,6 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Entry point of the console script."""
+    """Run the verb that the command line names."""
     cli(prog_name="launcher")
     raise AssertionError("click exits by itself")

@@ -1,16 +1,15 @@
 """One attempt of one job: hold its lock, run the command, record how it ended."""
 
-import math
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from launcher import locks, machine
-from launcher.attempt import processes
+from launcher.attempt import environment, processes
 from launcher.attempt.command import STOPPED_MARK, Command
 from launcher.attempt.ending import Ending, ended, explain, record
 from launcher.attempt.host import Host
@@ -20,7 +19,7 @@ from launcher.plan import PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from locat.contract import durable
-from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
+from locat.contract.job_folder import ExitCode, JobFolder
 
 LAUNCH_LOG = "launch.log"
 """What the command prints before its ranks write logs of their own."""
@@ -104,6 +103,7 @@ def execute(
     host: Host,
     held: Sequence[int] = (),
     log_name: str = LAUNCH_LOG,
+    meeting: Mapping[str, str] | None = None,
 ) -> Ending:
     """Run the job's command to its end, and end what it leaves behind.
 
@@ -113,23 +113,16 @@ def execute(
         grace: seconds from the first request after which it is killed.
         held: descriptors of locks that the command holds too.
         log_name: file in `folder` for what the command itself prints.
+        meeting: variables that say where several nodes meet.
     """
     command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]
-    environment = {
-        **os.environ,
-        "PYTHONUNBUFFERED": "1",  # logs are read while they are written
-        # torchrun (2.12 and newer) else kills ranks 30 s after it passed the request to stop on to them
-        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(math.ceil(grace)),
-        "PET_LOG_DIR": str(folder / "torchrun"),  # it else leaves a folder in /tmp
-        **job.environment,
-        ATTEMPT_VARIABLE: str(folder),
-    }
+    variables = environment.of_attempt(os.environ, job.environment, folder, grace, meeting or {})
     try:
         with (folder / log_name).open("wb") as log:
             process = subprocess.Popen(
                 command,
                 cwd=run.path,
-                env=environment,
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

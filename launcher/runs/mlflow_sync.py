@@ -1,8 +1,8 @@
 """Telling MLflow what the jobs of a run could not, in a process of its own: the launcher never imports MLflow."""
 
 import subprocess
-import sys
 
+from launcher import interpreter
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView, status_from_folder
@@ -18,7 +18,7 @@ def sync(run: RunFolder, view: RunView) -> int:
         return 0
     jobs = [f"{run.job(job.name).path}={_outcome(job.status)}" for job in ended]
     return subprocess.call(
-        [sys.executable, "-m", "locat.engine.tracking.sync", *_end(view), *jobs], stdin=subprocess.DEVNULL
+        interpreter.module("locat.engine.tracking.sync", *_end(view), *jobs), stdin=subprocess.DEVNULL
     )
 
 

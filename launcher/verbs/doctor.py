@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from launcher import machine
+from launcher import interpreter, machine
 from launcher.backends import BACKENDS
 from launcher.backends.checks import Check
 from launcher.verbs.arguments import backend_option, runs_option
@@ -76,7 +76,9 @@ def _module(name: str, code: str) -> Check:
     """An import tried in a process of its own: it may be slow, or crash."""
     remedy = "install the project's dependencies: pip install -r requirements.lock"
     try:
-        tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_TIMEOUT)
+        tried = subprocess.run(
+            [sys.executable, interpreter.SAFE_PATH, "-c", code], capture_output=True, text=True, timeout=IMPORT_TIMEOUT
+        )
     except subprocess.TimeoutExpired:
         return Check(name, False, f"no answer within {IMPORT_TIMEOUT} s", remedy)
     lines = (tried.stdout if tried.returncode == 0 else tried.stderr).strip().splitlines()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from launcher import interpreter
 from launcher.backends import look
 from launcher.runs.find import find
 from launcher.runs.state import Status
@@ -47,4 +48,4 @@ def command(references: tuple[str, ...], output: Path | None, tracking_uri: str 
         words += ["--output", str(output)]
     if tracking_uri:
         words += ["--tracking-uri", tracking_uri]
-    sys.exit(subprocess.call([sys.executable, "-m", "locat.report", *words], stdin=subprocess.DEVNULL))
+    sys.exit(subprocess.call(interpreter.module("locat.report", *words), stdin=subprocess.DEVNULL))

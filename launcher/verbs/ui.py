@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from launcher import interpreter
 from launcher.runs.find import find
 from launcher.runs.folder import RunFolder
 from launcher.verbs.arguments import run_argument, runs_option
@@ -40,7 +41,7 @@ def command(reference: str | None, port: int | None, runs: Path) -> None:
     port = _free_port(port)
     key = secrets.token_urlsafe(24)
     click.echo(f"http://{HOST}:{port}{_page(run, key)}")
-    server = [sys.executable, "-P", "-m", "mlflow", "server", "--app-name", APP, "--host", HOST, "--port", str(port)]
+    server = interpreter.module("mlflow", "server", "--app-name", APP, "--host", HOST, "--port", str(port))
     # By the environment, which other users cannot read, unlike the list of processes.
     environment = {**os.environ, KEY_VARIABLE: key, "MLFLOW_BACKEND_STORE_URI": uri}
     try:

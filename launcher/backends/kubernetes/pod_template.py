@@ -126,7 +126,7 @@ def _container(name: str, job: PlannedJob, arguments: list[str]) -> Object:
     return {
         "name": name,
         "image": job.image,
-        "command": ["python", "-m", *arguments],
+        "command": ["python", "-P", "-m", *arguments],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -1,16 +1,16 @@
 """This machine: a detached supervisor per run, and processes."""
 
+import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
 
 import psutil
 
-from launcher import locks, machine
-from launcher.attempt import processes
+from launcher import interpreter, locks, machine
+from launcher.attempt import environment, processes
 from launcher.backends.base import Backend
 from launcher.backends.containers import moved
 from launcher.backends.errors import BackendError
@@ -67,7 +67,9 @@ class LocalBackend(Backend):
         supervised = run.is_supervised()
         with run.supervisor_log.open("ab") as log:
             supervisor = subprocess.Popen(
-                [sys.executable, "-m", "launcher.backends.local.supervisor", str(run.path)],
+                interpreter.module("launcher.backends.local.supervisor", str(run.path)),
+                cwd=run.path,  # the folder of the shell may be anybody's, and may go
+                env=environment.of_supervisor(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

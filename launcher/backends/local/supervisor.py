@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from launcher import locks, machine
+from launcher import interpreter, locks, machine
 from launcher.attempt import processes
 from launcher.backends.local.slots import Counter, Slots
 from launcher.plan import Plan
@@ -162,7 +162,7 @@ class Supervisor:
         log(f"{job.name}: starting" + (f" ({job.reason})" if job.reason else ""))
         held = ",".join(map(str, slots.descriptors))
         process = subprocess.Popen(
-            [sys.executable, "-m", "launcher.attempt", "--slots", held, str(self.run.path), job.name],
+            interpreter.module("launcher.attempt", "--slots", held, str(self.run.path), job.name),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(slots.gpus)},  # a job without GPUs sees none

@@ -14,7 +14,7 @@ from launcher.backends.errors import BackendError
 from launcher.backends.slurm import queue
 from launcher.backends.slurm.batches import Batch, batches
 from launcher.backends.slurm.queue import Entry, SlurmError
-from launcher.backends.slurm.script import options_of, program, script
+from launcher.backends.slurm.script import decided, options_of, program, script
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Observation, Status
@@ -51,7 +51,8 @@ class SlurmBackend(Backend):
                 continue
             tried.append((job.resources, job.options))
             try:
-                queue.ask(["sbatch", "--test-only"], script(plan, Batch(job.name, job.name, (job,), ())))
+                batch = Batch(job.name, job.name, (job,), ())
+                queue.ask(["sbatch", "--test-only"], script(plan, batch), decided=decided(plan.jobs))
             except SlurmError as error:
                 raise BackendError(f"job {job.name} cannot run on this cluster: {error}") from None
 
@@ -97,7 +98,8 @@ class SlurmBackend(Backend):
         needed = {need for name in names for need in plan.job(name).needs}
         known = {name: slurm_id for name, slurm_id in active.items() if name in needed}
         try:
-            queue.ask(["bash", "-s"], program(plan, todo, known), queue.TIMEOUT + len(names), held=[lock])
+            text, patience = program(plan, todo, known), queue.TIMEOUT + len(names)
+            queue.ask(["bash", "-s"], text, patience, held=[lock], decided=decided(plan.jobs))
         except SlurmError as error:
             remedy = f"some jobs may be in the queue: `launcher retry {run.name}` adds the rest"
             raise SlurmError(f"{error}; {remedy}") from None

@@ -1,9 +1,11 @@
 """What Slurm knows of runs' jobs: one call of squeue, however many there are."""
 
+import os
 import subprocess
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from launcher.attempt import environment
 from launcher.backends.errors import BackendError
 from launcher.plan import Plan
 
@@ -89,8 +91,17 @@ def _rank(entry: Entry) -> tuple[bool, int]:
     return entry.is_active, int(entry.id.partition("_")[0])
 
 
-def ask(command: Iterable[str], text: str | None = None, timeout: float = TIMEOUT, held: Collection[int] = ()) -> str:
+def ask(
+    command: Iterable[str],
+    text: str | None = None,
+    timeout: float = TIMEOUT,
+    held: Collection[int] = (),
+    decided: Collection[str] = (),
+) -> str:
     """What a command of Slurm prints. It holds these descriptors too.
+
+    Its variables, which what it submits inherits, say nothing of a job of Slurm that this shell may be in, and of the
+    user's choices only those that are not `decided` (`launcher.attempt.environment.of_submission`).
 
     Raises:
         SlurmError: it is not installed, or failed; says what it said.
@@ -98,7 +109,14 @@ def ask(command: Iterable[str], text: str | None = None, timeout: float = TIMEOU
     program, *arguments = command
     try:
         answer = subprocess.run(
-            [program, *arguments], input=text, capture_output=True, text=True, timeout=timeout, pass_fds=held
+            [program, *arguments],
+            env=environment.of_submission(os.environ, decided),
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            timeout=timeout,
+            pass_fds=held,
         )
     except FileNotFoundError:
         raise SlurmError(f"no {program} on this machine; use a login node of the cluster") from None

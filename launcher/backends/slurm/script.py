@@ -96,6 +96,11 @@ def _resources(job: PlannedJob) -> dict[str, str]:
     return {key: value for key, value in settings.items() if value}
 
 
+def decided(jobs: Iterable[PlannedJob]) -> frozenset[str]:
+    """The variables of sbatch that would go before what a pipeline says about these jobs."""
+    return frozenset(f"SBATCH_{key.upper()}" for job in jobs for key in _options(options_of(job)))
+
+
 def _options(options: SlurmOptions) -> dict[str, str | bool]:
     named = {
         "partition": options.partition,
@@ -129,7 +134,7 @@ def _body(plan: Plan, batch: Batch) -> str:
     options = [
         "--limits-time",
         f"--grace {GRACE}",
-        f'--rerun-with "{python} -m launcher.backends.slurm.requeue {slurm_id}"',
+        f'--rerun-with "{python} -P -m launcher.backends.slurm.requeue {slurm_id}"',
     ]
     if runs_in_steps:  # srun itself would kill the step when asked to stop
         options.append(f'--stop-with "scancel --signal=TERM {slurm_id}.0"')
@@ -137,7 +142,7 @@ def _body(plan: Plan, batch: Batch) -> str:
         options.append("--python python")
     launch = [*(_srun(job) if runs_in_steps else ()), *(_container(container, plan, job) if container else ())]
     words = [
-        f"exec {python} -m launcher.attempt {' '.join(options[:2])}",
+        f"exec {python} -P -m launcher.attempt {' '.join(options[:2])}",
         *options[2:],
         f"{shlex.quote(str(plan.folder))} {'${jobs[$SLURM_ARRAY_TASK_ID]}' if batch.is_array else job.name}",
         *([f"-- {shlex.join(launch)}"] if launch else []),

@@ -31,7 +31,7 @@ def test_the_newest_run_is_reported_into_its_own_folder(tmp_path: Path, called: 
     ended(run, "a", sent=True)
     answer = small_runs.cli(run, "report")
     assert (answer.exit_code, answer.output) == (7, "")
-    assert called[0][1:] == ["-m", "locat.report", str(run.path)]
+    assert called[0][1:] == ["-P", "-m", "locat.report", str(run.path)]
 
 
 def test_several_runs_make_one_report(tmp_path: Path, called: list[list[str]]) -> None:
