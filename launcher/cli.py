@@ -6,6 +6,7 @@ from typing import IO, Any, NoReturn
 import click
 
 from locat.contract.errors import UserError
+from locat.contract.text import printable, speak
 
 VERBS = {
     "init": "Write a pipeline for images of your own.",
@@ -31,7 +32,7 @@ class Mistake(click.ClickException):
     exit_code = 2
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(self.message, file=file, err=file is None)
+        click.echo(printable(self.message), file=file, err=file is None)
 
 
 class Verbs(click.Group):
@@ -73,5 +74,6 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the verb that the command line names."""
+    speak()
     cli(prog_name="launcher")
     raise AssertionError("click exits by itself")

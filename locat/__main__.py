@@ -17,12 +17,14 @@ from locat.config import load_job
 from locat.contract import durable
 from locat.contract.job_folder import ExitCode, JobFolder, rank_log
 from locat.contract.outcome import CODES, attempt_folder, outcome_of, write_outcome
+from locat.contract.text import speak
 from locat.parent import die_with_parent
 from locat.tasks import run_task
 
 
 def main() -> int:
     """Run the job whose config is named on the command line; its exit code. A command exits by itself."""
+    speak()
     if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
         commands(prog_name="python -m locat")
     if len(sys.argv) != 2:

@@ -16,9 +16,11 @@ from launcher.runs import mlflow_sync
 from launcher.runs.folder import RunFolder
 from locat.contract.errors import UserError
 from locat.contract.job_folder import ExitCode
+from locat.contract.text import speak
 
 
 def main() -> int:
+    speak()
     parser = argparse.ArgumentParser(prog="python -m launcher.attempt", description=__doc__)
     parser.add_argument("run", type=Path, metavar="RUN_FOLDER")
     parser.add_argument("job", metavar="JOB")

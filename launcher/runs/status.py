@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from launcher.plan import Plan, PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Observation, Status
+from locat.contract.text import printable
 
 STOPPED = frozenset({Status.FAILED, Status.INVALID, Status.BLOCKED, Status.CANCELLED})
 """Statuses that only `launcher retry` changes, and that block the jobs downstream."""
@@ -93,7 +94,7 @@ def derive(plan: Plan, seen: Mapping[str, Observation], supervised: bool) -> Run
     views: dict[str, JobView] = {}
     for job in plan.jobs:  # topological order: what a job needs comes before it
         status, reason = _judge(job, seen[job.name], [views[name] for name in job.needs])
-        views[job.name] = JobView(job, status, seen[job.name].state, reason)
+        views[job.name] = JobView(job, status, seen[job.name].state, printable(reason))
     return RunView(plan, tuple(views.values()), supervised)
 
 

@@ -1,5 +1,6 @@
 """`launcher logs`."""
 
+import codecs
 import shutil
 import sys
 import time
@@ -18,6 +19,7 @@ from launcher.runs.state import Status
 from launcher.runs.status import RunView
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
 from locat.contract.job_folder import JobFolder, rank_log
+from locat.contract.text import printable
 
 POLL = 0.2
 """Seconds between two looks at a log that is followed."""
@@ -42,7 +44,7 @@ def command(
         _print_file(run, plan, name, log, rank, follow)
     else:
         for line in log:
-            click.echo(line, nl=False)
+            click.echo(_shown(line), nl=False)
 
 
 def _log(
@@ -64,6 +66,7 @@ def _print_file(run: RunFolder, plan: Plan, name: str, file: Path, rank: int | N
     poll = BACKENDS[plan.backend].poll
     attempt = int(file.parent.name)
     click.echo(f"==> {file} <==", err=True)
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     with file.open("rb") as log:
         looked = time.monotonic()
         while True:
@@ -71,14 +74,22 @@ def _print_file(run: RunFolder, plan: Plan, name: str, file: Path, rank: int | N
             if not over and time.monotonic() >= looked + poll:
                 looked = time.monotonic()
                 over = all(job.name != name for job in look(run, plan).running)
-            shutil.copyfileobj(log, sys.stdout.buffer)  # asked before: what was written until then is printed
-            sys.stdout.flush()
+            if sys.stdout.isatty():
+                click.echo(_shown(decoder.decode(log.read())), nl=False)
+            else:
+                shutil.copyfileobj(log, sys.stdout.buffer)  # asked before: what was written until then is printed
+                sys.stdout.flush()
             if (better := _file(run.job(name), rank, attempt)) != file:
                 break
             if over:
                 return
             time.sleep(POLL)
     _print_file(run, plan, name, better, rank, follow)
+
+
+def _shown(text: str) -> str:
+    """A log's text as it is, but that it does not command a terminal."""
+    return printable(text) if sys.stdout.isatty() else text
 
 
 def _interesting(view: RunView) -> str:

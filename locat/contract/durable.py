@@ -26,8 +26,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8; see `write_bytes`."""
-    write_bytes(path, text.encode())
+    """Write `text` as UTF-8, with what UTF-8 cannot say escaped; see `write_bytes`."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:

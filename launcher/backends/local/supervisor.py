@@ -29,6 +29,7 @@ from launcher.runs.state import JobState, Status
 from launcher.runs.status import READY, JobView, RunView, status_from_folder
 from locat.contract.errors import UserError
 from locat.contract.job_folder import ExitCode
+from locat.contract.text import printable, speak
 
 POLL = 1.0
 """Seconds between two looks for what others did: a user, another run, an attempt that is no child."""
@@ -221,10 +222,11 @@ def supervise(run: RunFolder) -> int:
 def log(line: str) -> None:
     """One decision, one line of supervisor.log; none where that has no room."""
     with contextlib.suppress(OSError):
-        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(line)}", flush=True)
 
 
 def main() -> int:
+    speak()
     parser = argparse.ArgumentParser(prog="python -m launcher.backends.local.supervisor", description=__doc__)
     parser.add_argument("run", type=Path, metavar="RUN_FOLDER")
     try:
