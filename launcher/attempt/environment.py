@@ -41,7 +41,7 @@ CHOICES = ("SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATI
 
 
 def of_attempt(
-    inherited: Mapping[str, str], given: Mapping[str, str], folder: Path, grace: float, meeting: Mapping[str, str]
+    inherited: Mapping[str, str], given: Mapping[str, str], folder: Path, grace: float, place: Mapping[str, str]
 ) -> dict[str, str]:
     """The variables of an attempt's command.
 
@@ -50,10 +50,10 @@ def of_attempt(
         given: the job's `env`.
         folder: the attempt's.
         grace: seconds to stop in.
-        meeting: where several nodes meet.
+        place: where several nodes meet.
     """
     kept = {**_without(inherited, (*RANKS, *MODES_OF_PYTHON)), **_without(given, RANKS)}
-    return {**kept, **_set(kept, folder, grace), **meeting}
+    return {**kept, **_set(kept, folder, grace), **place}
 
 
 def of_supervisor(inherited: Mapping[str, str]) -> dict[str, str]:

@@ -29,5 +29,7 @@ class Host:
     scheduled_as: str = ""
     """What the scheduler calls this attempt: by that its other nodes find the attempt's folder. Kubernetes, whose pods
     start by themselves."""
+    address: str = ""
+    """How other nodes reach this one; empty: by the machine's name. Kubernetes, whose pods have names of their own."""
     patience: float = locks.PATIENCE
     """Seconds an earlier attempt may take to end. Kubernetes, where a pod that is gone may have a dying container."""

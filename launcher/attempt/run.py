@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher import locks, machine
-from launcher.attempt import environment, processes
+from launcher.attempt import environment, meeting, processes
 from launcher.attempt.command import STOPPED_MARK, Command
 from launcher.attempt.ending import Ending, ended, explain, record
 from launcher.attempt.host import Host
@@ -59,11 +59,13 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         host=machine.host(),
         boot=machine.boot(),
     )
-    if host.scheduled_as:
+    place = meeting.arranged(folder.attempt(number), host) if job.resources.nodes > 1 else {}
+    if host.scheduled_as:  # the last file: who finds it finds the others
         durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
     state.write(folder.state)
     saved = _saved(folder)
-    ending = execute(job, run, folder.attempt(number), requests, grace, host, held=[lock, *host.slots])
+    held = [lock, *host.slots]
+    ending = execute(job, run, folder.attempt(number), requests, grace, host, held=held, place=place)
     cancelled = run.is_cancelled(name)
     if ending.out_of_time and ending.exit_code == ExitCode.PREEMPTED and not cancelled:
         ending = replace(ending, reason=f"reached its time limit of {job.resources.time} min")
@@ -103,7 +105,7 @@ def execute(
     host: Host,
     held: Sequence[int] = (),
     log_name: str = LAUNCH_LOG,
-    meeting: Mapping[str, str] | None = None,
+    place: Mapping[str, str] | None = None,
 ) -> Ending:
     """Run the job's command to its end, and end what it leaves behind.
 
@@ -113,10 +115,10 @@ def execute(
         grace: seconds from the first request after which it is killed.
         held: descriptors of locks that the command holds too.
         log_name: file in `folder` for what the command itself prints.
-        meeting: variables that say where several nodes meet.
+        place: variables that say where several nodes meet.
     """
     command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]
-    variables = environment.of_attempt(os.environ, job.environment, folder, grace, meeting or {})
+    variables = environment.of_attempt(os.environ, job.environment, folder, grace, place or {})
     try:
         with (folder / log_name).open("wb") as log:
             process = subprocess.Popen(

@@ -44,11 +44,8 @@ def settle(
 
 
 def command(resources: Resources, config: Path) -> tuple[str, ...]:
-    """What runs on each node. Several nodes find each other as their scheduler tells torchrun (`PET_*` variables)."""
+    """What runs on each node; `locat.ranks` says how the ranks of one or several find each other."""
     if resources.nodes * resources.processes == 1:
         return ("python", "-m", "locat", str(config))
-    # A machine's own name leads nowhere on many a laptop and in many a container; torchrun would wait for it.
-    alone = ("--standalone", "--local-addr=localhost")
-    gathering = alone if resources.nodes == 1 else (f"--nnodes={resources.nodes}",)
-    ranks = f"--nproc-per-node={resources.processes}"
-    return ("python", "-m", "torch.distributed.run", *gathering, ranks, "-m", "locat", str(config))
+    nodes = (f"--nodes={resources.nodes}",) if resources.nodes > 1 else ()
+    return ("python", "-m", "locat.ranks", *nodes, f"--processes={resources.processes}", "-m", "locat", str(config))

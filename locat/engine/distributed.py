@@ -1,15 +1,17 @@
 """The ranks of a job: one process group, whatever started it (torchrun or a bare python)."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
+from locat.contract.meeting import STORE
 from locat.contract.outcome import outcome_of, write_outcome
 
 T = TypeVar("T")
@@ -43,16 +45,22 @@ class Ranks:
         return bool(value.item())
 
     def from_main(self, value: T) -> T:
-        """The main rank's `value`, on every rank; every rank must call it."""
-        box = [value]
-        dist.broadcast_object_list(box)
-        return box[0]
+        """The main rank's `value` (anything JSON can say), on every rank; every rank must call it."""
+        return self.gather(value if self.is_main else None)[0]  # type: ignore[return-value]
 
-    def gather(self, value: T) -> list[T]:
-        """Every rank's `value`, by rank; every rank must call it."""
-        found: list[T | None] = [None] * self.world_size
-        dist.all_gather_object(found, value)
-        return cast(list[T], found)
+    def gather(self, value: T, group: dist.ProcessGroup | None = None) -> list[T]:
+        """Every rank's `value` (anything JSON can say), by rank; every rank must call it, of `group` if not of all.
+
+        torch's own collectives of objects unpickle what comes from the network.
+        """
+        own = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.world_size)]
+        dist.all_gather(sizes, torch.tensor([len(own)]), group=group)
+        longest = max(int(size) for size in sizes)
+        padded = [torch.zeros(longest, dtype=torch.uint8) for _ in sizes]
+        dist.all_gather(padded, torch.cat((own, torch.zeros(longest - len(own), dtype=torch.uint8))), group=group)
+        texts = (part[: int(size)].numpy().tobytes() for part, size in zip(padded, sizes, strict=True))
+        return [json.loads(text) for text in texts]
 
     def barrier(self) -> None:
         """Wait until every rank is here."""
@@ -74,7 +82,11 @@ def join_ranks(patience: float = 1800.0) -> Iterator[Ranks]:
     else:
         device = torch.device("cpu")
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    if "RANK" in os.environ:
+    if STORE in os.environ and "RANK" in os.environ:
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        store = dist.FileStore(os.environ[STORE], world_size)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=timeout)
+    elif "RANK" in os.environ:
         dist.init_process_group(backend, timeout=timeout)
     else:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)

@@ -127,7 +127,7 @@ def test_pods_reach_what_the_policies_name_and_nothing_else(cluster: Cluster, ba
         address("peer", 29400): "peer",
     }
     expected = {
-        (base, "train"): {"mlflow by name", "mlflow", "peer"},
+        (base, "train"): {"mlflow by name", "mlflow"},
         (base, "advance"): {"API server"},
         (base, "another"): set(),
         ("default", "train"): {"API server", "controllers"},  # of a namespace without policies

@@ -15,6 +15,7 @@ from launcher.backends.kubernetes.config_maps import cancelled_in, from_folder
 from launcher.backends.kubernetes.manifests import downstream, jobset
 from launcher.backends.kubernetes.pod_template import PLAN_MOUNT
 from launcher.plan import Plan, PlannedJob
+from locat.contract.text import speak
 
 
 def advance(plan: Plan, name: str, cluster: Cluster, plan_parts: list[str], cancelled: Collection[str]) -> list[str]:
@@ -34,6 +35,7 @@ def _is_ready(plan: Plan, job: PlannedJob, done: str, cluster: Cluster) -> bool:
 
 
 def main() -> int:
+    speak()
     folder = Path(PLAN_MOUNT)
     plan = from_folder(folder)
     parts = [names.plan(plan.run_id, number) for number in range(len(list(folder.glob("plan.*"))))]

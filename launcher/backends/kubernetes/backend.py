@@ -15,6 +15,7 @@ from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 from launcher.backends.kubernetes.config_maps import CANCELLED, ELSEWHERE, config_maps, of_others
 from launcher.backends.kubernetes.logs import lines
 from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
+from launcher.backends.kubernetes.network import policies
 from launcher.backends.kubernetes.observe import ENDED, Snapshot, observations
 from launcher.backends.kubernetes.pod_template import options_of
 from launcher.backends.kubernetes.readable_yaml import to_yaml
@@ -82,7 +83,7 @@ class KubernetesBackend(Backend):
             for job in view.waiting
             if names.jobset(run.name, job.name) not in there and done.issuperset(job.job.needs)
         ]
-        cluster.apply_all(maps)  # before the pods that read them
+        cluster.apply_all([*maps, *policies(plan)])  # before the pods that need them
         cluster.apply_all([jobset(plan, job, parts) for job in ready])
         return f"applied: {', '.join(job.name for job in ready)}" if ready else "in the cluster already"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 import msgspec
@@ -15,6 +15,7 @@ from lightkube.core.exceptions import ConditionError, ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.operators import exists
 from lightkube.resources.core_v1 import ConfigMap, Event
+from lightkube.resources.networking_v1 import NetworkPolicy
 from lightkube.types import CascadeType, PatchType
 
 from launcher.backends.base import NoAnswerError
@@ -23,6 +24,8 @@ from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.api_objects import JobSet, Pod, WholeJobSet
 
 Workload = create_namespaced_resource("kueue.x-k8s.io", "v1beta2", "Workload", "workloads")
+KINDS: dict[str, Any] = {"ConfigMap": ConfigMap, "NetworkPolicy": NetworkPolicy, "JobSet": WholeJobSet}
+"""What a run is made of."""
 PAGE = 500
 """Objects of one answer to a list."""
 AT_ONCE = 8
@@ -68,12 +71,10 @@ class Cluster:
         return Cluster(self.client.config.context_name, self.client.namespace)
 
     def apply(self, manifest: dict[str, Any], dry_run: bool = False) -> None:
-        """Server-side apply of a ConfigMap or a JobSet."""
+        """Server-side apply of an object of one of `KINDS`."""
         with translated():
-            if manifest["kind"] == "ConfigMap":
-                self.client.apply(cast(ConfigMap, ConfigMap.from_dict(manifest)), force=True, dry_run=dry_run)
-            else:
-                self.client.apply(WholeJobSet.from_dict(manifest), force=True, dry_run=dry_run)
+            kind = KINDS[manifest["kind"]]
+            self.client.apply(kind.from_dict(manifest), force=True, dry_run=dry_run)
 
     def apply_all(self, manifests: Sequence[dict[str, Any]]) -> None:
         """Server-side apply of several, some at once; of those that fail the first error is raised."""

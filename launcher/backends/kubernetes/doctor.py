@@ -21,6 +21,7 @@ from launcher.backends.kubernetes.cluster import (
 
 RIGHTS = {
     ("jobset.x-k8s.io", "jobsets"): ("get", "list", "watch", "create", "patch", "delete"),
+    ("networking.k8s.io", "networkpolicies"): ("create", "patch"),
     ("", "configmaps"): ("get", "list", "create", "patch"),
     ("", "pods"): ("list", "watch", "delete"),
     ("", "pods/log"): ("get",),

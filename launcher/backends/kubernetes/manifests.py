@@ -5,6 +5,7 @@ from typing import Any
 
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.config_maps import config_maps
+from launcher.backends.kubernetes.network import policies
 from launcher.backends.kubernetes.pod_template import advance_pod, main_pod, options_of
 from launcher.backends.kubernetes.readable_yaml import to_yaml
 from launcher.language.words import minutes
@@ -18,14 +19,14 @@ Object = dict[str, Any]
 
 
 def objects(plan: Plan) -> list[Object]:
-    """What `submit` applies: the plan, and the jobs that need no other. `advance` applies the rest."""
+    """What `submit` applies: the plan, who may reach whom, the jobs that need no other. `advance` applies the rest."""
     maps = config_maps(plan)
     parts = [each["metadata"]["name"] for each in maps]
-    return [*maps, *(jobset(plan, job, parts) for job in plan.jobs if not job.needs)]
+    return [*maps, *policies(plan), *(jobset(plan, job, parts) for job in plan.jobs if not job.needs)]
 
 
 def manifest_files(plan: Plan) -> dict[str, str]:
-    """The same as files: one for the plan, one a job, and what `kubectl apply -k` reads.
+    """The same as files: one for the plan, one or two a job, and what `kubectl apply -k` reads.
 
     That one is called `Kustomization`, which `kubectl apply -f` of the folder passes over.
     """
@@ -34,7 +35,8 @@ def manifest_files(plan: Plan) -> dict[str, str]:
         if each["kind"] == "ConfigMap":
             maps.append(each)
         else:
-            jobsets[f"{each['metadata']['name']}.yaml"] = to_yaml([each])
+            suffix = "-network" if each["kind"] == "NetworkPolicy" else ""
+            jobsets[f"{each['metadata']['name']}{suffix}.yaml"] = to_yaml([each])
     files = {"plan.yaml": to_yaml(maps), **jobsets}
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",

@@ -22,12 +22,12 @@ JOBSET_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"
 REPLICATED_JOB_LABEL = "jobset.sigs.k8s.io/replicatedjob-name"
 RESTART_LABEL = "jobset.sigs.k8s.io/restart-attempt"
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+TRAIN = "train"
+"""The component that pods of jobs are."""
 MAIN = "main"
 """The replicatedJob that runs the job, and its container."""
 ADVANCE = "advance"
 """The replicatedJob that applies what needs it."""
-PORT = 29400
-"""Of torchrun's rendezvous, on a job's first pod."""
 LONGEST_JOB_PART = 28
 """Characters of a job's name in its JobSet's, so that names of pods stay within 63."""
 
@@ -38,10 +38,10 @@ def jobset(run_id: str, job: str) -> str:
     return f"{readable}-{hashlib.sha256(f'{run_id}/{job}'.encode()).hexdigest()[:8]}"
 
 
-def rendezvous(run_id: str, job: str) -> str:
-    """Where the pods of a job meet: host and port of the first one."""
+def first_pod(run_id: str, job: str) -> str:
+    """The host name of a job's first pod, where the others meet it."""
     name = jobset(run_id, job)
-    return f"{name}-{MAIN}-0-0.{name}:{PORT}"
+    return f"{name}-{MAIN}-0-0.{name}"
 
 
 def plan(run_id: str, part: int = 0) -> str:

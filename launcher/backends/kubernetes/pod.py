@@ -13,13 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from launcher.attempt import meeting
 from launcher.attempt.host import Host
 from launcher.attempt.requests import StopRequests
 from launcher.attempt.run import LAUNCH_LOG, SCHEDULED_AS, attempt, execute
 from launcher.attempt.stop import GRACE
 from launcher.backends.kubernetes.config_maps import ELSEWHERE, from_folder
 from launcher.backends.kubernetes.log_lines import LogPrinter
-from launcher.backends.kubernetes.pod_template import PLAN_MOUNT, STOP_GRACE
+from launcher.backends.kubernetes.pod_template import FIRST_POD, PLAN_MOUNT, STOP_GRACE
 from launcher.plan import Plan
 from launcher.runs import mlflow_sync
 from launcher.runs.create import create
@@ -29,6 +30,7 @@ from launcher.runs.state import Status
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import ExitCode
 from locat.contract.records import FormatError
+from locat.contract.text import printable, speak
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """What is written here becomes part of the pod's status."""
@@ -42,6 +44,7 @@ within STOP_GRACE."""
 
 
 def main() -> int:
+    speak()
     try:
         code, reason = run_pod(Path(sys.argv[1]), sys.argv[2], from_folder(Path(PLAN_MOUNT)))
     except FormatError as error:  # a newer launcher submitted it than the image has
@@ -49,7 +52,7 @@ def main() -> int:
     if code:
         print(reason, file=sys.stderr)
         with suppress(OSError):
-            TERMINATION_LOG.write_text(reason[:4000])
+            TERMINATION_LOG.write_text(printable(reason)[:4000])
     return code
 
 
@@ -93,7 +96,8 @@ def _work(plan: Plan) -> list[tuple[str, Sequence[str], dict[str, Any]]]:
 
 def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
     """Run the attempt; its exit code and reason."""
-    host = Host(scheduled_as=scheduled_as, patience=STOP_GRACE)
+    address = os.environ.get(FIRST_POD, "")
+    host = Host(scheduled_as=scheduled_as, address=address, patience=STOP_GRACE)
     with LogPrinter(run.job(name), scheduled_as):
         ending = attempt(run, name, GRACE, host)
     mlflow_sync.sync_if_ended(run)
@@ -112,7 +116,9 @@ def follow(run: RunFolder, name: str, scheduled_as: str, index: str) -> tuple[in
         if time.monotonic() > deadline:
             return ExitCode.PREEMPTED, f"the first pod began no attempt within {PATIENCE:g} s"
         time.sleep(POLL)
-    ending = execute(run.plan().job(name), run, folder, requests, GRACE, Host(), log_name=f"pod-{index}-{LAUNCH_LOG}")
+    job, log_name = run.plan().job(name), f"pod-{index}-{LAUNCH_LOG}"
+    place = meeting.joined(folder, index) if job.resources.nodes > 1 else {}
+    ending = execute(job, run, folder, requests, GRACE, Host(), log_name=log_name, place=place)
     if ending.exit_code == ExitCode.PREEMPTED and (reason := why_first_failed(run, name)):
         return 1, reason
     return ending.exit_code, ending.reason

@@ -19,6 +19,8 @@ ADVANCE_ACCOUNT = "locat-advance"
 USER = 1000
 STOP_GRACE = 75
 """Seconds a pod has between SIGTERM and SIGKILL: the attempt runner's own grace, and time to record the end."""
+FIRST_POD = "LOCAT_FIRST_POD"
+"""Variable: the host name of a job's first pod, where there are others."""
 GPU = "nvidia.com/gpu"
 GPU_TYPE_LABEL = "nvidia.com/gpu.product"
 
@@ -61,7 +63,7 @@ def main_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
         {"name": "shared-memory", "emptyDir": {"medium": "Memory", **limit}},
         *({"name": f"storage-{number}", **_source(volume)} for number, volume in enumerate(volumes.values())),
     ]
-    return {"metadata": _metadata(plan, job, "train"), "spec": spec}
+    return {"metadata": _metadata(plan, job, names.TRAIN), "spec": spec}
 
 
 def advance_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
@@ -152,12 +154,7 @@ def _environment(plan: Plan, job: PlannedJob, options: KubernetesOptions) -> lis
     }
     environment += [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}} for name, field in fields.items()]
     if job.resources.nodes > 1:
-        meeting = {
-            "PET_RDZV_BACKEND": "c10d",
-            "PET_RDZV_ENDPOINT": names.rendezvous(plan.run_id, job.name),
-            "PET_RDZV_ID": "$(LOCAT_JOBSET_UID).$(LOCAT_RESTART)",
-        }
-        environment += [{"name": name, "value": value} for name, value in meeting.items()]
+        environment.append({"name": FIRST_POD, "value": names.first_pod(plan.run_id, job.name)})
     return environment
 
 

@@ -14,10 +14,6 @@ WARNING = 60
 """Seconds before its time limit that Slurm warns a job."""
 GRACE = 50
 """Seconds a warned job has to checkpoint in, so that its end is recorded before Slurm ends it."""
-RENDEZVOUS = """\
-export PET_RDZV_BACKEND=c10d PET_RDZV_ID=$SLURM_JOB_ID
-export PET_RDZV_ENDPOINT=$(hostname):$((10000 + SLURM_JOB_ID % 20000))
-"""
 HEADER = """\
 #!/bin/bash
 # Run {run} on Slurm: `launcher submit --backend slurm` feeds this to bash, once the run folder is written.
@@ -147,8 +143,7 @@ def _body(plan: Plan, batch: Batch) -> str:
         f"{shlex.quote(str(plan.folder))} {'${jobs[$SLURM_ARRAY_TASK_ID]}' if batch.is_array else job.name}",
         *([f"-- {shlex.join(launch)}"] if launch else []),
     ]
-    rendezvous = RENDEZVOUS if job.resources.nodes > 1 else ""
-    return rendezvous + " \\\n    ".join(words) + "\n"
+    return " \\\n    ".join(words) + "\n"
 
 
 def _srun(job: PlannedJob) -> list[str]:

@@ -137,9 +137,10 @@ class Checkpoints:
         Raises:
             ConfigError: the checkpoint belongs to another config.
         """
-        newest = self.ranks.from_main(self._take_stock() if self.ranks.is_main else None)
-        if newest is None:
+        name = self.ranks.from_main(self._take_stock() if self.ranks.is_main else None)
+        if name is None:
             return Restored(Position(), {}, {})
+        newest = self.folder / name
         manifest = Manifest.read(newest)
         if manifest.config != self.config:
             raise ConfigError(
@@ -154,14 +155,14 @@ class Checkpoints:
         logger.info("resumed from %s", newest)
         return Restored(manifest.position, task_state, manifest.metrics)
 
-    def _take_stock(self) -> Path | None:
-        """The newest checkpoint that verifies; what a kill has left is deleted, and what is damaged set aside."""
+    def _take_stock(self) -> str | None:
+        """Name of the newest checkpoint that verifies; what a kill has left is deleted, what is damaged set aside."""
         sweep(self.folder)
         for checkpoint in reversed(checkpoints_in(self.folder)):
             fault = find_fault(checkpoint)
             if fault is None:
                 self._delete_old()
-                return checkpoint
+                return checkpoint.name
             aside = set_aside(checkpoint)
             logger.warning("%s: %s; set aside as %s", checkpoint, fault, aside.name)
         return None
@@ -216,8 +217,7 @@ class Checkpoints:
             result = part()
         except NOT_WRITTEN as error:
             fault = f"{final.name} could not be saved ({_cause(error)})"
-        answers: list[Any] = [None] * self.ranks.world_size
-        dist.all_gather_object(answers, (result, fault), group=self._group)
+        answers = self.ranks.gather((result, fault), self._group)
         for _, told in answers:
             if told:
                 raise NotWritten(told)

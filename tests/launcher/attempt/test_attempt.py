@@ -84,7 +84,7 @@ def test_torchrun_leaves_nothing_outside_of_the_attempts_folder(
 @pytest.mark.slow
 def test_ranks_find_each_other_where_the_machines_name_leads_nowhere(tmp_path: Path) -> None:
     require(isolation())
-    code = "import torch.distributed as dist; dist.init_process_group('gloo'); dist.destroy_process_group()"
+    code = "from locat.engine.distributed import join_ranks\nwith join_ranks() as ranks: ranks.barrier()"
     ranks = shlex.join([sys.executable, *in_ranks(tmp_path, code)[1:]])
     nameless = ("unshare", "--uts", "bash", "-c", f"hostname nowhere && {ranks}")
     run = small_runs.make(tmp_path, replace(small_runs.job("a"), command=nameless))

@@ -111,9 +111,7 @@ def test_defaults_hold_where_the_task_has_them() -> None:
     assert plan.job("train-0.001-tiny").resources == Resources(processes=2, cpus=2)
     assert plan.job("train-0.001-tiny").config["seed"] == 3
     assert plan.job("convert").command == ("python", "-m", "locat", "/runs/run-1/jobs/convert/config.yaml")
-    assert plan.job("train-0.001-tiny").command[:6] == (
-        *("python", "-m", "torch.distributed.run", "--standalone", "--local-addr=localhost", "--nproc-per-node=2"),
-    )
+    assert plan.job("train-0.001-tiny").command[:4] == ("python", "-m", "locat.ranks", "--processes=2")
 
 
 def test_config_wins_over_job_wins_over_defaults() -> None:

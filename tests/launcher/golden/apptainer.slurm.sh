@@ -51,8 +51,6 @@ submit train --dependency="afterok:${id[convert]}" --kill-on-invalid-dep=yes <<'
 #SBATCH --constraint=ib&nvme
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@60
-export PET_RDZV_BACKEND=c10d PET_RDZV_ID=$SLURM_JOB_ID
-export PET_RDZV_ENDPOINT=$(hostname):$((10000 + SLURM_JOB_ID % 20000))
 exec /venv/bin/python -P -m launcher.attempt --limits-time --grace 50 \
     --rerun-with "/venv/bin/python -P -m launcher.backends.slurm.requeue $SLURM_JOB_ID" \
     --stop-with "scancel --signal=TERM $SLURM_JOB_ID.0" \

@@ -88,7 +88,7 @@ def test_files_hold_what_is_rendered() -> None:
 
 
 def test_only_jobs_that_need_nothing_are_handed_over() -> None:
-    assert [each["kind"] for each in objects(planned())] == ["ConfigMap", "JobSet"]
+    assert [each["kind"] for each in objects(planned())] == ["ConfigMap", "NetworkPolicy", "JobSet"]
 
 
 def test_every_option_reaches_the_pods() -> None:
@@ -114,8 +114,8 @@ def test_every_option_reaches_the_pods() -> None:
     }
     environment = {each["name"]: each for each in container["env"]}
     assert environment["HF_TOKEN"]["valueFrom"] == {"secretKeyRef": {"name": "locat-secrets", "key": "HF_TOKEN"}}
-    host = f"{names.jobset('full-1', 'b')}-main-0-0.{names.jobset('full-1', 'b')}:29400"
-    assert environment["PET_RDZV_ENDPOINT"]["value"] == host
+    host = f"{names.jobset('full-1', 'b')}-main-0-0.{names.jobset('full-1', 'b')}"
+    assert environment["LOCAT_FIRST_POD"]["value"] == host
 
 
 def test_a_job_that_nothing_needs_has_no_advance_and_keeps_nothing_running() -> None:
@@ -240,3 +240,15 @@ def test_secrets_need_not_be_in_the_shell_but_must_not_be_in_the_plan(monkeypatc
     monkeypatch.setenv("HF_TOKEN", "registry.example")
     with pytest.raises(ConfigError, match="is written in it"):
         secrets.check(planned(), from_shell=False)
+
+
+def test_only_pods_of_one_job_reach_each_other() -> None:
+    """A policy comes with each job of several nodes, before its pods; a job of one node needs none."""
+    made = [each for each in objects(planned()) if each["kind"] == "NetworkPolicy"]
+    several = [job for job in planned().jobs if job.resources.nodes > 1]
+    assert [each["metadata"]["annotations"]["locat.dev/job"] for each in made] == [job.name for job in several]
+    for each, job in zip(made, several, strict=True):
+        own = {"jobset.sigs.k8s.io/jobset-name": names.jobset(planned().run_id, job.name)}
+        pods = {"podSelector": {"matchLabels": {**own, "app.kubernetes.io/component": "train"}}}
+        assert each["spec"]["podSelector"] == pods["podSelector"]
+        assert (each["spec"]["ingress"], each["spec"]["egress"]) == ([{"from": [pods]}], [{"to": [pods]}])
