@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launcher.backends.base import Backend
-from launcher.language.problems import known_words
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Observation
 from launcher.runs.status import RunView, unanswered
 from locat.contract import plugins
 from locat.contract.errors import UserError
+from locat.contract.problems import known_words
 
 if TYPE_CHECKING:
     from launcher.language.words import BackendOptions

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from launcher.language.problems import KeyPath, known_words, shown
+from locat.contract.problems import KeyPath, known_words, shown
 
 Report = Callable[[KeyPath, str], None]
 """Takes a problem: the key's path and what is wrong with it."""

@@ -8,9 +8,9 @@ from launcher.compile.matrix import Expansion
 from launcher.compile.resources import command, settle
 from launcher.compile.storage import volumes
 from launcher.language.model import Pipeline
-from launcher.language.problems import KeyPath, PipelineError, Problem
 from launcher.plan import DEFAULT_BACKEND, Plan, PlannedJob
 from locat.config import TASKS
+from locat.contract.problems import KeyPath, PipelineError, Problem
 
 
 def compile_pipeline(

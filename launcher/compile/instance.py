@@ -12,11 +12,11 @@ from launcher.compile.origin import Origins
 from launcher.compile.references import BadReference, ReferenceList, formatted, of_matrix, resolve
 from launcher.language.explain import explain
 from launcher.language.model import Pipeline
-from launcher.language.problems import KeyPath, known_words
 from locat.config import TASKS, JobConfig, TrainingConfig
 from locat.contract.batch_share import rank_batch_size
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
+from locat.contract.problems import KeyPath, known_words
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher.compile.matrix import Instance
-from launcher.language.problems import KeyPath, dotted
+from locat.contract.problems import KeyPath, dotted
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher.compile.combinations import Report
-from launcher.language.problems import KeyPath, known_words, shown
+from locat.contract.problems import KeyPath, known_words, shown
 
 _TOKEN = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<reference>[^{}]*)\}|\$\{")
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from launcher.compile.combinations import Report
 from launcher.language.model import ResourceRequest
-from launcher.language.problems import KeyPath
 from launcher.language.words import mebibytes, minutes
 from launcher.plan import Resources
+from locat.contract.problems import KeyPath
 
 
 def settle(

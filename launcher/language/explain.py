@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from launcher.language.problems import KeyPath, did_you_mean, known_words, shown
+from locat.contract.problems import KeyPath, did_you_mean, known_words, shown
 
 JsonSchema = dict[str, Any]
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from launcher.language import yaml_source
-from launcher.language.problems import KeyPath, PipelineError, shown
-from launcher.language.yaml_source import Source
+from locat.contract import yaml_source
+from locat.contract.problems import KeyPath, PipelineError, shown
+from locat.contract.yaml_source import Source
 
 MAX_DEPTH = 8
 """Files that include one another."""
@@ -47,7 +47,7 @@ def _over(base: Source, top: Source) -> Source:
     places = {**base.places}
     values = _merged(base.values, top.values, (), places)
     places.update(top.places)
-    return Source(values, places)
+    return Source(values, places, top.data)
 
 
 def _merged(base: Any, top: Any, path: KeyPath, places: dict[KeyPath, Any]) -> Any:

@@ -13,8 +13,8 @@ from launcher.language import includes
 from launcher.language import overrides as command_line
 from launcher.language.explain import explain
 from launcher.language.model import Environment, Pipeline, language
-from launcher.language.problems import KeyPath, PipelineError, known_words
-from launcher.language.yaml_source import Source
+from locat.contract.problems import KeyPath, PipelineError, known_words
+from locat.contract.yaml_source import Source
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Pipeline:

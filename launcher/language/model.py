@@ -21,10 +21,10 @@ from pydantic import (
 )
 
 from launcher.backends import OPTIONS
-from launcher.language.problems import KeyPath, did_you_mean, shown
 from launcher.language.words import BackendOptions, Duration, MountPath, ObjectName, Schema, Size, named
-from launcher.language.yaml_source import Source
 from locat.config import TASKS, PositiveInt
+from locat.contract.problems import KeyPath, did_you_mean, shown
+from locat.contract.yaml_source import Source
 
 
 def _known_task(value: str) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from launcher.language import yaml_source
-from launcher.language.problems import KeyPath, PipelineError, Place, did_you_mean, dotted
-from launcher.language.yaml_source import Source
+from locat.contract import yaml_source
+from locat.contract.problems import KeyPath, PipelineError, Place, did_you_mean, dotted
+from locat.contract.yaml_source import Source
 
 
 def apply(source: Source, overrides: Sequence[str]) -> Source:
@@ -34,7 +34,7 @@ def apply(source: Source, overrides: Sequence[str]) -> Source:
         places.update({(*path, *inner): place for inner in value.places})
         for length in range(1, len(path)):
             places.setdefault(path[:length], place)
-    return Source(values, places)
+    return Source(values, places, source.data)
 
 
 def _put(values: dict[str, Any], keys: list[str], value: Any, place: Place) -> KeyPath:

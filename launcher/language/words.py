@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from launcher.language.problems import KeyPath, shown
+from locat.contract.problems import KeyPath, shown
 
 
 def named(what: str, pattern: str, most: int) -> AfterValidator:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from launcher.language.problems import did_you_mean
 from launcher.plan import Plan
 from launcher.runs.errors import RunError
 from launcher.runs.folder import RunFolder
+from locat.contract.problems import did_you_mean
 
 
 def list_runs(runs: Path) -> list[RunFolder]:

@@ -11,8 +11,8 @@ import click
 
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import validate
-from launcher.language.yaml_source import parse
 from locat.contract.errors import UserError
+from locat.contract.yaml_source import parse
 
 SCHEMA = Path(__file__).parents[2] / "pipelines" / "schema.json"
 """Where the code runs from a checkout."""

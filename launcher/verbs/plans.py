@@ -7,9 +7,9 @@ from launcher.backends.base import Places
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
 from launcher.language.model import Pipeline
-from launcher.language.problems import PipelineError, Problem
 from launcher.plan import Plan
 from launcher.runs.create import new_run_id
+from locat.contract.problems import PipelineError, Problem
 
 
 def compiled(

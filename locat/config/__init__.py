@@ -8,7 +8,6 @@ must be known of the task before it runs (`JobConfig`). A new task is one more l
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from locat.config.base import JobConfig, PositiveInt, Tracking
@@ -24,8 +23,10 @@ from locat.config.tasks import (
     SupervisedConfig,
 )
 from locat.config.training import Model, Optimizer, Strategy, TrainingConfig
+from locat.contract import yaml_source
 from locat.contract.errors import ConfigError
 from locat.contract.plugins import Registry, subclass_of
+from locat.contract.problems import PipelineError
 
 __all__ = [
     "TASKS",
@@ -50,6 +51,8 @@ __all__ = [
     "task_configs",
 ]
 
+MAX_BYTES = 1 << 24
+"""Of a job's config, which may list the results of thousands of jobs."""
 TASKS = Registry(
     "locat.tasks",
     {
@@ -78,14 +81,15 @@ def load_job(path: Path) -> JobConfig:
         ConfigError: the file cannot be read, or is not a valid config; names file and keys.
     """
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
-    task = values.get("task") if isinstance(values, dict) else None
+        source = yaml_source.read(path, MAX_BYTES)
+    except PipelineError as error:
+        raise ConfigError(str(error)) from error
+    values = source.values
+    task = values.get("task")
     if not isinstance(task, str) or task not in TASKS:
-        raise ConfigError(f"{path}: task: {task!r} is none of {', '.join(TASKS)}")
+        raise ConfigError(str(source.problem(("task",), f"{task!r} is none of {', '.join(TASKS)}")))
     try:
         return TASKS[task].reading(values).model_validate(values)
     except ValidationError as error:
-        lines = (f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        lines = (str(source.problem(found["loc"], found["msg"])) for found in error.errors())
         raise ConfigError("\n".join(lines)) from error

@@ -5,17 +5,15 @@ from typing import Any
 
 import yaml
 
-_Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+from locat.contract.yaml_text import Dumper
 
 
-class _Dumper(_Base):  # type: ignore[misc]
-    def ignore_aliases(self, data: object) -> bool:
-        return True
+class _Dumper(Dumper):
+    """Also of texts over several lines."""
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.Node:
-    node: yaml.Node = dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
-    return node
+    return dumper.text(value, style="|" if "\n" in value else None)
 
 
 _Dumper.add_representer(str, _text)

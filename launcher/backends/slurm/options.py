@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from launcher.language.problems import KeyPath, known_words
 from launcher.language.words import BackendOptions, MountPath, Schema, Word
+from locat.contract.problems import KeyPath, known_words
 
 SBATCH_OPTIONS = (
     *("begin", "comment", "contiguous", "core-spec", "cores-per-socket", "cpu-freq", "deadline", "exclude"),

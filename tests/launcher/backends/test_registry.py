@@ -12,8 +12,8 @@ from launcher.backends import BACKENDS, OPTIONS, UnknownBackendError
 from launcher.cli import cli
 from launcher.language import json_schema, reference_page
 from launcher.language.load import load
-from launcher.language.problems import PipelineError
 from locat.contract.plugins import PluginError
+from locat.contract.problems import PipelineError
 from support import small_runs
 from support.packages import install
 

@@ -8,11 +8,11 @@ import pytest
 
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
-from launcher.language.problems import PipelineError
-from launcher.language.yaml_source import parse
 from launcher.plan import Plan, Resources
 from launcher.runs.folder import RunFolder
+from locat.contract.problems import PipelineError
 from locat.contract.records import FormatError
+from locat.contract.yaml_source import parse
 
 DIGITS = Path(__file__).parents[3] / "pipelines/digits.yaml"
 GOLDEN = Path(__file__).parents[1] / "golden/digits.plan.json"

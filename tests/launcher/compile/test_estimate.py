@@ -11,7 +11,7 @@ import yaml
 from launcher.compile.compiler import compile_pipeline
 from launcher.compile.estimate import SUSTAINED_FLOPS, Estimate, Estimator
 from launcher.language.load import load, validate
-from launcher.language.yaml_source import parse
+from locat.contract.yaml_source import parse
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests/launcher/golden/estimates.json"

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from launcher.cli import cli
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
-from launcher.language.problems import PipelineError
+from locat.contract.problems import PipelineError
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 

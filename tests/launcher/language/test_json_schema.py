@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from launcher.language import json_schema, yaml_source
+from launcher.language import json_schema
 from launcher.language.reference_page import sections
 from locat.config import TASKS
+from locat.contract import yaml_source
 
 PIPELINES = Path(__file__).parents[3] / "pipelines"
 SCHEMA = PIPELINES / "schema.json"

@@ -12,12 +12,12 @@ from launcher.backends.containers import engine_image
 from launcher.cli import cli
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
-from launcher.language.problems import PipelineError
-from launcher.language.yaml_source import parse
 from launcher.plan import Plan, Resources, Volume
 from launcher.runs.find import list_runs
 from launcher.runs.folder import RunFolder
 from locat.contract.errors import UserError
+from locat.contract.problems import PipelineError
+from locat.contract.yaml_source import parse
 from support import small_runs
 
 CONVERT = "name: small\njobs:\n  convert:\n    task: convert\n"

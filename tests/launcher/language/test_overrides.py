@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from launcher.language.overrides import apply
-from launcher.language.problems import PipelineError
-from launcher.language.yaml_source import MAX_DEPTH, parse
+from locat.contract.problems import PipelineError
+from locat.contract.yaml_source import MAX_DEPTH, parse
 
 SOURCE = parse("jobs:\n  train:\n    needs: [a, b]\n    config: {epochs: 8, lr: 1e-3}\n", "x.yaml")
 

@@ -18,11 +18,11 @@ from launcher.backends import BACKENDS
 from launcher.backends.slurm.batches import batches
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
-from launcher.language.problems import PipelineError
-from launcher.language.yaml_source import parse
 from launcher.plan import Plan
 from launcher.view.tree import tree
 from locat.config import TASKS
+from locat.contract.problems import PipelineError
+from locat.contract.yaml_source import parse
 
 DIGITS = Path(__file__).parents[3] / "pipelines/digits.yaml"
 RUNS = Path("/runs")

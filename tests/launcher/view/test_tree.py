@@ -4,8 +4,8 @@ from pathlib import Path
 
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
-from launcher.language.yaml_source import parse
 from launcher.view.tree import tree
+from locat.contract.yaml_source import parse
 
 
 def test_the_demo_reads_well() -> None:

@@ -16,9 +16,9 @@ from launcher.backends.kubernetes.manifests import jobset, manifest_files, objec
 from launcher.compile import secrets
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
-from launcher.language.yaml_source import parse
 from launcher.plan import Plan
 from locat.contract.errors import ConfigError, UserError
+from locat.contract.yaml_source import parse
 
 ROOT = Path(__file__).parents[4]
 EXAMPLES = ROOT / "k8s/examples"

@@ -18,11 +18,11 @@ from launcher.backends.slurm.queue import SlurmError
 from launcher.backends.slurm.script import GRACE, WARNING
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load, validate
-from launcher.language.yaml_source import parse
 from launcher.plan import Plan, PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import JobView
+from locat.contract.yaml_source import parse
 from support import small_runs
 
 DIGITS = Path(__file__).parents[4] / "pipelines/digits.yaml"

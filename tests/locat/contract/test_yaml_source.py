@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.language import yaml_source
-from launcher.language.problems import PipelineError, Place
-from launcher.language.yaml_source import parse, read
+from locat.contract import yaml_source
+from locat.contract.problems import PipelineError, Place
+from locat.contract.yaml_source import parse, read
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"])

@@ -1,4 +1,4 @@
-"""YAML text -> values, each with the place it was written at.
+"""YAML text -> values, each with the place it was written at: the project's only YAML parser.
 
 Scalars follow YAML 1.2 (`1e-3` is a number, `no` a word). The events of PyYAML's safe parser are
 composed here, not by its own composer: that gives places, bounds what aliases and nesting may
@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 
 import yaml
 
-from launcher.language.problems import KeyPath, PipelineError, Place, Problem, did_you_mean, shown
+from locat.contract.problems import KeyPath, PipelineError, Place, Problem, did_you_mean, shown
 
 MAX_BYTES = 1 << 20
+"""Of a file that people write."""
 MAX_NODES = 100_000
 """Values in one file once its aliases are expanded."""
 MAX_DEPTH = 48
@@ -41,6 +42,8 @@ class Source:
     values: Any
     places: dict[KeyPath, Place]
     """Of each key and list item; () is the document."""
+    data: bytes = b""
+    """The file as it was read; empty for what was not read from one."""
 
     def known(self, path: KeyPath) -> KeyPath:
         """The longest beginning of `path` that was written somewhere."""
@@ -53,8 +56,11 @@ class Source:
         return Problem(self.places[self.known(path)], path, message)
 
 
-def read(path: Path) -> Source:
-    """The pipeline file at `path`.
+def read(path: Path, most: int = MAX_BYTES) -> Source:
+    """The mapping in the file at `path`, which is opened and read once: it may be a pipe.
+
+    Args:
+        most: bytes that it may have.
 
     Raises:
         PipelineError: it cannot be read, or `parse` refuses its text.
@@ -62,15 +68,15 @@ def read(path: Path) -> Source:
     file = Place(str(path))
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            data = stream.read(most + 1)
     except FileNotFoundError:
         others = [str(other) for other in path.parent.glob("*.y*ml")]
         raise PipelineError.at(file, (), f"no such file{did_you_mean(path, others)}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PipelineError.at(file, (), f"cannot be read: {reason}") from None
-    if len(data) > MAX_BYTES:
-        raise PipelineError.at(file, (), f"larger than {MAX_BYTES >> 20} MiB; a pipeline file is small")
+    if len(data) > most:
+        raise PipelineError.at(file, (), f"larger than {most >> 20} MiB; a pipeline file is small")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -81,7 +87,7 @@ def read(path: Path) -> Source:
     if not isinstance(source.values, dict):
         place = source.places[()]
         raise PipelineError.at(place, (), "expected a mapping: name, jobs, ... as `key: value` lines")
-    return source
+    return Source(source.values, source.places, data)
 
 
 def parse(text: str, name: str) -> Source:
@@ -118,6 +124,12 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str) -> Pipeline
     elif re.search(r"[\[{,].*\$\{", line):
         message += "; quote a value with '${...}' inside [ ] or { }"
     return PipelineError.at(place, (), message)
+
+
+def is_text(scalar: str) -> bool:
+    """Whether this scalar, without quotes, is read as the text that it is."""
+    numbers = (_INTEGER, _FLOAT, _NOT_FINITE)
+    return scalar not in _CONSTANTS and not any(number.fullmatch(scalar) for number in numbers)
 
 
 @dataclass

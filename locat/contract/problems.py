@@ -1,4 +1,4 @@
-"""What is wrong with a pipeline: every problem with its place, the key's path and the remedy, one a line."""
+"""What is wrong with a file of YAML: every problem with its place, the key's path and the remedy, one a line."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from locat.contract.errors import UserError
 
 KeyPath = tuple[str | int, ...]
-"""Keys and list positions from the root of a pipeline to one of its values."""
+"""Keys and list positions from the root of a file to one of its values."""
 
 MOST_SHOWN = 20
 """Problems listed in one message; the rest are counted."""
@@ -39,7 +39,7 @@ class Problem:
 
 
 class PipelineError(UserError):
-    """A pipeline is not valid. The message has one line a problem, in the order they stand in the file."""
+    """A pipeline, or the config of a job, is not valid. One line a problem, in the order they stand in the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.place[1:]))
