@@ -71,6 +71,8 @@ class Places(NamedTuple):
     """Absolute path of the folder of runs, as jobs see it."""
     tracking_uri: str = ""
     """MLflow server, if the pipeline names none; empty: a SQLite store in the folder of runs."""
+    sees_folders: bool = True
+    """Whether jobs see the folders of the submitting machine by the same paths."""
 
 
 class Backend(ABC):

@@ -3,18 +3,26 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher.compile.instance import CompileContext, InstanceCompiler
+from launcher.compile.combinations import Report
+from launcher.compile.instance import NOT_SEEN, CompileContext, InstanceCompiler
 from launcher.compile.matrix import Expansion
 from launcher.compile.resources import command, settle
 from launcher.compile.storage import volumes
 from launcher.language.model import Pipeline
 from launcher.plan import DEFAULT_BACKEND, Plan, PlannedJob
 from locat.config import TASKS
+from locat.contract.errors import UserError
 from locat.contract.problems import KeyPath, PipelineError, Problem
+from locat.contract.tracking_uri import is_of_this_machine, located, of_file
 
 
 def compile_pipeline(
-    pipeline: Pipeline, run_id: str, runs_folder: Path, tracking_uri: str = "", backend: str = DEFAULT_BACKEND
+    pipeline: Pipeline,
+    run_id: str,
+    runs_folder: Path,
+    tracking_uri: str = "",
+    backend: str = DEFAULT_BACKEND,
+    sees_folders: bool = True,
 ) -> Plan:
     """The plan of one run of `pipeline`. Pure: reads and writes nothing, and gives the same plan every time.
 
@@ -23,6 +31,7 @@ def compile_pipeline(
         runs_folder: absolute path of the folder of runs, as jobs see it.
         tracking_uri: of MLflow where the pipeline names none; by default a SQLite store in the folder of runs.
         backend: where it is to run; only recorded.
+        sees_folders: whether jobs see the folders of this machine: then paths may be relative, or begin with `~`.
 
     Raises:
         PipelineError: a matrix, a reference, resources or a job's config is wrong; lists every problem.
@@ -37,14 +46,16 @@ def compile_pipeline(
     instances = Expansion({name: job.matrix for name, job in pipeline.jobs.items()}, report)
     if problems:
         raise PipelineError(problems)
+    uri = _tracking_uri(pipeline, sees_folders, report)
     run = CompileContext(
         pipeline=pipeline,
         id=run_id,
         folder=runs_folder / run_id,
-        tracking_uri=pipeline.tracking.uri or tracking_uri or f"sqlite:///{runs_folder}/mlflow.db",
+        tracking_uri=uri or tracking_uri or of_file(runs_folder / "mlflow.db"),
         experiment=pipeline.tracking.experiment or pipeline.name,
         instances=instances,
         report=report,
+        sees_folders=sees_folders,
     )
     jobs = tuple(planned for name in pipeline.in_order() for planned in _planned(run, name))
     if problems:
@@ -60,6 +71,18 @@ def compile_pipeline(
         backend=backend,
         secrets=tuple(pipeline.secrets),
     )
+
+
+def _tracking_uri(pipeline: Pipeline, sees_folders: bool, report: Report) -> str:
+    """What the pipeline says, with an absolute path where it names a file; empty if it says nothing."""
+    uri, path = pipeline.tracking.uri or "", ("tracking", "uri")
+    if not sees_folders and is_of_this_machine(uri):
+        report(path, f"{NOT_SEEN}, or a server's URI")
+    try:
+        return located(uri, pipeline.source.folder_of(path))
+    except (ValueError, UserError) as error:
+        report(path, str(error))
+        return ""
 
 
 def _planned(run: CompileContext, name: str) -> Iterator[PlannedJob]:

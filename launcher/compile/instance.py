@@ -17,6 +17,10 @@ from locat.contract.batch_share import rank_batch_size
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
 from locat.contract.problems import KeyPath, known_words
+from locat.contract.tracking_uri import located_path
+
+NOT_SEEN = "jobs see no folder of this machine; give the absolute path at which `storage` mounts it"
+"""Of a relative path, or one of `~`, where that holds."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class CompileContext:
     experiment: str
     instances: Expansion
     report: Report
+    sees_folders: bool
+    """Whether jobs see the folders of this machine."""
 
     def job_folder(self, instance: Instance) -> JobFolder:
         return JobFolder(self.folder / "jobs" / instance.name)
@@ -145,7 +151,29 @@ class InstanceCompiler:
             except ConfigError as problem:
                 path, origin = origins.find(("batch_size",))
                 self.run.report(path, f"{problem}{origin}")
-        return config.model_dump(mode="json")
+        values: dict[str, Any] = self._located(config.model_dump(), config.model_dump(mode="json"), (), origins)
+        return values
+
+    def _located(self, value: Any, plain: Any, loc: KeyPath, origins: Origins) -> Any:
+        """`plain`, the plain form of `value`, with every path in it absolute."""
+        if isinstance(value, dict):
+            return {
+                key: self._located(child, plain[name], (*loc, key), origins)
+                for (key, child), name in zip(value.items(), plain, strict=True)
+            }
+        if isinstance(value, list | tuple):
+            return [self._located(child, plain[i], (*loc, i), origins) for i, child in enumerate(value)]
+        if not isinstance(value, Path) or (value.is_absolute() or loc[0] == "tracking"):
+            return plain
+        path, origin = origins.find(loc)
+        if not self.run.sees_folders:
+            self.run.report(path, f"{plain!r}: {NOT_SEEN}{origin}")
+            return plain
+        try:
+            return str(located_path(value, self.run.pipeline.source.folder_of(path)))
+        except ValueError as error:
+            self.run.report(path, f"{error}{origin}")
+            return plain
 
     def _written(self, model: type[JobConfig]) -> dict[str, tuple[KeyPath, Any]]:
         """The config's keys as the user gave them, each with where: in `config`, beside it, or in `defaults`."""

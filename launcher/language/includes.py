@@ -1,11 +1,14 @@
 """`include`: a pipeline file put over others, each value with its place in the file it was written in."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from locat.contract import yaml_source
 from locat.contract.problems import KeyPath, PipelineError, shown
+from locat.contract.submission import Submission
 from locat.contract.yaml_source import Source
+from locat.contract.yaml_text import to_yaml
 
 MAX_DEPTH = 8
 """Files that include one another."""
@@ -17,7 +20,8 @@ def read(path: Path, including: tuple[Path, ...] = ()) -> Source:
     Raises:
         PipelineError: one of them cannot be read, or they include each other in a circle.
     """
-    source = yaml_source.read(path)
+    folder, elsewhere = _folders(path)
+    source = replace(yaml_source.read(path), folder=folder, elsewhere=elsewhere)
     names = source.values.get("include", [])
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list):
@@ -28,7 +32,7 @@ def read(path: Path, including: tuple[Path, ...] = ()) -> Source:
         where: KeyPath = ("include", position) if isinstance(source.values["include"], list) else ("include",)
         if not isinstance(name, str) or not name:
             raise _wrong(source, where, f"expected a path, got {shown(name)}")
-        other = path.parent / name
+        other = (path.parent if folder == path.absolute().parent else folder) / name
         if not other.is_file():
             raise _wrong(source, where, f"no such file: {name}; paths are from the folder of this file")
         if other.resolve() in known or len(known) > MAX_DEPTH:
@@ -36,6 +40,18 @@ def read(path: Path, including: tuple[Path, ...] = ()) -> Source:
         below = read(other, known)
         base = below if base is None else _over(base, below)
     return source if base is None else _over(base, source)
+
+
+def _folders(path: Path) -> tuple[Path, dict[KeyPath, Path]]:
+    """Where relative paths in a file are from, and those of its keys that are from elsewhere.
+
+    The file's own folder; the shell's for what comes through a pipe. A run's pipeline.yaml is a copy.
+    """
+    path = path.absolute()
+    kept = Submission.read(path.parent) if path.name == "pipeline.yaml" else None
+    if kept is not None and kept.folder:
+        return Path(kept.folder), {keys: Path(folder) for keys, folder in kept.elsewhere}
+    return (Path.cwd() if path.parts[1:2] in (("dev",), ("proc",)) else path.parent), {}
 
 
 def _wrong(source: Source, path: KeyPath, message: str) -> PipelineError:
@@ -46,8 +62,16 @@ def _over(base: Source, top: Source) -> Source:
     """`top` over `base`: mappings are merged, anything else is replaced."""
     places = {**base.places}
     values = _merged(base.values, top.values, (), places)
+    elsewhere = {path: base.folder_of(path) for path in places if path not in top.places}
     places.update(top.places)
-    return Source(values, places, top.data)
+    whole = to_yaml({key: value for key, value in values.items() if key != "include"})
+    return Source(
+        values,
+        places,
+        whole.encode(),
+        top.folder,
+        {**top.elsewhere, **{path: folder for path, folder in elsewhere.items() if folder and folder != top.folder}},
+    )
 
 
 def _merged(base: Any, top: Any, path: KeyPath, places: dict[KeyPath, Any]) -> Any:

@@ -23,6 +23,7 @@ from pydantic import (
 from launcher.backends import OPTIONS
 from launcher.language.words import BackendOptions, Duration, MountPath, ObjectName, Schema, Size, named
 from locat.config import TASKS, PositiveInt
+from locat.config.base import ExperimentName, TrackingUri
 from locat.contract.problems import KeyPath, did_you_mean, shown
 from locat.contract.yaml_source import Source
 
@@ -69,9 +70,10 @@ Image = Annotated[
 class TrackingSettings(Schema):
     """Where MLflow keeps the run."""
 
-    uri: str | None = None
-    """MLflow tracking URI; by default a SQLite store in the folder of runs."""
-    experiment: Annotated[str, Field(min_length=1)] | None = None
+    uri: TrackingUri | None = None
+    """MLflow tracking URI; by default a SQLite store in the folder of runs. The path of a store `sqlite:///FILE.db` is
+    from the folder of this file."""
+    experiment: ExperimentName | None = None
     """Experiment name; by default the pipeline's name."""
 
 

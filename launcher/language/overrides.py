@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -21,6 +22,7 @@ def apply(source: Source, overrides: Sequence[str]) -> Source:
     # `--set defaults.strategy=ddp` is meant for any pipeline, also one that says nothing of defaults.
     values = {"defaults": {}, "tracking": {}, **copy.deepcopy(source.values)}
     places = dict(source.places)
+    elsewhere = dict(source.elsewhere)
     for override in overrides:
         key, equals, text = override.partition("=")
         place = Place(f"--set {key}")
@@ -31,10 +33,11 @@ def apply(source: Source, overrides: Sequence[str]) -> Source:
         if any(len(path) + len(inner) > yaml_source.MAX_DEPTH for inner in value.places):
             raise PipelineError.at(place, (), f"nested more than {yaml_source.MAX_DEPTH} deep")
         places = {old: at for old, at in places.items() if old[: len(path)] != path}
+        elsewhere = {old: folder for old, folder in elsewhere.items() if old[: len(path)] != path}
         places.update({(*path, *inner): place for inner in value.places})
         for length in range(1, len(path)):
             places.setdefault(path[:length], place)
-    return Source(values, places, source.data)
+    return replace(source, values=values, places=places, elsewhere=elsewhere)
 
 
 def _put(values: dict[str, Any], keys: list[str], value: Any, place: Place) -> KeyPath:

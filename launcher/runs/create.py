@@ -6,12 +6,19 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.plan import Plan
 from launcher.runs.errors import RunError
 from launcher.runs.folder import RunFolder
 from locat.contract import durable
+from locat.contract.submission import Step, Submission
+
+if TYPE_CHECKING:
+    from locat.contract.yaml_source import Source
 
 
 def new_run_id(name: str) -> str:
@@ -19,10 +26,17 @@ def new_run_id(name: str) -> str:
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def create(plan: Plan, pipeline_text: str, runs: Path) -> RunFolder:
+def create(
+    plan: Plan, pipeline_text: str, runs: Path, source: "Source | None" = None, settings: Sequence[str] = ()
+) -> RunFolder:
     """Write a run's folder in `runs` under a temporary name, then rename it: it is complete or not there.
 
     Where jobs see the folder of runs by another path, `plan.folder` is theirs.
+
+    Args:
+        pipeline_text: becomes pipeline.yaml as it is, but for credentials.
+        source: what the text was read as; None where only the plan is known.
+        settings: each `KEY=VALUE` that was put over it.
     """
     run = RunFolder(runs / plan.run_id)
     try:
@@ -30,6 +44,7 @@ def create(plan: Plan, pipeline_text: str, runs: Path) -> RunFolder:
         temporary = Path(tempfile.mkdtemp(dir=runs, prefix=".new-"))
         try:
             _write(temporary, plan, pipeline_text)
+            _submission(plan, source, settings).write(temporary)
             temporary.chmod(0o755)
             durable.sync_tree(temporary)
             os.rename(temporary, run.path)
@@ -49,6 +64,25 @@ def _write(folder: Path, plan: Plan, pipeline_text: str) -> None:
     durable.write_text(folder / "plan.json", plan.to_json())
     for job in plan.jobs:
         durable.write_text(folder / "jobs" / job.name / "config.yaml", to_yaml(job.config))
+
+
+def _submission(plan: Plan, source: "Source | None", settings: Sequence[str]) -> Submission:
+    """What was asked, from the plan as it was compiled: nothing is read a second time."""
+    group_of = {job.name: job.group for job in plan.jobs}
+    steps: dict[str, Step] = {}
+    for job in plan.jobs:
+        earlier = steps[job.group].needs if job.group in steps else ()
+        needs = tuple(dict.fromkeys((*earlier, *(group_of[need] for need in job.needs))))
+        steps[job.group] = Step(job.group, str(job.config.get("task", "")), needs, tuple(job.matrix))
+    about = Submission(plan.pipeline, plan.description, tuple(steps.values()))
+    if source is None:
+        return about
+    return replace(
+        about,
+        folder=str(source.folder or ""),
+        elsewhere=tuple((path, str(folder)) for path, folder in source.elsewhere.items()),
+        settings=tuple(map(redact, settings)),
+    )
 
 
 def redact(text: str) -> str:

@@ -31,7 +31,8 @@ def compiled(
         try:
             pipeline = load(file, overrides)
             chosen = run_id or new_run_id(name or pipeline.name)
-            made.append((pipeline, compile_pipeline(pipeline, chosen, *places, backend)))
+            shared = places.runs, places.tracking_uri
+            made.append((pipeline, compile_pipeline(pipeline, chosen, *shared, backend, places.sees_folders)))
         except PipelineError as error:
             problems += error.problems
     if problems:

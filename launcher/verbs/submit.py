@@ -4,11 +4,9 @@ import sys
 from pathlib import Path
 
 import click
-import yaml
 
 from launcher.backends import BACKENDS
 from launcher.compile import secrets
-from launcher.language.model import Pipeline
 from launcher.plan import Plan
 from launcher.runs.create import create
 from launcher.runs.folder import RunFolder
@@ -53,22 +51,14 @@ def command(
         secrets.check(plan, BACKENDS[backend].takes_environment)
         BACKENDS[backend].check(plan)
     started = []
-    for file, (pipeline, plan) in zip(files, made, strict=True):
-        run = create(plan, _as_asked(file, pipeline, overrides), runs.resolve())
+    for pipeline, plan in made:
+        run = create(plan, pipeline.source.data.decode(), runs.resolve(), pipeline.source, overrides)
         BACKENDS[backend].start(run)
         click.echo(f"submitted {run.name}; `{summary.command('status', run)}` shows how it stands")
         started.append((run, plan))
     if watched or waited:
         codes = [_follow(run, plan, shown=watched) for run, plan in started]
         sys.exit(next((code for code in (130, 2, 1) if code in codes), 0))
-
-
-def _as_asked(file: Path, pipeline: Pipeline, overrides: tuple[str, ...]) -> str:
-    """The file as it is, and what was set; with `include` the whole pipeline, since the others may change."""
-    if pipeline.include:
-        values = {key: value for key, value in pipeline.source.values.items() if key != "include"}
-        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    return file.read_text() + "".join(f"# --set {override}\n" for override in overrides)
 
 
 def _follow(run: RunFolder, plan: Plan, shown: bool) -> int:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from locat.contract import tracking_uri
 
 if TYPE_CHECKING:
     from locat.config.cost import Costs
@@ -20,6 +22,9 @@ PositiveFraction = Annotated[Float, Field(gt=0, le=1)]
 PositiveFloat = Annotated[Float, Field(gt=0)]
 NonNegativeFloat = Annotated[Float, Field(ge=0)]
 
+TrackingUri = Annotated[str, AfterValidator(tracking_uri.checked)]
+ExperimentName = Annotated[str, Field(min_length=1), AfterValidator(tracking_uri.checked_experiment)]
+
 
 class Schema(BaseModel):
     """Base of every config: unknown keys are errors, values do not change."""
@@ -30,9 +35,9 @@ class Schema(BaseModel):
 class Tracking(Schema):
     """Where MLflow keeps this job's run."""
 
-    uri: str
+    uri: TrackingUri
     """MLflow tracking URI."""
-    experiment: str
+    experiment: ExperimentName
     """Experiment name."""
     parent: Path
     """Folder of the pipeline run; holds the parent run's MLflow id."""
@@ -40,12 +45,6 @@ class Tracking(Schema):
     """Tags of the pipeline run's MLflow run and of all its jobs'."""
     tags: dict[str, str] = {}
     """Tags of this job's MLflow run."""
-
-    @model_validator(mode="after")
-    def _no_credentials(self) -> "Tracking":
-        if "@" in self.uri.split("://", 1)[-1].split("/", 1)[0]:
-            raise ValueError("holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead")
-        return self
 
 
 class JobConfig(Schema):

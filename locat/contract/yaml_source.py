@@ -7,8 +7,8 @@ cost, and refuses every tag, so that text can only ever become plain values.
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,13 +43,21 @@ class Source:
     places: dict[KeyPath, Place]
     """Of each key and list item; () is the document."""
     data: bytes = b""
-    """The file as it was read; empty for what was not read from one."""
+    """The file as it was read; of one that includes others, all of them put together. Empty for mere text."""
+    folder: Path | None = None
+    """Absolute; relative paths are from there. None for mere text."""
+    elsewhere: Mapping[KeyPath, Path] = field(default_factory=dict)
+    """Of keys that come from a file of another folder: that folder."""
 
     def known(self, path: KeyPath) -> KeyPath:
         """The longest beginning of `path` that was written somewhere."""
         while path not in self.places:
             path = path[:-1]
         return path
+
+    def folder_of(self, path: KeyPath) -> Path | None:
+        """Where a relative path at `path` is from: the folder of the file that it was written in."""
+        return self.elsewhere.get(self.known(path), self.folder)
 
     def problem(self, path: KeyPath, message: str) -> Problem:
         """A problem with the key at `path`; placed at its parent where the key itself is missing."""
@@ -87,7 +95,7 @@ def read(path: Path, most: int = MAX_BYTES) -> Source:
     if not isinstance(source.values, dict):
         place = source.places[()]
         raise PipelineError.at(place, (), "expected a mapping: name, jobs, ... as `key: value` lines")
-    return Source(source.values, source.places, data)
+    return replace(source, data=data)
 
 
 def parse(text: str, name: str) -> Source:

@@ -46,6 +46,14 @@ def test_the_launcher_and_what_stands_between_them_are_free_of_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_yaml_is_read_and_written_in_one_way() -> None:
+    assert importers("yaml") == {
+        "locat/contract/yaml_source.py",
+        "locat/contract/yaml_text.py",
+        "launcher/backends/kubernetes/readable_yaml.py",
+    }
+
+
 def test_mlflow_is_imported_in_one_folder() -> None:
     assert {str(Path(file).parent) for file in importers("mlflow")} == {"locat/engine/tracking"}
 

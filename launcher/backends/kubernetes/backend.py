@@ -44,7 +44,7 @@ class KubernetesBackend(Backend):
         self._changes: dict[Path, Changes] = {}
 
     def places(self, runs: Path) -> Places:
-        return Places(names.POD_RUNS, names.MLFLOW)
+        return Places(names.POD_RUNS, names.MLFLOW, sees_folders=False)
 
     def render(self, plan: Plan) -> str:
         return to_yaml(objects(plan))

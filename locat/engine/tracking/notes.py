@@ -1,20 +1,18 @@
 """What a run's description in MLflow says, in Markdown: what it is, where it came from, how to do it again."""
 
 import shlex
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from locat.config import JobConfig, TrainingConfig
 from locat.contract.job_folder import JobFolder
+from locat.contract.submission import Submission
 from locat.contract.tracking import ParentRun, TrackingCursor
 from locat.engine.tracking import columns
 
 LENGTH = 8000  # characters that MLflow takes for a tag's value
-SET = "# --set "
-"""What was set on the command line stands so at the end of a run's pipeline.yaml."""
 TRAINING_VIEW = "?workflowType=machine_learning"
 """Without it MLflow 3 shows a run as one of a chat application's."""
 CHARTS = (
@@ -25,35 +23,26 @@ CHARTS = (
 
 
 def pipeline_note(folder: Path, experiment_id: str) -> str:
-    """Of a whole pipeline run: what the pipeline says of itself, its jobs, where the run lies, how to do it again.
-
-    Of a run that was submitted from elsewhere pipeline.yaml is but a comment: the note then has less to say.
-    """
-    file = folder / "pipeline.yaml"
-    text = file.read_text()
-    pipeline = yaml.safe_load(text) or {}
+    """Of a whole pipeline run: what the pipeline says of itself, its jobs, where the run lies, how to do it again."""
+    asked = Submission.read(folder)
     where = {
         "list": f"[runs with their numbers](#/experiments/{experiment_id}/runs{TRAINING_VIEW}&{columns.SHARED})",
         "numbers": "of `compare` jobs, under **Metrics**; each job has a run of its own, nested below this one",
         "tables": f"`launcher report {folder.name}`",
         "folder": f"`{folder}`",
     }
-    if not pipeline:
+    if asked is None:
         return _table(["", ""], where.items())
-    settings = [line.removeprefix(SET) for line in text.splitlines() if line.startswith(SET)]
-    again = ["launcher", "submit", str(file), *(word for each in settings for word in ("--set", each))]
-    about = {
-        "pipeline": f"{pipeline.get('name', '')}; `pipeline.yaml` is under **Artifacts**",
-        **where,
-        "again": f"`{shlex.join(again)}`",
-    }
-    jobs = [
-        [name, job.get("task", ""), ", ".join(job.get("needs", ())), " and ".join(job.get("matrix", ()))]
-        for name, job in pipeline.get("jobs", {}).items()
-    ]
+    is_here = bool(asked.folder)  # else it was submitted from elsewhere, and pipeline.yaml is but a comment
+    about = {"pipeline": f"{asked.pipeline}{'; `pipeline.yaml` is under **Artifacts**' if is_here else ''}", **where}
+    settings = [word for each in asked.settings for word in ("--set", each)]
+    again = shlex.join(["launcher", "submit", str(folder / "pipeline.yaml"), *settings])
+    fits = is_here and not set("\n|`") & set(again)
+    jobs = [[step.name, step.task, ", ".join(step.needs), " and ".join(step.axes)] for step in asked.jobs]
     parts = [
-        pipeline.get("description", ""),
-        _table(["", ""], about.items()),
+        asked.description,
+        _table(["", ""], {**about, **({"again": f"`{again}`"} if fits else {})}.items()),
+        *([f"again:\n\n{textwrap.indent(again, '    ', lambda line: True)}"] if is_here and not fits else []),
         _table(["job", "task", "needs", "once for each"], jobs),
     ]
     return "\n\n".join(parts)[:LENGTH]

@@ -21,6 +21,7 @@ from launcher.runs.state import JobState, Status
 from launcher.verbs.doctor import Check
 from launcher.view import watch
 from locat.contract.job_folder import ATTEMPT_VARIABLE
+from locat.contract.submission import Submission
 from support import small_runs
 
 DIGITS = Path(__file__).parents[3] / "pipelines" / "digits.yaml"
@@ -34,7 +35,7 @@ def ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def with_jobs(monkeypatch: pytest.MonkeyPatch, *jobs: PlannedJob) -> None:
     """Let `submit` compile any pipeline to these jobs."""
 
-    def compile_to(pipeline: object, run_id: str, runs_folder: Path, tracking_uri: str, backend: str) -> Plan:
+    def compile_to(pipeline: object, run_id: str, runs_folder: Path, tracking_uri: str, *_: object) -> Plan:
         return Plan(run_id, "test", "a test", runs_folder / run_id, f"sqlite:///{runs_folder}/mlflow.db", "test", jobs)
 
     monkeypatch.setattr("launcher.verbs.plans.compile_pipeline", compile_to)
@@ -56,7 +57,9 @@ def test_submit_and_wait(
     assert code_ == exit_code
     run = find(tmp_path / "runs", "mine-")
     assert f"submitted {run.name}" in output and f"{run.name}: {status}" in output
-    assert run.pipeline.read_text() == DIGITS.read_text() + "# --set defaults.seed=7\n"
+    assert run.pipeline.read_bytes() == DIGITS.read_bytes()
+    asked = Submission.read(run.path)
+    assert asked is not None and (asked.folder, asked.settings) == (str(DIGITS.parent), ("defaults.seed=7",))
     assert (run.job("a").config).read_text() == "task: test\n"
 
 
