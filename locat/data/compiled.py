@@ -22,6 +22,7 @@ import llvmlite
 import llvmlite.binding
 import numba
 from numba.core.caching import FunctionCache
+from numba.extending import intrinsic
 
 BESIDE = Path(__file__).parent / "__pycache__"
 """Where an installation keeps what it compiled."""
@@ -44,6 +45,12 @@ def compiled(function: Callable[..., Any]) -> Any:
     """Compile `function` where another such one calls it; it runs free of Python's lock."""
     sources.add(inspect.getfile(function))
     return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def emitted(function: Callable[..., Any]) -> Any:
+    """What a function that emits LLVM code (numba's `intrinsic`) emits, where a compiled function calls it."""
+    sources.add(inspect.getfile(function))
+    return intrinsic(function)
 
 
 def kept(function: Callable[..., Any]) -> Any:

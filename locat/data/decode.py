@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from locat.data.compiled import compiled, kept
 from locat.data.ffcv_library import library
-from locat.data.resample import CHANNELS, resample
+from locat.data.resample import CHANNELS, resample, room
 
 IMAGE = np.dtype(
     [
@@ -72,7 +72,7 @@ class Workspace:
         weakref.finalize(self, _close, self.decompressor)
         largest = (images["height"].astype(np.int64) * images["width"]).max(initial=0)
         self.content = np.empty(images["bytes"].max(initial=0), np.uint8)
-        self.pixels = np.empty(largest * CHANNELS, np.uint8)
+        self.pixels = np.empty(largest * CHANNELS + room(images["width"].max(initial=0)), np.uint8)
 
 
 def cut_images(

@@ -1,8 +1,8 @@
 """Pillow's antialiased resampling of a part of an image, equal bit by bit, compiled and free of Python's lock.
 
 Separable: along the rows first, then along the columns, both with weights of 22 fractional bits and a
-result rounded to uint8. Along the columns whole rows are added up, which the compiler makes into vector
-instructions; for the same along the rows, ROWS of them are turned on their side at a time.
+result rounded to uint8. Along the columns LANES bytes of whole rows are added up at a time; for the same
+along the rows, as many of them are turned on their side (`vectors.py`).
 """
 
 import math
@@ -12,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locat.data.compiled import compiled
+from locat.data.vectors import LANES, PRECISION, TILE, turn, weigh
 
 BILINEAR, BICUBIC = 2, 3  # Pillow's own numbers
 CHANNELS = 3
-PRECISION = 22
-ROWS = 64
 
 Taps = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 """For each output pixel the first input pixel it looks at, and how many, (count,); their weights (count, most)."""
+
+
+def room(width: int) -> int:
+    """Bytes behind an image of this width that are read, to no effect, where its rows do not fill the last vectors."""
+    return LANES * width * CHANNELS + TILE
 
 
 @compiled
@@ -27,7 +31,7 @@ def resample(image: NDArray[np.uint8], width: int, cut: Any, out: NDArray[np.uin
     """Write one cut of an image.
 
     Args:
-        image: flat RGB pixels, of the rows down to the cut's last one at least.
+        image: flat RGB pixels, of the rows down to the cut's last one at least, and `room(width)` bytes of anything.
         width: of the image in pixels.
         cut: a record of `views.CUT`.
         out: flat RGB pixels, of out_height * out_width at least.
@@ -42,9 +46,15 @@ def resample(image: NDArray[np.uint8], width: int, cut: Any, out: NDArray[np.uin
     first, last = down[0][0], down[0][-1] + down[1][-1]
     stride = width * CHANNELS
     start = (cut.top + first) * stride + cut.left * CHANNELS
-    between = np.empty((last - first, cut.out_width * CHANNELS), np.uint8)
-    add_along_rows(image, start, stride, cut.width * CHANNELS, along, between)
-    add_rows(between, first, down, out)
+    between = np.empty((padded(last - first, LANES), padded(cut.out_width * CHANNELS, LANES)), np.uint8)
+    add_along_rows(image[start:], stride, cut.width * CHANNELS, along, between)
+    add_rows(between, first, down, cut.out_width * CHANNELS, out)
+
+
+@compiled
+def padded(count: int, step: int) -> int:
+    """The next multiple of `step`."""
+    return (count + step - 1) // step * step
 
 
 @compiled
@@ -105,57 +115,39 @@ def weight(distance: float, kind: int) -> float:
 
 
 @compiled
-def add_along_rows(
-    image: NDArray[np.uint8], start: int, stride: int, length: int, along: Taps, out: NDArray[np.uint8]
-) -> None:
-    """Resample the rows of `length` bytes at `start`, `start` + `stride`, ...; `out` (rows, bytes)."""
+def add_along_rows(image: NDArray[np.uint8], stride: int, length: int, along: Taps, out: NDArray[np.uint8]) -> None:
+    """Resample the rows of `length` bytes at 0, `stride`, ... of `image` into `out` (rows, bytes), padded to LANES."""
     starts, counts, weights = along
-    sides = np.zeros((length, ROWS), np.uint8)
-    sums = np.empty(ROWS, np.int32)
-    results = np.empty((out.shape[1], ROWS), np.uint8)
-    for first in range(0, len(out), ROWS):
-        rows = min(ROWS, len(out) - first)
-        # Unsigned positions spare a check for negative ones, with which the loop would not be vectorised.
-        corner = np.uint64(start + first * stride)
-        for at in range(length):
-            for row in range(rows):
-                sides[at, row] = image[corner + np.uint64(row) * np.uint64(stride) + np.uint64(at)]
+    sides = np.empty((padded(length, TILE), LANES), np.uint8)
+    results = np.empty((out.shape[1], LANES), np.uint8)
+    for first in range(0, len(out), LANES):
+        turn_over(image[first * stride :], stride, sides)
         for number in range(len(starts)):
             for channel in range(CHANNELS):
-                # Loops of a fixed length keep the sums in registers.
-                for row in range(ROWS):
-                    sums[row] = 1 << (PRECISION - 1)
-                for tap in range(counts[number]):
-                    factor, side = weights[number, tap], sides[(starts[number] + tap) * CHANNELS + channel]
-                    for row in range(ROWS):
-                        sums[row] = np.int32(sums[row] + factor * np.int32(side[row]))
-                result = results[number * CHANNELS + channel]
-                for row in range(ROWS):
-                    result[row] = rounded(sums[row])
-        for row in range(rows):
-            target = out[first + row]
-            for at in range(len(target)):
-                target[at] = results[at, row]
+                side, result = starts[number] * CHANNELS + channel, number * CHANNELS + channel
+                weigh(sides[side], CHANNELS * LANES, weights[number], counts[number], results[result])
+        turn_over(results.reshape(-1), LANES, out[first : first + LANES])
 
 
 @compiled
-def add_rows(rows: NDArray[np.uint8], first: int, down: Taps, out: NDArray[np.uint8]) -> None:
-    """Resample the columns of `rows` (rows, bytes), of which the first has the number `first`; `out` is flat."""
+def turn_over(rows: NDArray[np.uint8], stride: int, out: NDArray[np.uint8]) -> None:
+    """`out[at, number]` becomes byte `at` of the row that begins at `number` * `stride`."""
+    for number in range(0, out.shape[1], TILE):
+        for at in range(0, len(out), TILE):
+            turn(rows[number * stride + at :], stride, out[at, number:], out.shape[1])
+
+
+@compiled
+def add_rows(rows: NDArray[np.uint8], first: int, down: Taps, length: int, out: NDArray[np.uint8]) -> None:
+    """Resample the columns of `rows` (rows, bytes), padded to LANES, of which the first has the number `first`.
+
+    `out` is flat and gets `length` bytes of each row.
+    """
     starts, counts, weights = down
-    length = rows.shape[1]
-    sums = np.empty(length, np.int32)
+    result = np.empty(rows.shape[1], np.uint8)
     for number in range(len(starts)):
-        for at in range(length):
-            sums[at] = 1 << (PRECISION - 1)
-        for tap in range(counts[number]):
-            factor, row = weights[number, tap], rows[starts[number] - first + tap]
-            for at in range(length):
-                sums[at] = np.int32(sums[at] + factor * np.int32(row[at]))
+        for at in range(0, len(result), LANES):
+            weigh(rows[starts[number] - first, at:], len(result), weights[number], counts[number], result[at:])
         to = np.uint64(number * length)
-        for at in range(length):
-            out[to + np.uint64(at)] = rounded(sums[at])
-
-
-@compiled
-def rounded(total: np.int32) -> np.uint8:
-    return np.uint8(min(max(total >> np.int32(PRECISION), np.int32(0)), np.int32(255)))
+        for at in range(np.uint64(length)):
+            out[to + at] = result[at]

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from locat.data.resample import BICUBIC, BILINEAR, resample
+from locat.data.resample import BICUBIC, BILINEAR, resample, room
 from locat.data.views import CUT
 
 sides = st.integers(1, 150)
@@ -31,7 +31,8 @@ def test_a_cut_is_pillows(
         *(out_top, out_left, out_height, out_width, flip, 0),
     )
     out = np.empty((out_height, out_width, 3), np.uint8)
-    resample(image.reshape(-1), image.shape[1], cut[0], out.reshape(-1))
+    behind = np.full(room(image.shape[1]), height, np.uint8)
+    resample(np.concatenate([image.reshape(-1), behind]), image.shape[1], cut[0], out.reshape(-1))
     whole = pillow(image[top:, left : left + width], whole_height, whole_width, kind)
     expected = whole[out_top : out_top + out_height, out_left : out_left + out_width]
     assert np.array_equal(out, expected[:, ::-1] if flip else expected)
