@@ -4,10 +4,14 @@
 
 from typing import Any, ClassVar
 
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models._input import update_model_args
 
 from locat.models.attach import attach
 from locat.models.prr import PRR
+
+IMAGENET = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
+"""Of `default_cfg`: input is normalised with the statistics of ImageNet."""
 
 
 class LocAtForm:
@@ -29,7 +33,7 @@ class LocAtForm:
 
 
 def default_cfg(**kwargs: Any) -> dict[str, Any]:
-    """timm's description of a ViT for 224 x 224 images; input is normalised with 0.5 / 0.5."""
+    """timm's description of a ViT for 224 x 224 images; input is normalised with 0.5 / 0.5 unless said otherwise."""
     return {
         "num_classes": 1000,
         "input_size": (3, 224, 224),

@@ -7,7 +7,7 @@ from typing import Any
 from timm.models import Eva, build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.eva import checkpoint_filter_fn
 
-from locat.models.registered import LocAtForm, default_cfg
+from locat.models.registered import IMAGENET, LocAtForm, default_cfg
 
 
 class LocAtEva(LocAtForm, Eva):
@@ -31,9 +31,9 @@ BASE = {**ROPE_MIXED, "embed_dim": 768, "num_heads": 12}
 
 default_cfgs = generate_default_cfgs(
     {
-        "locatvit_tiny_rope_mixed": default_cfg(),
-        "locatvit_base_rope_mixed": default_cfg(),
-        "vit_tiny_patch16_rope_mixed_224": default_cfg(),
+        "locatvit_tiny_rope_mixed": default_cfg(**IMAGENET),
+        "locatvit_base_rope_mixed": default_cfg(**IMAGENET),
+        "vit_tiny_patch16_rope_mixed_224": default_cfg(**IMAGENET),
     }
 )
 

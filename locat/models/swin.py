@@ -7,9 +7,7 @@ from typing import Any
 from timm.models import SwinTransformer, build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.swin_transformer import checkpoint_filter_fn
 
-from locat.models.registered import LocAtForm, default_cfg
-
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+from locat.models.registered import IMAGENET, LocAtForm, default_cfg
 
 
 class LocAtSwin(LocAtForm, SwinTransformer):

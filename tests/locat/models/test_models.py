@@ -56,6 +56,28 @@ def test_forward_and_a_gradient_for_every_parameter(name):
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
+HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+OF_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize("size", ["tiny", "base"])
+@pytest.mark.parametrize(
+    ("plain", "locat", "statistics"),
+    [
+        ("vit_{}_patch16_224", "locatvit_{}", HALVES),
+        ("vit_{}_patch16_reg4_224", "locatvit_{}_reg4", HALVES),
+        ("vit_{}_patch16_nope_224", "locatvit_{}_nope", HALVES),
+        ("jumbo_{}", "locatjumbo_{}", HALVES),
+        ("swin_{}_patch4_window7_224", "locatswin_{}", OF_IMAGENET),
+        ("vit_{}_patch16_rope_mixed_224", "locatvit_{}_rope_mixed", OF_IMAGENET),
+    ],
+)
+def test_a_model_and_its_locat_form_see_the_statistics_of_the_release(plain, locat, statistics, size):
+    for name in (plain, locat):
+        expected = timm.get_pretrained_cfg(name.format(size))
+        assert (expected.mean, expected.std) == statistics
+
+
 @pytest.mark.parametrize("name", LOCAT)
 def test_locat_is_in_every_block_and_before_the_head(name):
     model = small(name)
