@@ -21,7 +21,7 @@ class RandAugment(Schema):
 
 
 class ImageNetAugmentation(Schema):
-    """The supervised recipe: crop, flip, RandAugment, colour jitter, erasing, mixup and cutmix."""
+    """The supervised recipe: crop, flip, RandAugment, mixup or cutmix, erasing."""
 
     name: Literal["imagenet"] = "imagenet"
     crop_scale: ScaleRange = (0.08, 1.0)
@@ -30,8 +30,8 @@ class ImageNetAugmentation(Schema):
     flip: Fraction = 0.5
     """Probability of a horizontal flip."""
     rand_augment: RandAugment | None = RandAugment()
-    colour_jitter: Fraction = 0.4
-    """Brightness, contrast and saturation change by up to this share."""
+    colour_jitter: Fraction = 0.0
+    """Brightness, contrast and saturation change by up to this share; the recipe has none beside RandAugment."""
     erasing: Fraction = 0.25
     """Probability of erasing a rectangle with noise, pixel by pixel."""
     mixup: NonNegativeFloat = 0.8

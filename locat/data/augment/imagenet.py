@@ -14,11 +14,11 @@ from locat.data.augment.rand_augment import apply_layer, draw_layers
 
 
 class ImageNetTransform:
-    """RandAugment, colour jitter, normalisation, erasing, then mixup or cutmix: timm's operations.
+    """RandAugment, normalisation, erasing, then mixup or cutmix: timm's operations.
 
-    The released code runs timm, which leaves colour jitter out beside RandAugment and erases after it has mixed
-    (docs/method.md section 7). A sample's pixels before mixup depend on (seed, epoch, index) alone; mixup on
-    (seed, epoch, batch) and on the sample's neighbour.
+    Colour jitter is there for other recipes: the released code passes 0.4, but timm, which it runs, leaves jitter out
+    beside RandAugment. timm erases after it has mixed (docs/method.md section 7). A sample's pixels before mixup
+    depend on (seed, epoch, index) alone; mixup on (seed, epoch, batch) and on the sample's neighbour.
 
     Args:
         config: the recipe.
@@ -60,9 +60,9 @@ class ImageNetTransform:
             red, green, blue = (round(255 * value) for value in self.mean)
             for layer in draw_layers(self.config.rand_augment, draws, self.config.interpolation):
                 apply_layer(images, layer, (red, green, blue))
-        strength = self.config.colour_jitter
-        jitter = draw_jitter(ColourJitter(strength, strength, strength), draws)
-        apply_jitter(images, jitter, torch.ones(len(images), dtype=torch.bool))
+        if strength := self.config.colour_jitter:
+            jitter = draw_jitter(ColourJitter(strength, strength, strength), draws)
+            apply_jitter(images, jitter, torch.ones(len(images), dtype=torch.bool))
         values = normalize(images, self.mean, self.std)
         erase(values, draw_boxes(draws, self.config.erasing, *images.shape[2:]), draws)
         return values

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.data.mixup import mixup_target
+from timm.data.transforms_factory import transforms_imagenet_train
 
 from locat.config.augmentation import ImageNetAugmentation
 from locat.data.augment import ImageNetTransform, normalize
@@ -14,8 +15,11 @@ IMAGES = pictures(24, 32).repeat(2, 1, 1, 1)
 LABELS = INDEX % 7
 
 
+JITTERED = ImageNetAugmentation(colour_jitter=0.4)
+
+
 def transform(config: ImageNetAugmentation | None = None, seed: int = 1) -> ImageNetTransform:
-    return ImageNetTransform(config or ImageNetAugmentation(), 7, 0.1, MEAN, STD, seed)
+    return ImageNetTransform(config or JITTERED, 7, 0.1, MEAN, STD, seed)
 
 
 WHOLE = transform().vary(IMAGES, INDEX, 2)
@@ -60,6 +64,18 @@ def test_with_everything_off_images_are_only_normalised() -> None:
     images, target = transform(config)(IMAGES, LABELS, INDEX, 0, 0)
     assert torch.equal(images, normalize(IMAGES, MEAN, STD))
     assert torch.equal(target, mixup_target(LABELS, 7, 1.0, 0.1))
+
+
+def test_a_quarter_of_the_images_pass_randaugment_unchanged_as_in_timm_which_jitters_none_beside_it() -> None:
+    config = ImageNetAugmentation(erasing=0)
+    arguments = {"auto_augment": "rand-m9-mstd0.5-inc1", "color_jitter": 0.4}
+    theirs = transforms_imagenet_train(32, **arguments)
+    assert not [step for step in theirs.transforms if "Jitter" in type(step).__name__]
+    images, index = IMAGES[:1].expand(600, -1, -1, -1), torch.arange(600)
+    varied = transform(config).vary(images, index, 0)
+    unchanged = (varied == normalize(images, MEAN, STD)).flatten(1).all(dim=1).double().mean()
+    assert 0.2 < unchanged < 0.35
+    assert (transform(JITTERED).vary(images, index, 0) != varied).flatten(1).any(dim=1).double().mean() > 0.95
 
 
 def test_the_loaders_images_stay_as_they_are() -> None:
