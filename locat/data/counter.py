@@ -5,7 +5,7 @@ sample has its `Key`. This is what changes an image, and where:
 
 | task | in the loader's threads | on the device, per micro-batch |
 |---|---|---|
-| supervised, `augment: imagenet` | CROP_* of one view | RAND_*, JITTER_*, ERASE_*; then mixup or cutmix: MIX |
+| supervised, `augment: imagenet` | CROP_* of one view | RAND_*, JITTER_*; mixup or cutmix: MIX; then ERASE_* |
 | supervised, `augment: shift` | nothing | SHIFT_* |
 | dino | CROP_* of each view | JITTER_*, GREY, BLUR_*, SOLARIZE of each view |
 | linear | CROP_* of one view | nothing |

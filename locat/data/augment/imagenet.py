@@ -14,11 +14,11 @@ from locat.data.augment.rand_augment import apply_layer, draw_layers
 
 
 class ImageNetTransform:
-    """RandAugment, normalisation, erasing, then mixup or cutmix: timm's operations.
+    """RandAugment, normalisation, mixup or cutmix, then erasing: timm's operations in the order of its prefetcher.
 
     Colour jitter is there for other recipes: the released code passes 0.4, but timm, which it runs, leaves jitter out
-    beside RandAugment. timm erases after it has mixed (docs/method.md section 7). A sample's pixels before mixup
-    depend on (seed, epoch, index) alone; mixup on (seed, epoch, batch) and on the sample's neighbour.
+    beside RandAugment. A sample's pixels before mixup depend on (seed, epoch, index) alone, and so does what is erased;
+    mixup depends on (seed, epoch, batch) and on the sample's neighbour.
 
     Args:
         config: the recipe.
@@ -48,12 +48,14 @@ class ImageNetTransform:
         The n samples, numbers `index` int64 (n,) on the CPU, are an even-sized piece of the epoch's global batch
         number `batch`.
         """
-        varied = self.vary(images, index, epoch)
         mix = self.draw_mix(epoch, batch, *images.shape[2:])
-        return mix_images(varied, mix), mix_targets(target, mix, self.classes, self.label_smoothing)
+        mixed = mix_images(self.vary(images, index, epoch), mix)
+        draws = Draws(self.seed, epoch, index)
+        erase(mixed, draw_boxes(draws, self.config.erasing, *images.shape[2:]), draws)
+        return mixed, mix_targets(target, mix, self.classes, self.label_smoothing)
 
     def vary(self, images: torch.Tensor, index: torch.Tensor, epoch: int) -> torch.Tensor:
-        """All but the mixing: float32 (n, 3, H, W)."""
+        """What happens to each image by itself before it is mixed: float32 (n, 3, H, W)."""
         draws = Draws(self.seed, epoch, index)
         images = images.clone(memory_format=torch.contiguous_format)
         if self.config.rand_augment is not None:
@@ -63,9 +65,7 @@ class ImageNetTransform:
         if strength := self.config.colour_jitter:
             jitter = draw_jitter(ColourJitter(strength, strength, strength), draws)
             apply_jitter(images, jitter, torch.ones(len(images), dtype=torch.bool))
-        values = normalize(images, self.mean, self.std)
-        erase(values, draw_boxes(draws, self.config.erasing, *images.shape[2:]), draws)
-        return values
+        return normalize(images, self.mean, self.std)
 
     def draw_mix(self, epoch: int, batch: int, height: int, width: int) -> Mix:
         """How the epoch's batch number `batch` is mixed."""

@@ -59,6 +59,34 @@ def test_images_and_targets_are_mixed_alike() -> None:
     assert not torch.equal(images, WHOLE)
 
 
+def test_noise_is_put_on_the_mixed_normalised_image_as_in_timms_prefetcher() -> None:
+    """A literal statement: mix the bytes of the pair, normalise, then erase a rectangle of what came out."""
+    plain = {"rand_augment": None, "cutmix": 0.0}
+    mixed, _ = transform(ImageNetAugmentation(erasing=0, **plain))(IMAGES, LABELS, INDEX, 2, 0)
+    share = transform(ImageNetAugmentation(**plain)).draw_mix(2, 0, 24, 32).share
+    partner = IMAGES.unflatten(0, (5, 2)).flip(1).flatten(0, 1)
+    bytes_mixed = IMAGES.double() * share + partner.double() * (1 - share)
+    mean, std = (torch.tensor(values, dtype=torch.float64).view(3, 1, 1) for values in (MEAN, STD))
+    torch.testing.assert_close(mixed.double(), (bytes_mixed / 255 - mean) / std, rtol=0, atol=1e-5)
+    erased, _ = transform(ImageNetAugmentation(erasing=1, **plain))(IMAGES, LABELS, INDEX, 2, 0)
+    changed = (erased != mixed).any(dim=1)
+    for where in changed:  # one whole rectangle of each image, and of it alone: no partner's shows through
+        rows, columns = where.any(dim=1).nonzero(), where.any(dim=0).nonzero()
+        assert where[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
+    noise = erased[changed[:, None].expand_as(erased)]
+    assert abs(noise.mean()) < 0.1 and abs(noise.std() - 1) < 0.1
+
+
+def test_a_quarter_of_the_mixed_images_show_noise() -> None:
+    images, index = IMAGES[:2].repeat(600, 1, 1, 1), torch.arange(1200)
+    plain = {"rand_augment": None, "cutmix": 0.0}
+    parts = [
+        transform(ImageNetAugmentation(erasing=erasing, **plain))(images, index % 7, index, 0, 0)[0]
+        for erasing in (0, 0.25)
+    ]
+    assert 0.21 < (parts[0] != parts[1]).flatten(1).any(dim=1).double().mean() < 0.29
+
+
 def test_with_everything_off_images_are_only_normalised() -> None:
     config = ImageNetAugmentation(rand_augment=None, colour_jitter=0, erasing=0, mixup=0, cutmix=0)
     images, target = transform(config)(IMAGES, LABELS, INDEX, 0, 0)
