@@ -37,7 +37,10 @@ class ImageNetAugmentation(Schema):
     mixup: NonNegativeFloat = 0.8
     """Alpha of mixup's Beta distribution; 0 for no mixup."""
     cutmix: NonNegativeFloat = 1.0
-    """Alpha of cutmix's Beta distribution; 0 for no cutmix. With both, each batch takes one of them, half and half."""
+    """Alpha of cutmix's Beta distribution; 0 for no cutmix. With both, each group takes one of them, half and half."""
+    mixup_group: Annotated[PositiveInt, Field(multiple_of=2)] | None = 512
+    """Neighbouring images of a batch that share one draw of mixup or cutmix: the release's share of one GPU, 512, of a
+    Base model 256. None: the whole batch shares it."""
 
 
 class Shift(Schema):

@@ -21,6 +21,8 @@ class Batch:
     """The label, int64 (n,), or the mask, uint8 (n, H, W)."""
     index: torch.Tensor
     """The samples' numbers in the dataset, int64 (n,), on the CPU: who draws by them waits for no device."""
+    start: int = 0
+    """How many of the rank's samples come before these: a piece of a batch is not where the batch begins."""
 
     @property
     def image(self) -> torch.Tensor:
@@ -33,8 +35,9 @@ class Batch:
     def split(self, size: int) -> Iterator["Batch"]:
         """The batch in pieces of `size` samples, the last one smaller where that does not divide."""
         views = zip(*(view.split(size) for view in self.views), strict=True)
-        for parts in zip(views, self.target.split(size), self.index.split(size), strict=True):
-            yield Batch(*parts)
+        parts = zip(views, self.target.split(size), self.index.split(size), strict=True)
+        for number, part in enumerate(parts):
+            yield Batch(*part, start=self.start + number * size)
 
 
 class PendingBatch(ABC):

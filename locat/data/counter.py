@@ -15,8 +15,8 @@ sample has its `Key`. This is what changes an image, and where:
 The threads crop, so that only uint8 pixels that are needed cross to the device; the device does the rest to whole
 batches of one size. Segmentation resizes by a random ratio before it crops, so its images have no common size until
 the threads are done. Three things are not drawn here: the order of the samples (locat/data/order.py, Philox of
-(seed, epoch)), mixup (NumPy's Philox of (seed, epoch, batch, MIX): one draw per batch), and the initial weights and
-dropped paths (torch's own generator, seeded in locat/engine/loop.py).
+(seed, epoch)), mixup (NumPy's Philox of (seed, epoch, batch, MIX) and the group), and the initial weights and dropped
+paths (torch's own generator, seeded in locat/engine/loop.py).
 """
 
 import enum

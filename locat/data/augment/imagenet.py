@@ -8,7 +8,7 @@ from locat.config.augmentation import ImageNetAugmentation
 from locat.data.augment.colour_jitter import ColourJitter, apply_jitter, draw_jitter
 from locat.data.augment.draws import Draws
 from locat.data.augment.erasing import draw_boxes, erase
-from locat.data.augment.mixup import Mix, draw_mix, mix_images, mix_targets
+from locat.data.augment.mixup import Mix, draw_mix, groups, mix_images, mix_targets
 from locat.data.augment.normalise import normalize
 from locat.data.augment.rand_augment import apply_layer, draw_layers
 
@@ -18,7 +18,7 @@ class ImageNetTransform:
 
     Colour jitter is there for other recipes: the released code passes 0.4, but timm, which it runs, leaves jitter out
     beside RandAugment. A sample's pixels before mixup depend on (seed, epoch, index) alone, and so does what is erased;
-    mixup depends on (seed, epoch, batch) and on the sample's neighbour.
+    mixup depends on (seed, epoch, batch), the sample's group in the batch and its neighbour.
 
     Args:
         config: the recipe.
@@ -41,18 +41,25 @@ class ImageNetTransform:
         self.mean, self.std, self.seed = mean, std, seed
 
     def __call__(
-        self, images: torch.Tensor, target: torch.Tensor, index: torch.Tensor, epoch: int, batch: int
+        self, images: torch.Tensor, target: torch.Tensor, index: torch.Tensor, epoch: int, batch: int, start: int = 0
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Images uint8 (n, 3, H, W) and labels int64 (n,) as float32 images and probabilities (n, classes).
 
         The n samples, numbers `index` int64 (n,) on the CPU, are an even-sized piece of the epoch's global batch
-        number `batch`.
+        number `batch`, of which `start` others, an even number, come before them.
         """
-        mix = self.draw_mix(epoch, batch, *images.shape[2:])
-        mixed = mix_images(self.vary(images, index, epoch), mix)
+        numbers, sizes = zip(*groups(start, len(images), self.config.mixup_group), strict=True)
+        height, width = images.shape[2:]
+        mixes = [self.draw_mix(epoch, batch, height, width, group) for group in numbers]
+        parts = zip(self.vary(images, index, epoch).split(sizes), target.split(sizes), mixes, strict=True)
+        pairs = [
+            (mix_images(some, mix), mix_targets(labels, mix, self.classes, self.label_smoothing))
+            for some, labels, mix in parts
+        ]
+        mixed, targets = (torch.cat(each) for each in zip(*pairs, strict=True))
         draws = Draws(self.seed, epoch, index)
-        erase(mixed, draw_boxes(draws, self.config.erasing, *images.shape[2:]), draws)
-        return mixed, mix_targets(target, mix, self.classes, self.label_smoothing)
+        erase(mixed, draw_boxes(draws, self.config.erasing, height, width), draws)
+        return mixed, targets
 
     def vary(self, images: torch.Tensor, index: torch.Tensor, epoch: int) -> torch.Tensor:
         """What happens to each image by itself before it is mixed: float32 (n, 3, H, W)."""
@@ -67,8 +74,8 @@ class ImageNetTransform:
             apply_jitter(images, jitter, torch.ones(len(images), dtype=torch.bool))
         return normalize(images, self.mean, self.std)
 
-    def draw_mix(self, epoch: int, batch: int, height: int, width: int) -> Mix:
-        """How the epoch's batch number `batch` is mixed."""
+    def draw_mix(self, epoch: int, batch: int, height: int, width: int, group: int = 0) -> Mix:
+        """How a group of the epoch's batch number `batch` is mixed."""
         return draw_mix(
             mixup=self.config.mixup,
             cutmix=self.config.cutmix,
@@ -77,4 +84,5 @@ class ImageNetTransform:
             seed=self.seed,
             epoch=epoch,
             batch=batch,
+            group=group,
         )

@@ -2,9 +2,11 @@
 
 Samples 2i and 2i + 1 are a pair, so that a batch cut into pieces of even size, over ranks or in
 time, is mixed as the whole one would be. The last sample of an odd batch is its own partner: it
-stays as it is. What is drawn is drawn once for a batch.
+stays as it is. What is drawn is drawn once for a group of neighbours: all of the batch, or as many as one GPU of the
+release had.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -34,9 +36,20 @@ class Mix(NamedTuple):
     """What cutmix takes from the partner; None for mixup."""
 
 
-def draw_mix(*, mixup: float, cutmix: float, height: int, width: int, seed: int, epoch: int, batch: int) -> Mix:
-    """For an epoch's batch number `batch`; `mixup` and `cutmix` are the alphas of the Beta distributions, 0: never."""
-    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, batch, Key.MIX])))
+def groups(start: int, count: int, size: int | None) -> list[tuple[int, int]]:
+    """The groups of `size` that `count` samples of a batch from `start` on are in: its number, and how many of them."""
+    if size is None:
+        return [(0, count)]
+    ends = range(start // size * size + size, start + count, size)
+    return [(first // size, last - first) for first, last in pairwise((start, *ends, start + count))]
+
+
+def draw_mix(
+    *, mixup: float, cutmix: float, height: int, width: int, seed: int, epoch: int, batch: int, group: int = 0
+) -> Mix:
+    """For a group of an epoch's batch number `batch`; `mixup` and `cutmix` are alphas of Beta distributions."""
+    words = np.random.SeedSequence([seed, epoch, batch, Key.MIX], spawn_key=(group,) if group else ())
+    random = np.random.Generator(np.random.Philox(words))
     if mixup == 0 and cutmix == 0:
         return Mix(1.0, None)
     if mixup == 0 or (cutmix > 0 and random.random() < CUTMIX_PROBABILITY):

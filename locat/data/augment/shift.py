@@ -35,7 +35,7 @@ class ShiftTransform:
         self.mean, self.std, self.seed = mean, std, seed
 
     def __call__(
-        self, images: torch.Tensor, target: torch.Tensor, index: torch.Tensor, epoch: int, batch: int
+        self, images: torch.Tensor, target: torch.Tensor, index: torch.Tensor, epoch: int, batch: int, start: int = 0
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Images uint8 (n, 3, H, W) and labels int64 (n,) as float32 images and probabilities (n, classes).
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from locat.config import SupervisedConfig
 from locat.config.augmentation import ImageNetAugmentation
+from locat.contract.batch_share import rank_batch_size
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import ImageNetTransform, ShiftTransform, normalize
@@ -51,6 +52,8 @@ class Supervised(Task):
             train_views=(training_view(config),),
             val_views=(CentreCrop(config.image_size, config.crop_pct),),
         )
+        self.first = ranks.rank * rank_batch_size(config.batch_size, ranks.world_size)
+        """The place in a global batch of this rank's first sample."""
         self.classes = self.train_loader.contents.classes
         self.model = create_model(config.model)
         refuse_other_size(self.model, config.image_size)
@@ -116,7 +119,8 @@ class Supervised(Task):
 
     def _vary(self, batch: Batch, position: Position) -> tuple[torch.Tensor, torch.Tensor]:
         """What the model sees, float32 (n, 3, H, W), and what it should say, probabilities (n, classes)."""
-        return self.transform(batch.image, batch.target, batch.index, position.epoch, position.batch)
+        start = self.first + batch.start
+        return self.transform(batch.image, batch.target, batch.index, position.epoch, position.batch, start)
 
     def _draw_first_batch(self) -> None:
         batch, _ = next(self.train_loader.batches())

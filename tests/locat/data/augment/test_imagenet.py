@@ -7,6 +7,7 @@ from timm.data.transforms_factory import transforms_imagenet_train
 
 from locat.config.augmentation import ImageNetAugmentation
 from locat.data.augment import ImageNetTransform, normalize
+from locat.data.batch import Batch
 from support.pil_reference import pictures
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.5, 0.25, 0.2)
@@ -40,14 +41,26 @@ def test_another_seed_epoch_or_sample_gives_other_pixels(other: dict[str, int]) 
     assert (varied != WHOLE).flatten(1).any(dim=1).all()
 
 
-@given(st.sampled_from([2, 4, 6, 8]), st.integers(0, 20))
-@settings(max_examples=15, deadline=None)
-def test_even_pieces_of_a_batch_give_what_the_whole_gives(size: int, batch: int) -> None:
-    images, target = transform()(IMAGES, LABELS, INDEX, 2, batch)
-    parts = zip(IMAGES.split(size), LABELS.split(size), INDEX.split(size), strict=True)
-    pieces = [transform()(*part, 2, batch) for part in parts]
+@given(st.sampled_from([2, 4, 6, 8]), st.integers(0, 20), st.sampled_from([None, 2, 4, 6]))
+@settings(max_examples=25, deadline=None)
+def test_even_pieces_of_a_batch_give_what_the_whole_gives(size: int, batch: int, group: int | None) -> None:
+    varying = transform(ImageNetAugmentation(mixup_group=group))
+    images, target = varying(IMAGES, LABELS, INDEX, 2, batch)
+    whole = Batch((IMAGES,), LABELS, INDEX)
+    pieces = [varying(part.image, part.target, part.index, 2, batch, part.start) for part in whole.split(size)]
     assert torch.equal(torch.cat([piece[0] for piece in pieces]), images)
     assert torch.equal(torch.cat([piece[1] for piece in pieces]), target)
+
+
+def test_a_group_has_a_coefficient_of_its_own_as_a_gpu_of_the_release() -> None:
+    """Targets of a batch cut into 4, 4 and 2 images, each mixed by timm with that group's own draw."""
+    varying = transform(ImageNetAugmentation(mixup_group=4))
+    _, target = varying(IMAGES, LABELS, INDEX, 2, 0)
+    shares = [varying.draw_mix(2, 0, 24, 32, group).share for group in range(3)]
+    assert len(set(shares)) == 3
+    for place in range(0, 10, 2):
+        pair = slice(place, place + 2)
+        assert torch.equal(target[pair], mixup_target(LABELS[pair], 7, shares[place // 4], 0.1))
 
 
 def test_images_and_targets_are_mixed_alike() -> None:

@@ -4,7 +4,7 @@ import torch
 from scipy import stats
 from timm.data.mixup import Mixup, mixup_target
 
-from locat.data.augment.mixup import Box, Mix, draw_mix, mix_images, mix_targets, neighbours
+from locat.data.augment.mixup import Box, Mix, draw_mix, groups, mix_images, mix_targets, neighbours
 
 SIZE = 32
 BATCHES = 5_000
@@ -100,3 +100,15 @@ def test_draws_depend_on_seed_epoch_and_batch() -> None:
     drawn = [draw_mix(mixup=0.8, cutmix=0, height=SIZE, width=SIZE, **key).share for key in keys]
     assert len(set(drawn)) == 4
     assert drawn[0] == draw_mix(mixup=0.8, cutmix=0, height=SIZE, width=SIZE, **keys[0]).share
+
+
+@pytest.mark.parametrize(("start", "count", "size"), [(0, 12, None), (0, 12, 4), (2, 6, 4), (6, 2, 4), (4, 6, 512)])
+def test_a_sample_is_in_the_group_of_its_place_in_the_batch(start: int, count: int, size: int | None) -> None:
+    numbers = [number for number, many in groups(start, count, size) for _ in range(many)]
+    assert numbers == [place // size if size else 0 for place in range(start, start + count)]
+
+
+def test_groups_are_drawn_apart_and_the_first_as_the_whole_batch() -> None:
+    key = {"seed": 0, "epoch": 0, "batch": 3, "height": SIZE, "width": SIZE}
+    shares = [draw_mix(mixup=0.8, cutmix=0, **key, group=group).share for group in range(4)]
+    assert len(set(shares)) == 4 and shares[0] == draw_mix(mixup=0.8, cutmix=0, **key).share
