@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from locat.models.prr import PRR
 from locat.models.registered import LocAtForm, default_cfg
 
+EPS = 1e-5
+"""Of the norms that Jumbo adds, as in the released code; timm's own norms have 1e-6."""
+
 
 class JumboBlock(Block):
     """timm's Block whose MLP sees patches only; the joined token has norm3, ls3 and an MLP that all blocks share."""
@@ -24,7 +27,7 @@ class JumboBlock(Block):
     def __init__(self, dim: int, *args: Any, tokens: int, init_values: float, **kwargs: Any) -> None:
         super().__init__(dim, *args, init_values=init_values, **kwargs)
         self.tokens = tokens
-        self.norm3 = LayerNorm(tokens * dim)
+        self.norm3 = LayerNorm(tokens * dim, eps=EPS)
         self.ls3 = LayerScale(tokens * dim, init_values=init_values)
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
@@ -40,7 +43,7 @@ class JoinedNorm(LayerNorm):
     """Layer norm over the joined token; patches pass."""
 
     def __init__(self, tokens: int, dim: int) -> None:
-        super().__init__(tokens * dim)
+        super().__init__(tokens * dim, eps=EPS)
         self.tokens = tokens
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,7 +70,7 @@ class Jumbo(VisionTransformer):
         self.num_prefix_tokens = jumbo_tokens
         self.head_hidden_size = width = jumbo_tokens * self.embed_dim  # of the joined token
         self.cls_token = nn.Parameter(torch.empty(1, jumbo_tokens, self.embed_dim))
-        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.normal_(self.cls_token, std=1e-6)  # the release asks for 0.02, but timm's initialisation comes after it
         self.jumbo_mlp = Mlp(width, int(jumbo_mlp_ratio * width))
         self.jumbo_mlp.apply(self._init_weights)
         for block in self.blocks:
@@ -115,7 +118,7 @@ class LocAtJumbo(LocAtForm, Jumbo):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.norm_patches = LayerNorm(self.embed_dim) if isinstance(self.attn_pool, PRR) else None
+        self.norm_patches = LayerNorm(self.embed_dim, eps=EPS) if isinstance(self.attn_pool, PRR) else None
 
     def pool(self, x: Tensor, pool_type: str | None = None) -> Tensor:
         if self.norm_patches is not None:

@@ -227,6 +227,23 @@ def test_parameter_counts(name, count):
         assert sum(p.numel() for p in timm.create_model(name).parameters()) == count
 
 
+@pytest.mark.parametrize("name", ["jumbo_tiny", "locatjumbo_tiny"])
+def test_jumbo_starts_and_norms_as_the_release(name):
+    """[CLS] of standard deviation 1e-6, and torch's own eps, 1e-5, in each norm that Jumbo adds to timm's."""
+    model = timm.create_model(name, **{**VIT, "embed_dim": 192})
+    assert 0.9e-6 < model.cls_token.std() < 1.1e-6
+    added = {
+        key: module for key, module in model.named_modules() if key.split(".")[-1] in ("norm", "norm3", "norm_patches")
+    }
+    assert added.keys() >= {"norm", "blocks.0.norm3"} and ("norm_patches" in added) == name.startswith("locat")
+    assert {module.eps for module in added.values() if isinstance(module, torch.nn.LayerNorm)} == {1e-5}
+    assert model.blocks[0].norm1.eps == model.blocks[0].norm2.eps == 1e-6
+    x = torch.randn(2, 6 + 16, 192) * 1e-3  # small, so that eps counts
+    joined = x[:, :6].reshape(2, -1)
+    mean, variance = joined.mean(1, keepdim=True), joined.var(1, unbiased=False, keepdim=True)
+    torch.testing.assert_close(model.norm(x)[:, :6].reshape(2, -1), (joined - mean) / (variance + 1e-5).sqrt())
+
+
 def test_jumbo_starts_with_a_uniform_prediction_and_shares_one_mlp():
     model = timm.create_model("jumbo_tiny", **VIT)
     assert torch.allclose(model(images()).softmax(-1), torch.tensor(0.2))
