@@ -28,13 +28,24 @@ def accept_any_size(model: Model) -> Model:
 
 
 def padded_size(model: Any, height: int, width: int) -> tuple[int, int]:
-    """Height and width up to a multiple of the pixels that a side of the last patches has."""
+    """Height and width of what the grid of the last patches covers: up to a multiple of a patch's side."""
     patch = model.feature_info[-1]["reduction"]
-    return height + -height % patch, width + -width % patch
+    return _up_to(height, patch), _up_to(width, patch)
 
 
 def pad_to_patches(model: Any, images: Tensor) -> Tensor:
-    """Zeros to the right and below, up to `padded_size`."""
+    """Zeros to the right and below, up to a multiple of what the model takes.
+
+    That is `padded_size`, but of a Swin the first patches alone: it pads tokens itself wherever it merges them.
+    """
     height, width = images.shape[-2:]
-    padded_height, padded_width = padded_size(model, height, width)
+    if isinstance(model, SwinTransformer):
+        down, across = model.patch_embed.patch_size
+        padded_height, padded_width = _up_to(height, down), _up_to(width, across)
+    else:
+        padded_height, padded_width = padded_size(model, height, width)
     return F.pad(images, (0, padded_width - width, 0, padded_height - height))
+
+
+def _up_to(size: int, multiple: int) -> int:
+    return size + -size % multiple

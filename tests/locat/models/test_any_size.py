@@ -151,6 +151,29 @@ def test_images_are_padded_with_zeros_to_whole_patches():
     torch.testing.assert_close(patch_features(model, images(70, 101)), patch_features(model, padded))
 
 
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "locatswin_tiny"])
+@pytest.mark.parametrize("size", [(70, 101), (37, 53), (512 // 8, 683 // 8)])
+@torch.no_grad()
+def test_swin_pads_pixels_to_its_first_patches_and_tokens_where_it_merges_them(name, size, tmp_path):
+    deep = {**SWIN, "depths": (2, 2, 2), "num_heads": (1, 2, 2)}
+    saved = filled(timm.create_model(name, **deep))
+    save_model(saved, tmp_path, **deep)
+    model = load_backbone(tmp_path)[0].eval()
+    height, width = size
+    padded = torch.zeros(2, 3, height + -height % 4, width + -width % 4)
+    padded[:, :, :height, :width] = images(height, width)
+    tokens = model.patch_embed(padded)
+    for number, stage in enumerate(model.layers):
+        if number:  # merging takes pairs of rows and columns: what is odd gets zero tokens
+            even = torch.zeros(2, -(-tokens.shape[1] // 2) * 2, -(-tokens.shape[2] // 2) * 2, tokens.shape[3])
+            even[:, : tokens.shape[1], : tokens.shape[2]] = tokens
+            tokens = even
+        tokens = stage(tokens)
+    found = patch_features(model, images(height, width))
+    torch.testing.assert_close(found, tokens.permute(0, 3, 1, 2))
+    assert found.shape[2:] == (-(-height // 16), -(-width // 16))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("new", [convit, gcvit])
 @torch.no_grad()
