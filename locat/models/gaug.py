@@ -93,7 +93,7 @@ class GAug(nn.Module):
         patches = slice(q.shape[2] - grid[0] * grid[1], None)
         read = self.read(q, x)
         variance = scaled_variance(self.variance(read, q, initial_grid)[:, :, patches], grid, initial_grid)
-        alpha = self.alpha(read, q, k[:, :, patches])[:, :, patches]
+        alpha = self.alpha(read, q, k)[:, :, patches]
         return self.gaussians(read, alpha, variance, grid, initial_grid)
 
     def read(self, q: Tensor, x: Tensor) -> dict[str, Tensor]:
@@ -114,7 +114,7 @@ class GAug(nn.Module):
         return bounded_variance(read["log_var"], initial_grid)
 
     def alpha(self, read: Mapping[str, Tensor], q: Tensor, k: Tensor) -> Tensor:
-        """Of each token, the height of the Gaussian in logits: (B, H, N, 1); `k` are the patches' keys."""
+        """Of each token, the height of the Gaussian in logits: (B, H, N, 1); `k` are the keys of all tokens."""
         return F.softplus(read["log_alpha"])
 
     def gaussians(

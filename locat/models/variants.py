@@ -64,7 +64,7 @@ class Fixed(Unscaled):
 
 
 class AutoAlpha(Unscaled):
-    """alpha without parameters: the mean over keys of |q_i| |k_j| / sqrt(head_dim), the largest a logit can be."""
+    """alpha without parameters: the mean over all keys, [CLS]'s too (Eq. 18), of |q_i| |k_j| / sqrt(head_dim)."""
 
     def alpha(self, read: Mapping[str, Tensor], q: Tensor, k: Tensor) -> Tensor:
         query, keys = (torch.linalg.vector_norm(at_least_float32(part), dim=-1, keepdim=True) for part in (q, k))

@@ -60,6 +60,19 @@ def test_each_ablation_is_its_formula(name, inputs):
     torch.testing.assert_close(gaug(*inputs, GRID, INITIAL).bias(1), expected)
 
 
+def test_auto_alpha_is_the_mean_over_the_keys_of_all_tokens(inputs):
+    """Eq. 18: over N = 1 + h * w keys, [CLS]'s among them."""
+    torch.manual_seed(1)
+    gaug = VARIANTS["auto-alpha"](HEAD_DIM, HEADS, dtype=torch.float64)
+    q, k = (torch.cat([5 * torch.randn_like(part[:, :, :1]), part], dim=2) for part in inputs[:2])
+    x = torch.zeros(1, 7, HEADS * HEAD_DIM, dtype=torch.float64)
+    found = gaug(q, k, x, GRID, INITIAL).alpha
+    for head in range(HEADS):
+        for patch in range(6):
+            lengths = [q[0, head, 1 + patch].norm() * k[0, head, key].norm() for key in range(7)]
+            torch.testing.assert_close(found[0, head, patch, 0], sum(lengths) / 7 / HEAD_DIM**0.5)
+
+
 @pytest.mark.parametrize(
     ("name", "tiny", "base"),
     [
