@@ -21,6 +21,7 @@ from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
 from locat.models.create import create_model, save_model, title
 from locat.models.dino_head import DinoHead, MultiCrop
+from locat.models.dino_positions import as_dino
 from locat.tasks.loaders import at_least_one, open_loaders
 from locat.tasks.pictures import draw_attention, draw_inputs
 from locat.tasks.results import write_results
@@ -132,7 +133,7 @@ class Dino(Task):
         return Model(name=self.config.model.name, args={**self.config.model.args, **fixed})
 
     def _new_backbone(self) -> nn.Module:
-        backbone = create_model(self._model)
+        backbone = as_dino(create_model(self._model))
         backbone.pretrained_cfg.update(mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD)  # type: ignore[union-attr, operator]
         return backbone
 
