@@ -117,10 +117,26 @@ class DDP(Native):
     """Every rank holds the whole model."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        return DistributedDataParallel(model)
+        module = DistributedDataParallel(model)
+        _lay_out_buckets(module)
+        return module
 
     def synchronised(self, wanted: bool) -> AbstractContextManager[None]:
         return nullcontext() if wanted else cast(DistributedDataParallel, self.module).no_sync()
+
+
+def _lay_out_buckets(module: DistributedDataParallel) -> None:
+    """Have DDP lay its buckets out for good.
+
+    It does so anew after its first backward pass, and where a gradient lies in a bucket decides in which order three or
+    more ranks are added up: steps after a restart would differ in the last bits. This pass is one without a model, in
+    which gradients come as they mostly do: the last parameter's first.
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    module.reducer.prepare_for_backward([])
+    torch.stack([parameter.sum() for parameter in parameters]).sum().backward()
+    for parameter in parameters:
+        parameter.grad = None
 
 
 class FSDP(Native):

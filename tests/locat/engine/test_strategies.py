@@ -94,6 +94,8 @@ MOVED = {
     **over_all("sgd", {**SGD, "updates": 20}, ["fsdp", "zero1", "zero3"]),
 }
 """Half of their updates by two ranks, and half by another number."""
+WHOLE: Case = {"config": {}, "updates": 8, "stops": [8]}
+RESTARTED: Case = {**WHOLE, "stops": [4, 8]}
 HSDP = {"name": "fsdp", "replicas": 2}
 CASES = {
     1: EVERYWHERE
@@ -102,8 +104,10 @@ CASES = {
     | over_all("bf16", HALF["ddp-bf16"], ["ddp"])
     | over_all("fp16", HALF["ddp-fp16"], ["ddp"]),
     2: EVERYWHERE | OPTIONS | HALF,
-    3: EVERYWHERE,
-    4: {"hsdp": with_strategy(DINO, HSDP, micro_batch_size=1)},
+    3: EVERYWHERE | over_all("whole", WHOLE, ALL) | over_all("restarted", RESTARTED, ALL),
+    4: {"hsdp": with_strategy(DINO, HSDP, micro_batch_size=1)}
+    | over_all("whole", WHOLE, ["ddp"])
+    | over_all("restarted", RESTARTED, ["ddp"]),
 }
 """By the number of ranks."""
 
@@ -172,6 +176,13 @@ def by_hand(case: Case, skipped: Collection[int] = ()) -> tuple[list[list[float]
                 one.copy_(MOMENTUM * one + (1 - MOMENTUM) * other)
         rows.append([loss.item(), norm])
     return rows, shadow if case.get("follows") else model
+
+
+@pytest.mark.parametrize(("ranks", "strategy"), [*((3, strategy) for strategy in ALL), (4, "ddp")])
+def test_a_restart_changes_no_bit(ranks: int, strategy: str, results_of: Callable[[int], dict[str, Any]]) -> None:
+    """Only from three ranks on does a sum depend on the order in which they are added up."""
+    results = results_of(ranks)
+    assert results[f"{strategy}-restarted"] == results[f"{strategy}-whole"]
 
 
 @pytest.mark.parametrize(
