@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import Field, create_model
 
-from locat.config.base import Fraction, Int, JobConfig, PositiveInt, Schema
+from locat.config.base import Fraction, Int, JobConfig, PositiveFloat, PositiveInt, Schema
 from locat.config.cost import Costs
 from locat.contract.plugins import Registry, subclass_of
 
@@ -194,6 +194,11 @@ class ConvertConfig(JobConfig):
     """Pixels to which the shorter side of larger images is brought down; by default images stay as they are."""
     jpeg_quality: Annotated[Int, Field(ge=1, le=100)] = 95
     """Of images that had to be encoded again; a JPEG that stays as it is keeps its bytes."""
+    most_pixels: PositiveInt = 500_000_000
+    """Of an image, which takes 3 bytes per pixel while it is decoded; larger ones count as undecodable."""
+    read_timeout: PositiveFloat = 300.0
+    """Seconds in which an image must be read and encoded, or a folder listed; a mount that does not answer fails the
+    job and names the file."""
     most_bad: Fraction = 0.0
     """Share of a split's images that may be undecodable; they are left out and listed. More fail the job."""
 

@@ -15,6 +15,16 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(_escaped, text)
 
 
+def one_line(name: object, longest: int = 80) -> str:
+    """`printable` for one line of a message or a picture; of more than `longest` characters the middle is left out.
+
+    Two names may so look alike: this is for people, never a key.
+    """
+    text = printable(str(name)).replace("\n", "\\n").replace("\t", "\\t")
+    kept = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[:kept]}…{text[-kept:]}"
+
+
 def speak() -> None:
     """Have this process's streams escape what they cannot hold, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):

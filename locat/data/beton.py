@@ -7,22 +7,34 @@ whatever the number of processes and however often they were killed.
 
 import json
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from locat.contract import durable
 from locat.contract.errors import DataError, JobError
+from locat.contract.text import one_line
 from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding
 from locat.data.ffcv_writer import write_samples
-from locat.data.parts import Parts, Quarantined
+from locat.data.parts import READ_TIMEOUT, Parts, Quarantined
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 2
 SHOWN = 3  # files in a message
 DEFAULT_ENCODING = Encoding()
+
+
+@dataclass(frozen=True)
+class InTrain:
+    """How many of the images a training set holds as well, byte for byte as they are stored."""
+
+    images: int
+    examples: tuple[str, ...]
+    """Names of the first of them."""
+    train: str
+    """sha256 of the training set's file."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,10 @@ class Manifest:
     bytes: int
     quarantined: tuple[Quarantined, ...]
     """Images that could not be decoded; they are left out."""
+    done: dict[str, int] = field(default_factory=dict)
+    """What was done to images beyond encoding them, such as dropping their transparency, and to how many."""
+    in_train: InTrain | None = None
+    """Of evaluation images."""
 
 
 def write(
@@ -44,20 +60,21 @@ def write(
     progress: Callable[[int], None],
     encoding: Encoding = DEFAULT_ENCODING,
     most_bad: float = 0.0,
+    read_timeout: float = READ_TIMEOUT,
 ) -> Manifest:
     """Write `dataset` to `path` with `workers` processes, unless it is there; `progress` gets the samples encoded.
 
     Killed, or failed, it goes on where it was. The parts need as much room as the file, until it is complete.
 
     Raises:
-        DataError: more than the share `most_bad` of the images, or all, cannot be decoded, and are listed in
-            `bad_path(path)`; or a sample cannot be read.
-        JobError: nothing can be written, or a process died.
+        DataError: more than the share `most_bad` of the images, or all of a class, cannot be decoded, and are listed
+            in `bad_path(path)`; or a sample cannot be read.
+        JobError: nothing can be written, a process died, or a sample took more than `read_timeout` seconds.
     """
     parts = Parts(path.with_name(f".{path.name}.parts"), dataset, encoding)
     manifest = current(path, parts.contents, most_bad)
     if manifest is None:
-        parts.encode(workers, progress)
+        parts.encode(workers, progress, read_timeout)
         manifest = put_together(path, parts, most_bad)
     progress(len(dataset))
     parts.remove()
@@ -83,10 +100,17 @@ def put_together(path: Path, parts: Parts, most_bad: float) -> Manifest:
     bad_path(path).unlink(missing_ok=True)
     if len(bad) > most_bad * total or not summary.samples:
         durable.write_json(bad_path(path), [asdict(entry) for entry in bad])
-        few = "; ".join(f"{entry.file}: {entry.reason}" for entry in bad[:SHOWN])
+        few = described(bad[:SHOWN])
         raise DataError(
             f"{path}: {len(bad)} of {total} images ({len(bad) / total:.3%}) cannot be decoded, where most_bad allows "
             f"{most_bad:.3%} ({few}; all are listed in {bad_path(path).name}); mend or remove them, or raise most_bad"
+        )
+    if summary.emptied:
+        durable.write_json(bad_path(path), [asdict(entry) for entry in bad])
+        names = ", ".join(one_line(parts.contents.classes[label]) for label in summary.emptied[:SHOWN])
+        raise DataError(
+            f"{path}: no image of {len(summary.emptied)} of the classes ({names}) can be decoded "
+            f"({described(bad[:SHOWN])}; all are listed in {bad_path(path).name}); mend or remove them"
         )
     logger.info("putting %s together from its parts", path)
     temporary = path.with_name(f".{path.name}.partial")
@@ -94,7 +118,7 @@ def put_together(path: Path, parts: Parts, most_bad: float) -> Manifest:
         write_samples(temporary, parts, summary, parts.contents)
         durable.sync_file(temporary)
         contents = replace(parts.contents, samples=summary.samples)
-        manifest = Manifest(contents, durable.sha256(temporary), temporary.stat().st_size, bad)
+        manifest = Manifest(contents, durable.sha256(temporary), temporary.stat().st_size, bad, summary.done)
         manifest_path(path).unlink(missing_ok=True)  # an old one must never stand beside the new file
         temporary.replace(path)
     except OSError as error:
@@ -102,8 +126,18 @@ def put_together(path: Path, parts: Parts, most_bad: float) -> Manifest:
     finally:
         temporary.unlink(missing_ok=True)
     durable.sync_folder(path.parent)
-    durable.write_json(manifest_path(path), {"format": FORMAT, **asdict(manifest)})
+    write_manifest(path, manifest)
     return manifest
+
+
+def described(bad: Iterable[Quarantined]) -> str:
+    """Some files with the reasons why they are left out."""
+    return "; ".join(f"{one_line(entry.file)}: {entry.reason}" for entry in bad)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write the manifest of `path`."""
+    durable.write_json(manifest_path(path), {"format": FORMAT, **asdict(manifest)})
 
 
 def open_manifest(path: Path) -> Manifest:
@@ -122,7 +156,9 @@ def open_manifest(path: Path) -> Manifest:
             for key in ("classes", "mask_classes"):
                 contents[key] = tuple(contents[key])
             quarantined = tuple(Quarantined(**entry) for entry in values.pop("quarantined"))
-            manifest = Manifest(Contents(**contents), **values, quarantined=quarantined)
+            if (in_train := values.pop("in_train", None)) is not None:
+                in_train = InTrain(in_train["images"], tuple(in_train["examples"]), in_train["train"])
+            manifest = Manifest(Contents(**contents), **values, quarantined=quarantined, in_train=in_train)
     except FileNotFoundError as error:
         raise DataError(f"{path}: its manifest {manifest_path(path).name} is missing; convert it again") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -4,18 +4,16 @@ import io
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from locat.data.ffcv_library import decodes
+from locat.data.intake.pictures import MOST_PIXELS, Undecodable, opened, to_rgb
 
 KEPT_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind it, which decoders leave alone
 KEPT_MODES = ("RGB", "L")
-SHOWN = 200  # characters of a decoder's message
-
-
-class Undecodable(Exception):
-    """The file is no image, or a damaged one; the message says what the decoder found."""
+LONGEST_SIDE = 65_500
+"""Pixels, of a JPEG that libjpeg writes."""
+MENDED = "a JPEG that decodes with warnings: what was decoded is encoded again"
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,8 @@ class Encoding:
     """Pixels to which the shorter side of larger images is brought down."""
     jpeg_quality: int = 95
     """Of images that are encoded again."""
+    most_pixels: int = MOST_PIXELS
+    """Of an image; larger ones are undecodable."""
 
 
 class Jpeg(NamedTuple):
@@ -34,6 +34,8 @@ class Jpeg(NamedTuple):
     content: bytes
     height: int
     width: int
+    done: tuple[str, ...] = ()
+    """What was done to the image on the way, for manifest and log."""
 
 
 def encode(content: bytes, encoding: Encoding) -> Jpeg:
@@ -48,24 +50,19 @@ def encode(content: bytes, encoding: Encoding) -> Jpeg:
     Raises:
         Undecodable: the reason is in the message.
     """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            size = stored_size(image.size, encoding.shorter_side)
-            kept = image.format in KEPT_FORMATS and image.mode in KEPT_MODES and size == image.size
-            if kept and decodes(content, image.height, image.width):
-                return Jpeg(content, image.height, image.width)
-            pixels = to_rgb(image)
-            if size != pixels.size:
-                pixels = pixels.resize(size, Image.Resampling.BICUBIC)
-            encoded = io.BytesIO()
-            pixels.save(encoded, "JPEG", quality=encoding.jpeg_quality)
-            return Jpeg(encoded.getvalue(), pixels.height, pixels.width)
-    except UnidentifiedImageError as error:
-        raise Undecodable("not an image") from error
-    except MemoryError:
-        raise  # the machine's fault
-    except Exception as error:  # a damaged file can make PIL raise anything
-        raise Undecodable(f"{type(error).__name__}: {error}"[:SHOWN]) from error
+    with opened(content, encoding.most_pixels) as image:
+        size = stored_size(image.size, encoding.shorter_side)
+        if max(size) > LONGEST_SIDE:
+            raise Undecodable(f"{size[0]} x {size[1]} pixels, where a JPEG holds up to {LONGEST_SIDE} a side; cut it")
+        kept = image.format in KEPT_FORMATS and image.mode in KEPT_MODES and size == image.size
+        if kept and decodes(content, image.height, image.width):
+            return Jpeg(content, image.height, image.width)
+        pixels, done = to_rgb(image)
+        if size != pixels.size:
+            pixels = pixels.resize(size, Image.Resampling.BICUBIC)
+        encoded = io.BytesIO()
+        pixels.save(encoded, "JPEG", quality=encoding.jpeg_quality)
+        return Jpeg(encoded.getvalue(), pixels.height, pixels.width, (*done, MENDED) if kept else done)
 
 
 def stored_size(size: tuple[int, int], shorter_side: int | None) -> tuple[int, int]:
@@ -74,10 +71,3 @@ def stored_size(size: tuple[int, int], shorter_side: int | None) -> tuple[int, i
         return size
     width, height = (max(1, round(side * shorter_side / min(size))) for side in size)
     return width, height
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB; of 16-bit grey the high byte, where PIL alone would turn all but the darkest to white."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("RGB")

@@ -11,8 +11,9 @@ import os
 import shutil
 import signal
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,12 +25,15 @@ from numpy.typing import NDArray
 from locat.contract import durable
 from locat.contract.errors import DataError, JobError, UserError
 from locat.data.datasets.base import Contents, Dataset
-from locat.data.encode import Encoding, Undecodable, encode
+from locat.data.encode import Encoding, encode
+from locat.data.intake.pictures import Undecodable
+from locat.data.intake.stalls import LOOK, NOTHING, Desks
 from locat.parent import die_with_parent
 
-FORMAT = 1
+FORMAT = 2
 """Raise when the same contents are encoded or laid out otherwise."""
 PART_SIZE = 512  # samples
+READ_TIMEOUT = 300.0  # seconds
 
 SAMPLE = np.dtype(
     [("label", "<i8"), ("height", "<i8"), ("width", "<i8"), ("image_bytes", "<i8"), ("mask_bytes", "<i8")]
@@ -51,6 +55,10 @@ class Summary(NamedTuple):
     largest: int
     """Bytes of the largest image and mask together."""
     quarantined: tuple[Quarantined, ...]
+    emptied: tuple[int, ...]
+    """Labels of which every image is quarantined."""
+    done: dict[str, int]
+    """What was done to images beyond encoding them, and to how many."""
 
 
 class Encoded(NamedTuple):
@@ -78,12 +86,14 @@ class Parts:
         """What the file would hold if every image were good."""
         return wanted(self.dataset, self.encoding)
 
-    def encode(self, workers: int, progress: Callable[[int], None]) -> None:
+    def encode(self, workers: int, progress: Callable[[int], None], read_timeout: float = READ_TIMEOUT) -> None:
         """Make the parts that are missing; `progress` gets the samples done in all.
+
+        A sample may take `read_timeout` seconds.
 
         Raises:
             DataError: a sample cannot be read.
-            JobError: a part cannot be written, or a process died.
+            JobError: a part cannot be written, a process died, or a sample took too long.
         """
         self._prepare()
         missing = [number for number in self._numbers() if not self._path(number).exists()]
@@ -93,44 +103,55 @@ class Parts:
             return
         # Forked: all share the memory of the dataset, and none spends seconds on imports.
         fork = multiprocessing.get_context("fork")
-        pool = ProcessPoolExecutor(min(workers, len(missing)), fork, start_worker, (self,))
+        workers = min(workers, len(missing))
+        desks = Desks(fork, workers)
+        pool = ProcessPoolExecutor(workers, fork, start_worker, (self, desks))
         try:
-            for finished in as_completed([pool.submit(encode_part, number) for number in missing]):
-                done += finished.result()
-                progress(done)
+            left: set[Future[int]] = {pool.submit(encode_part, number) for number in missing}
+            while left:
+                finished, left = wait(left, LOOK, FIRST_COMPLETED)
+                for future in finished:
+                    done += future.result()
+                    progress(done)
+                desks.look(read_timeout, self.dataset.name)
         except BrokenProcessPool as error:
             raise JobError(
                 f"{self.folder}: a process that encoded images was killed, perhaps for want of memory; "
                 "run again with fewer workers to go on"
             ) from error
-        except UserError:
+        except (UserError, JobError):
             raise
         except Exception as error:
             raise JobError(f"{self.folder}: cannot be written: {error!r}") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def encode_part(self, number: int) -> int:
-        """Make one part, and say of how many samples."""
-        samples, images, masks, quarantined = [], [], [], []
+    def encode_part(self, number: int, begin: Callable[[int], None]) -> int:
+        """Make one part, and say of how many samples; `begin` hears of each when it begins."""
+        samples, images, masks, quarantined, done = [], [], [], [], Counter[str]()
         for index in self._samples(number):
+            begin(index)
             image, label, mask = self.dataset[index]
             try:
-                content, height, width = encode(image, self.encoding) if isinstance(image, bytes) else as_pixels(image)
+                jpeg = encode(image, self.encoding) if isinstance(image, bytes) else as_pixels(image)
             except Undecodable as error:
-                quarantined.append((self.dataset.name(index), str(error)))
+                quarantined.append((self.dataset.name(index), str(error), str(label)))
                 continue
+            content, height, width, changes = jpeg
+            done.update(changes)
             classes = b"" if mask is None else bytes(mask)
             samples.append((label, height, width, len(content), len(classes)))
             images.append(content)
             masks.append(classes)
+        begin(NOTHING)
         file = io.BytesIO()
         np.savez(
             file,
             samples=np.array(samples, SAMPLE),
             images=np.frombuffer(b"".join(images), np.uint8),
             masks=np.frombuffer(b"".join(masks), np.uint8),
-            quarantined=np.array(quarantined, np.str_).reshape(-1, 2),
+            quarantined=np.array(quarantined, np.str_).reshape(-1, 3),
+            done=np.array([(what, str(count)) for what, count in done.items()], np.str_).reshape(-1, 2),
         )
         durable.write_bytes(self._path(number), file.getvalue())
         return len(self._samples(number))
@@ -141,13 +162,18 @@ class Parts:
         Raises:
             DataError: a part is missing or damaged.
         """
-        count, largest, quarantined = 0, 0, []
-        for part in self._read("samples", "quarantined"):
+        count, largest, quarantined, done = 0, 0, [], Counter[str]()
+        good: set[int] = set()
+        bad: set[int] = set()
+        for part in self._read("samples", "quarantined", "done"):
             count += len(part["samples"])
             sizes = part["samples"]["image_bytes"] + part["samples"]["mask_bytes"]
             largest = max(largest, int(sizes.max(initial=0)))
-            quarantined += [Quarantined(str(file), str(reason)) for file, reason in part["quarantined"]]
-        return Summary(count, largest, tuple(quarantined))
+            quarantined += [Quarantined(str(file), str(reason)) for file, reason, _ in part["quarantined"]]
+            good |= set(part["samples"]["label"].tolist())
+            bad |= {int(label) for *_, label in part["quarantined"]}
+            done.update({str(what): int(images) for what, images in part["done"]})
+        return Summary(count, largest, tuple(quarantined), tuple(sorted(bad - good)), dict(sorted(done.items())))
 
     def __iter__(self) -> Iterator[Encoded]:
         """The good samples, in their order; DataError as for `summary`."""
@@ -206,20 +232,22 @@ def wanted(dataset: Dataset, encoding: Encoding) -> Contents:
     return replace(contents, options={**contents.options, **asdict(encoding)})
 
 
-def as_pixels(image: NDArray[np.uint8]) -> tuple[bytes, int, int]:
-    """Pixels (H, W, 3) as bytes, with height and width."""
+def as_pixels(image: NDArray[np.uint8]) -> tuple[bytes, int, int, tuple[str, ...]]:
+    """Pixels (H, W, 3) as bytes, with height and width; nothing was done to them."""
     height, width, _ = image.shape
-    return image.tobytes(), height, width
+    return image.tobytes(), height, width, ()
 
 
 _inherited: Parts
-"""In a worker process: what it works on."""
+_desks: Desks
+"""In a worker process: what it works on, and where it says how far it is."""
 
 
-def start_worker(parts: Parts) -> None:
+def start_worker(parts: Parts, desks: Desks) -> None:
     """Make this process end with its parent, also where that has ended already."""
-    global _inherited
-    _inherited = parts
+    global _inherited, _desks
+    _inherited, _desks = parts, desks
+    desks.sit()
     die_with_parent(signal.SIGKILL)
     parent = multiprocessing.parent_process()
     if parent is None or not parent.is_alive():
@@ -228,4 +256,4 @@ def start_worker(parts: Parts) -> None:
 
 def encode_part(number: int) -> int:
     """`Parts.encode_part` in a worker process; its answer alone travels between processes."""
-    return _inherited.encode_part(number)
+    return _inherited.encode_part(number, _desks.begin)

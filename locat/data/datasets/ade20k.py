@@ -6,7 +6,8 @@ import numpy as np
 
 from locat.config.datasets import Ade20k
 from locat.data.datasets.base import Split
-from locat.data.datasets.masked_images import MaskedImages, check_count, pair_up, read_png
+from locat.data.datasets.masked_images import MaskedImages, check_count, pair_up
+from locat.data.intake.masks import read_png
 from locat.data.labels import IGNORED
 
 FOLDERS: dict[Split, str] = {"train": "training", "val": "validation"}
@@ -45,7 +46,7 @@ def ade20k(source: Path, complete: bool = True) -> dict[Split, MaskedImages]:
     splits: dict[Split, MaskedImages] = {}
     for split, folder in FOLDERS.items():
         images = source / "images" / folder
-        pairs = pair_up(images, source / "annotations" / folder, ".png")
+        pairs = pair_up(images, source / "annotations" / folder)
         if complete:
             check_count(pairs, COUNTS[split], images)
         splits[split] = MaskedImages("ADE20K", CLASSES, pairs, read_png, TABLE)

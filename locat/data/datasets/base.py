@@ -3,13 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from locat.contract.errors import DataError
+from locat.data.intake.files import read
 
 Split = Literal["train", "val"]
 
@@ -102,12 +102,7 @@ class ImageFiles:
         DataError: the file is not there any more, or cannot be read.
         """
         file = self.files[index]
-        try:
-            with Path(file.path).open("rb") as opened:
-                opened.seek(file.offset)
-                content = opened.read(file.size)
-        except OSError as error:
-            raise DataError(f"{file.path}: cannot be read ({error.strerror}); mend it and run again") from error
+        content = read(file.path, file.offset, file.size)
         if len(content) != file.size:
             raise DataError(f"{file.path}: it became shorter while it was converted; run again when it is complete")
         return Sample(content, file.label)

@@ -16,6 +16,7 @@ from locat.config.datasets import Cifar100
 from locat.contract.errors import DataError
 from locat.data.datasets.base import Contents, Sample, Split
 from locat.data.datasets.tars import read_member
+from locat.data.intake.files import read
 
 SIZE = 32
 FOLDER = "cifar-100-python"
@@ -142,10 +143,10 @@ def read_files(source: Path) -> dict[str, bytes]:
     names = (META, *FILES.values())
     try:
         if source.is_dir():
-            return {name: (source / name).read_bytes() for name in names}
-        with tarfile.open(source, "r:gz") as archive:
+            return {name: read(source / name) for name in names}
+        with tarfile.open(source, "r:gz", fileobj=io.BytesIO(read(source))) as archive:
             return {name: read_member(archive, f"{FOLDER}/{name}") for name in names}
-    except (OSError, EOFError, zlib.error, tarfile.TarError, KeyError) as error:
+    except (DataError, OSError, EOFError, zlib.error, tarfile.TarError, KeyError) as error:
         expected = f"the folder {FOLDER} with {', '.join(names)}, or {FOLDER}.tar.gz"
         raise DataError(f"{source}: not {expected} ({error}); download it again") from error
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from locat.config.datasets import CocoStuff
 from locat.data.datasets.base import Split
-from locat.data.datasets.masked_images import INVALID, MaskedImages, check_count, pair_up, read_png
+from locat.data.datasets.masked_images import INVALID, MaskedImages, check_count, pair_up
+from locat.data.intake.masks import read_png
 from locat.data.labels import IGNORED
 
 FOLDERS: dict[Split, str] = {"train": "train2017", "val": "val2017"}
@@ -54,7 +55,7 @@ def coco_stuff(source: Path, complete: bool = True) -> dict[Split, MaskedImages]
     splits: dict[Split, MaskedImages] = {}
     for split, folder in FOLDERS.items():
         images = source / folder
-        pairs = pair_up(images, source / "stuffthingmaps" / folder, ".png")
+        pairs = pair_up(images, source / "stuffthingmaps" / folder)
         if complete:
             check_count(pairs, COUNTS[split], images)
         splits[split] = MaskedImages("COCO-Stuff", CLASSES, pairs, read_png, TABLE)

@@ -1,11 +1,16 @@
 """Images in one folder per class, as torchvision's ImageFolder reads them."""
 
+import logging
 import os
 from pathlib import Path
 
 from locat.config.datasets import ImageFolder
 from locat.contract.errors import DataError
+from locat.contract.text import one_line
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
+from locat.data.intake.folders import files_below
+
+logger = logging.getLogger(__name__)
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 SHOWN = 3  # names in a message
@@ -22,7 +27,10 @@ def image_folders(train: Path, val: Path, source: str = "image folder") -> dict[
     Raises:
         DataError: a folder is missing or holds no images, a class has none, or the splits differ in their classes.
     """
-    splits: dict[Split, ImageFiles] = {"train": image_folder(train, source), "val": image_folder(val, source)}
+    splits: dict[Split, ImageFiles] = {
+        "train": image_folder(train, source, other=val),
+        "val": image_folder(val, source, other=train),
+    }
     trained, evaluated = (set(split.classes) for split in splits.values())
     if trained != evaluated:
         differences = [
@@ -34,35 +42,29 @@ def image_folders(train: Path, val: Path, source: str = "image folder") -> dict[
     return splits
 
 
-def image_folder(root: Path, source: str = "image folder") -> ImageFiles:
-    """The images below `root`/CLASS, at any depth, sorted by class and path; see `image_folders`."""
+def image_folder(root: Path, source: str = "image folder", other: Path | None = None) -> ImageFiles:
+    """The images below `root`/CLASS, at any depth, sorted by class and path; see `image_folders`.
+
+    Links are followed, but not into the folder `other`; hidden folders are no classes.
+    """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected one that holds a folder of images per class")
-    classes = tuple(sorted(entry.name for entry in os.scandir(root) if entry.is_dir()))
-    if not classes:
+    found = files_below(root, EXTENSIONS, other)
+    found.tell()
+    if not found.folders:
         raise DataError(f"{root}: holds no folders; expected one folder of images per class")
-    files: list[ImageFile] = []
-    empty = []
-    for label, name in enumerate(classes):
-        paths = images_below(root / name)
-        if not paths:
-            empty.append(name)
-        for path in paths:
-            files.append(ImageFile(os.path.relpath(path, root), label, path, 0, os.stat(path).st_size))
-    if empty:
+    labels = {name: label for label, name in enumerate(found.folders)}
+    placed = [(labels[file.name.split(os.sep)[0]], file) for file in found.files if os.sep in file.name]
+    if beside := len(found.files) - len(placed):
+        logger.warning("%s: %d images lie beside the folders of the classes and are left out", root, beside)
+    if empty := set(found.folders) - {found.folders[label] for label, _ in placed}:
         raise DataError(f"{root}: no images ({' '.join(EXTENSIONS)}) of {listed(empty)}; add some or remove the folder")
-    return ImageFiles(source, classes, tuple(files))
+    placed.sort(key=lambda entry: (entry[0], entry[1].path))
+    files = tuple(ImageFile(file.name, label, file.path, 0, file.size) for label, file in placed)
+    return ImageFiles(source, tuple(found.folders), files)
 
 
-def images_below(folder: Path) -> list[str]:
-    """Paths of the image files in `folder` and the folders in it, sorted; links are followed."""
-    paths = []
-    for parent, _, names in os.walk(folder, followlinks=True):
-        paths += [os.path.join(parent, name) for name in names if name.lower().endswith(EXTENSIONS)]
-    return sorted(paths)
-
-
-def listed(names: set[str] | list[str]) -> str:
+def listed(names: set[str]) -> str:
     """The first few of some names, and how many more there are."""
-    few = ", ".join(sorted(names)[:SHOWN])
+    few = ", ".join(map(one_line, sorted(names)[:SHOWN]))
     return f"{few} and {len(names) - SHOWN} more" if len(names) > SHOWN else few

@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from locat.contract.errors import DataError
 from locat.data.datasets.base import Contents, Sample
+from locat.data.intake.files import read
+from locat.data.intake.folders import File, files_in
+from locat.data.intake.pictures import Undecodable, opened
 
 INVALID = 254
 """In a table of classes: labels that the dataset does not have."""
+PHOTOS = (".jpg", ".jpeg")
+"""Endings of images; large letters do as well."""
+MASKS = (".png",)
 
 
 class Pair(NamedTuple):
@@ -25,6 +32,8 @@ class Pair(NamedTuple):
     name: str
     image: Path
     mask: Path
+    bytes: tuple[int, int]
+    """Of the two."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,7 @@ class MaskedImages:
         """What a file of these pairs holds; the digest tells changed files by name and size, changed classes too."""
         digest = hashlib.sha256(self.table.tobytes())
         for pair in self.pairs:
-            sizes = (path.stat().st_size for path in (pair.image, pair.mask))
-            digest.update("\0".join([pair.name, *map(str, sizes), ""]).encode(errors="surrogateescape"))
+            digest.update("\0".join([pair.name, *map(str, pair.bytes), ""]).encode(errors="surrogateescape"))
         return Contents(
             samples=len(self.pairs),
             classes=(),
@@ -68,8 +76,7 @@ class MaskedImages:
             DataError: a file is missing or damaged, holds labels that the dataset does not have, or is of another size.
         """
         pair = self.pairs[index]
-        mask = self._mask(pair.mask)
-        content = read(pair.image)
+        content, mask = read(pair.image), self._mask(pair.mask)
         size = image_size(content)
         if size is not None and size != mask.shape:
             raise DataError(
@@ -94,33 +101,44 @@ class MaskedImages:
         return classes
 
 
-def pair_up(images: Path, masks: Path, suffix: str) -> tuple[Pair, ...]:
-    """Every `*.jpg` in a folder with the mask of its name and `suffix` in another, in the order of their names.
+def pair_up(images: Path, masks: Path) -> tuple[Pair, ...]:
+    """Every image in a folder with the PNG of its name in another, in the order of their names.
 
     Raises:
         DataError: a folder is missing, holds nothing, or lacks what the other has.
     """
-    image_files, mask_files = (files(folder, end) for folder, end in ((images, ".jpg"), (masks, suffix)))
-    for one, other, folder, end in (
-        (image_files, mask_files, masks, suffix),
-        (mask_files, image_files, images, ".jpg"),
+    image_files, mask_files = files(images, PHOTOS), files(masks, MASKS)
+    for one, other, folder, endings in (
+        (image_files, mask_files, masks, MASKS),
+        (mask_files, image_files, images, PHOTOS),
     ):
         if missing := sorted(one.keys() - other.keys()):
             raise DataError(
-                f"{folder}: {missing[0]}{end} is missing, and {len(missing) - 1} more of {len(one)}; "
+                f"{folder}: {missing[0]}{endings[0]} is missing, and {len(missing) - 1} more of {len(one)}; "
                 "every image needs its mask and every mask its image"
             )
-    return tuple(Pair(image_files[name].name, image_files[name], mask_files[name]) for name in sorted(image_files))
+    return tuple(pair(image_files[name], mask_files[name]) for name in sorted(image_files))
 
 
-def files(folder: Path, suffix: str) -> dict[str, Path]:
-    """The files in a folder that end in `suffix`, by their names without it."""
-    try:
-        found = {path.name.removesuffix(suffix): path for path in folder.iterdir() if path.name.endswith(suffix)}
-    except OSError as error:
-        raise DataError(f"{folder}: no such folder; expected one of *{suffix} files") from error
+def pair(image: File, mask: File) -> Pair:
+    """An image and its mask."""
+    return Pair(image.name, Path(image.path), Path(mask.path), (image.size, mask.size))
+
+
+def files(folder: Path, endings: Sequence[str]) -> dict[str, File]:
+    """The files in a folder with one of the endings, by their names without it."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected one of *{endings[0]} files")
+    listing = files_in(folder, endings)
+    listing.tell()
+    found: dict[str, File] = {}
+    for file in listing.files:
+        name = os.path.splitext(file.name)[0]
+        if name in found:
+            raise DataError(f"{folder}: {found[name].name} and {file.name} are of one name; keep one of them")
+        found[name] = file
     if not found:
-        raise DataError(f"{folder}: holds no *{suffix} file; was the download unpacked here?")
+        raise DataError(f"{folder}: holds no *{endings[0]} file; was the download unpacked here?")
     return found
 
 
@@ -133,36 +151,12 @@ def check_count(pairs: tuple[Pair, ...], official: int, where: Path) -> None:
         )
 
 
-def read(path: Path) -> bytes:
-    """Content of a file of the dataset."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); mend it and run again") from error
-
-
-def read_png(path: Path) -> NDArray[np.uint8]:
-    """Labels (H, W) of an 8-bit PNG, grey or with a palette, whose colours do not matter.
-
-    Raises:
-        DataError: it is none, or damaged.
-    """
-    try:
-        with Image.open(io.BytesIO(read(path))) as image:
-            if image.mode in ("L", "P"):
-                return np.array(image)
-            found = f"a {image.mode} image"
-    except (OSError, ValueError, SyntaxError) as error:
-        found = repr(error)
-    raise DataError(f"{path}: not an 8-bit PNG of labels ({found}); download it again")
-
-
 def image_size(content: bytes) -> tuple[int, int] | None:
     """Height and width of an image file as it is stored, None where it is none: that is for the encoder to say."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with opened(content) as image:
             return image.height, image.width
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+    except Undecodable:
         return None
 
 

@@ -5,11 +5,15 @@ order of the csv files, which are read as train, val, test.
 """
 
 import csv
+import io
+import os
 from pathlib import Path
 
 from locat.config.datasets import MiniImageNet
 from locat.contract.errors import DataError
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
+from locat.data.intake.files import read, size
+from locat.data.intake.stalls import reading
 
 SPLITS = ("train.csv", "val.csv", "test.csv")
 CLASSES = 100
@@ -53,17 +57,15 @@ def mini_imagenet(
 
 def rows(path: Path) -> list[tuple[str, str]]:
     """File name and label of each line."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; expected {', '.join(SPLITS)} and the folder images in {path.parent}")
     try:
-        with path.open(newline="") as file:
-            lines = csv.DictReader(file, strict=True)
-            if lines.fieldnames != COLUMNS:
-                raise DataError(f"{path}: its columns are {lines.fieldnames}, not {COLUMNS}; download it again")
-            found = [(line["filename"], line["label"]) for line in lines]
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: no such file; expected {', '.join(SPLITS)} and the folder images in {path.parent}"
-        ) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        # Spreadsheets begin a file with a mark of its byte order.
+        lines = csv.DictReader(io.StringIO(read(path).decode("utf-8-sig"), newline=""), strict=True)
+        if lines.fieldnames != COLUMNS:
+            raise DataError(f"{path}: its columns are {lines.fieldnames}, not {COLUMNS}; download it again")
+        found = [(line["filename"], line["label"]) for line in lines]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as csv ({error}); download it again") from error
     if not all(name and label for name, label in found):
         raise DataError(f"{path}: has lines without a filename or a label; download it again")
@@ -72,8 +74,8 @@ def rows(path: Path) -> list[tuple[str, str]]:
 
 def image(source: Path, name: str, label: int) -> ImageFile:
     """The image that a csv calls `name`."""
-    path = source / "images" / name
+    path = reading(os.path.join(source, "images", name))
     try:
-        return ImageFile(f"images/{name}", label, str(path), 0, path.stat().st_size)
+        return ImageFile(f"images/{name}", label, path, 0, size(path))
     except OSError as error:
-        raise DataError(f"{path}: listed in a csv file, but missing; unpack all images into {path.parent}") from error
+        raise DataError(f"{path}: listed in a csv file, but missing; unpack all images into {source}/images") from error

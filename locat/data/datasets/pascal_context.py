@@ -3,6 +3,7 @@
 The benchmark counts the 59 most frequent of them; the others, as the background, are ignored.
 """
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from scipy.io import loadmat
 from locat.config.datasets import PascalContext
 from locat.contract.errors import DataError
 from locat.data.datasets.base import Split
-from locat.data.datasets.masked_images import MaskedImages, Pair, check_count, files, read
+from locat.data.datasets.masked_images import PHOTOS, MaskedImages, check_count, files, pair
+from locat.data.intake.files import read
 from locat.data.labels import IGNORED
 
 COUNTS: dict[Split, int] = {"train": 4_998, "val": 5_105}
@@ -41,7 +43,7 @@ def pascal_context(source: Path, complete: bool = True) -> dict[Split, MaskedIma
         DataError: it is not laid out so, or, if it is to be `complete`, lacks images.
     """
     table = class_table(source / "labels.txt")
-    images, masks = files(source / "VOC2010" / "JPEGImages", ".jpg"), files(source / "trainval", ".mat")
+    images, masks = files(source / "VOC2010" / "JPEGImages", PHOTOS), files(source / "trainval", (".mat",))
     splits: dict[Split, MaskedImages] = {}
     for split in COUNTS:
         listed = source / "VOC2010" / "ImageSets" / "Main" / f"{split}.txt"
@@ -49,7 +51,7 @@ def pascal_context(source: Path, complete: bool = True) -> dict[Split, MaskedIma
         for found, folder in ((images, source / "VOC2010" / "JPEGImages"), (masks, source / "trainval")):
             if missing := [name for name in names if name not in found]:
                 raise DataError(f"{folder}: {missing[0]}, which {listed} lists, is missing; complete the download")
-        pairs = tuple(Pair(images[name].name, images[name], masks[name]) for name in sorted(names))
+        pairs = tuple(pair(images[name], masks[name]) for name in sorted(names))
         if complete:
             check_count(pairs, COUNTS[split], listed)
         splits[split] = MaskedImages("PASCAL Context", CLASSES, pairs, read_mat, table)
@@ -74,8 +76,9 @@ def read_mat(path: Path) -> NDArray[Any]:
     Raises:
         DataError: it is none, or damaged.
     """
+    content = read(path)
     try:
-        labels = loadmat(path)["LabelMap"]
+        labels = loadmat(io.BytesIO(content))["LabelMap"]
         if labels.ndim == 2 and labels.dtype.kind == "u":
             return np.asarray(labels)
         found = f"LabelMap is {labels.dtype} of shape {labels.shape}"

@@ -17,6 +17,7 @@ from locat.data import beton
 from locat.data.datasets.base import Contents, Sample
 from locat.data.datasets.digits import DigitScenes
 from locat.data.encode import Encoding
+from locat.data.intake.pictures import MOST_PIXELS
 from locat.data.parts import Parts
 from support.pictures import jpeg
 
@@ -290,4 +291,4 @@ def test_another_encoding_is_another_file(tmp_path: Path) -> None:
         for encoding in (Encoding(), Encoding(shorter_side=20), Encoding(shorter_side=20, jpeg_quality=50))
     ]
     assert len({manifest.sha256 for manifest in manifests}) == 3
-    assert manifests[1].contents.options == {"shorter_side": 20, "jpeg_quality": 95}
+    assert manifests[1].contents.options == {"shorter_side": 20, "jpeg_quality": 95, "most_pixels": MOST_PIXELS}

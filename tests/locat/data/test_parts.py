@@ -121,7 +121,7 @@ def test_no_sample_is_lost_or_moved_at_the_parts_ends(tmp_path: Path) -> None:
     parts = Parts(tmp_path / "parts", dataset, Encoding())
     parts.encode(2, silent)
     summary = parts.summary()
-    assert summary == (PART_SIZE + 1, 32 * 32 * 4, ())
+    assert summary == (PART_SIZE + 1, 32 * 32 * 4, (), (), {})
     for number, sample in enumerate(parts):
         expected = dataset[number]
         assert (sample.label, sample.height, sample.width) == (expected.label, 32, 32)
@@ -136,6 +136,7 @@ def test_contents_of_image_files_include_their_encoding(tmp_path: Path) -> None:
         def contents(self):
             return replace(super().contents, image_size=None, mask_classes=(), options={"files": "x"})
 
-    parts = Parts(tmp_path, Files("train", 3, image_size=32), Encoding(shorter_side=100, jpeg_quality=80))
-    assert parts.contents.options == {"files": "x", "shorter_side": 100, "jpeg_quality": 80}
+    encoding = Encoding(shorter_side=100, jpeg_quality=80, most_pixels=9)
+    parts = Parts(tmp_path, Files("train", 3, image_size=32), encoding)
+    assert parts.contents.options == {"files": "x", "shorter_side": 100, "jpeg_quality": 80, "most_pixels": 9}
     assert Parts(tmp_path, scenes(3), Encoding(jpeg_quality=80)).contents == scenes(3).contents

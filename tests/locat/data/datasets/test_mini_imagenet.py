@@ -1,5 +1,6 @@
 """mini-ImageNet of five classes in its three csv files."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,21 @@ def test_what_is_wrong_is_one_sentence(source: Path, damage, words: str) -> None
     with pytest.raises(DataError) as caught:
         small(source)
     assert words in str(caught.value) and str(source) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_csv_of_a_spreadsheet_is_the_same(source: Path) -> None:
+    """With a mark of its byte order, and with line ends of any system."""
+    before = [split.contents for split in small(source).values()]
+    text = (source / "train.csv").read_bytes().replace(b"\r\n", b"\n")
+    for mark in (b"", b"\xef\xbb\xbf"):
+        for end in (b"\n", b"\r\n", b"\r"):
+            (source / "train.csv").write_bytes(mark + text.replace(b"\n", end))
+            assert [split.contents for split in small(source).values()] == before
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_a_csv_is_named(source: Path) -> None:
+    (source / "images" / "n2_4.jpg").unlink()
+    os.mkfifo(source / "images" / "n2_4.jpg")
+    with pytest.raises(DataError, match=r"n2_4\.jpg: is a named pipe"):
+        small(source)

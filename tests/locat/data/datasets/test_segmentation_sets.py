@@ -1,6 +1,8 @@
 """What converting makes of each segmentation set's own format, and what it says of a wrong one."""
 
 import io
+import logging
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from locat.data.datasets.coco_stuff import coco_stuff
 from locat.data.datasets.masked_images import MaskedImages
 from locat.data.datasets.pascal_context import CLASSES as PASCAL_CLASSES
 from locat.data.datasets.pascal_context import pascal_context
+from locat.data.encode import Encoding, encode
 from support import segmentation_sets
 
 
@@ -153,8 +156,8 @@ def replace_mask(tree: Path, content: bytes | Image.Image) -> None:
     [
         (Image.new("L", (53, 37), 151), "0000.png: holds label 151, which ADE20K does not have"),
         (Image.new("L", (37, 53), 1), "0000.png: 37 x 53 pixels where its image 0000.jpg has 53 x 37"),
-        (Image.new("RGB", (53, 37)), "0000.png: not an 8-bit PNG of labels (a RGB image)"),
-        (b"no image", "0000.png: not an 8-bit PNG of labels"),
+        (Image.new("RGB", (53, 37)), "0000.png: not a PNG of labels (it holds RGB colours)"),
+        (b"no image", "0000.png: not a PNG of labels"),
     ],
     ids=["label", "size", "colours", "damaged"],
 )
@@ -195,3 +198,47 @@ def test_other_files_are_other_contents(tmp_path: Path) -> None:
     assert ade20k(tmp_path, complete=False)["train"].contents == before
     (tmp_path / "images" / "training" / "0001.jpg").write_bytes(b"another")
     assert ade20k(tmp_path, complete=False)["train"].contents != before
+
+
+@pytest.mark.parametrize("ending", [".JPG", ".jpeg", ".Jpeg", ".JPEG"])
+def test_own_data_in_ades_layout_may_end_otherwise(tmp_path: Path, ending: str) -> None:
+    segmentation_sets.ade20k(tmp_path, train=3, val=1)
+    whole = ade20k(tmp_path, complete=False)["train"]
+    before = [whole[index] for index in range(3)]
+    for file in sorted((tmp_path / "images" / "training").iterdir()):
+        file.rename(file.with_suffix(ending))
+    mask = tmp_path / "annotations" / "training" / "0002.png"
+    mask.rename(mask.with_suffix(".PNG"))
+    train = ade20k(tmp_path, complete=False)["train"]
+    assert [train[index] for index in range(3)] == before
+    assert train.name(1) == f"0001{ending}"
+    (tmp_path / "images" / "training" / "0001.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"0001\.\w+ and 0001\.\w+ are of one name; keep one"):
+        ade20k(tmp_path, complete=False)
+
+
+def test_hidden_files_and_other_endings_among_pairs_are_told(tmp_path: Path, caplog) -> None:
+    segmentation_sets.ade20k(tmp_path, train=1, val=1)
+    for name in ("._0000.jpg", ".DS_Store", "notes.txt"):
+        (tmp_path / "images" / "training" / name).write_bytes(b"\0")
+    with caplog.at_level(logging.INFO):
+        assert len(ade20k(tmp_path, complete=False)["train"]) == 1
+    assert "left out .DS_Store: hidden" in caplog.text and "1 .txt" in caplog.text
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_among_pairs_is_named(tmp_path: Path) -> None:
+    segmentation_sets.ade20k(tmp_path, train=1, val=1)
+    os.mkfifo(tmp_path / "annotations" / "training" / "p.png")
+    with pytest.raises(DataError, match=r"annotations/training/p\.png: is a named pipe"):
+        ade20k(tmp_path, complete=False)
+
+
+@pytest.mark.slow
+def test_a_large_image_with_its_mask_is_taken(tmp_path: Path) -> None:
+    segmentation_sets.ade20k(tmp_path, train=1, val=1)
+    Image.new("L", (14_000, 14_000)).save(tmp_path / "images" / "training" / "0000.jpg")
+    Image.new("L", (14_000, 14_000), 1).save(tmp_path / "annotations" / "training" / "0000.png")
+    sample = ade20k(tmp_path, complete=False)["train"][0]
+    assert isinstance(sample.image, bytes)
+    assert encode(sample.image, Encoding())[1:3] == (14_000, 14_000)

@@ -1,0 +1,1 @@
+"""The border that a user's files cross: folders, files, pictures and masks, each checked in one place."""

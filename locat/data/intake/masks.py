@@ -1,0 +1,49 @@
+"""Reading a mask: the labels that its file holds, as numbers, at any bit depth.
+
+Pillow shows them as brightness: of 4-bit grey it makes 17 times, of 2-bit grey 85 times the label.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from locat.contract.errors import DataError
+from locat.data.intake.files import read
+from locat.data.intake.pictures import Undecodable, opened
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+DEPTH, KIND = 24, 25
+"""Places in a PNG file: bits per channel, and which channels there are."""
+GREY, PALETTE = 0, 3
+KINDS = {2: "RGB colours", 4: "grey with transparency", 6: "RGB colours with transparency"}
+STEPS = {2: 85, 4: 17}
+"""By bit depth, what Pillow multiplies grey levels with."""
+
+
+def read_png(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Labels (H, W) of a PNG, grey of 1 to 16 bits or with a palette, whose colours do not matter.
+
+    Raises:
+        DataError: it is none, or damaged; colours do not say which label they stand for.
+    """
+    content = read(path)
+    if not content.startswith(SIGNATURE) or len(content) <= KIND:
+        raise _none(path, "it does not begin as a PNG does")
+    depth, kind = content[DEPTH], content[KIND]
+    if kind not in (GREY, PALETTE):
+        raise _none(path, f"it holds {KINDS.get(kind, 'something else')}")
+    try:
+        with opened(content) as image:
+            found = np.array(image)
+    except Undecodable as error:
+        raise _none(path, str(error)) from error
+    labels: NDArray[np.uint8] | NDArray[np.uint16] = found.astype(np.uint8) if found.dtype == bool else found
+    return labels // STEPS[depth] if kind == GREY and depth in STEPS else labels
+
+
+def _none(path: Path, found: str) -> DataError:
+    return DataError(
+        f"{path}: not a PNG of labels ({found}); save the labels as grey levels or palette indices, "
+        "or download it again"
+    )

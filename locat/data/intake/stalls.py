@@ -1,0 +1,111 @@
+"""A time limit for reading: a mount that does not answer ends the job with the name of the file.
+
+A process that waits for such a mount cannot be interrupted, only ended: by a thread of its own, or by its parent.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.context import ForkContext
+
+from locat.contract.errors import JobError
+from locat.contract.outcome import write_outcome
+from locat.contract.text import one_line
+
+logger = logging.getLogger(__name__)
+
+NOTHING = -1
+"""Where a worker process is at no sample."""
+LOOK = 1.0
+"""Seconds between two looks. Looks are counted, so that a job that was stopped for an hour has not waited for one."""
+
+_at = ""
+"""What this process reads now."""
+
+
+def reading(path: str) -> str:
+    """Say that `path` is read now, and give it back."""
+    global _at
+    _at = path
+    return path
+
+
+@contextmanager
+def answers_within(limit: float) -> Iterator[None]:
+    """End this process, with exit code 1, where the body stays at one `reading` for more than `limit` seconds."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        last, looks = _at, 0
+        while not ended.wait(LOOK):
+            last, looks = _at, looks + 1 if _at == last else 0
+            if looks * LOOK > limit:
+                reason = str(stalled(last, limit))
+                logger.error("%s", reason)
+                write_outcome(1, reason)
+                os._exit(1)
+
+    thread = threading.Thread(target=watch, name="stalls", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+class Desk(ctypes.Structure):
+    """Where a worker process says what it does."""
+
+    _fields_ = (("process", ctypes.c_int64), ("sample", ctypes.c_int64))
+
+
+class Desks:
+    """Which sample each worker process is at; the parent looks at them."""
+
+    def __init__(self, context: ForkContext, workers: int) -> None:
+        self._desks = context.RawArray(Desk, workers)
+        self._next = context.Value("q", 0)
+        self._looked = time.monotonic()
+        self._waited: dict[int, tuple[int, int]] = {}
+        """The sample that a process was at, and how many looks ago it came there."""
+
+    def sit(self) -> None:
+        """Take a desk, in a worker process."""
+        with self._next.get_lock():
+            self._own = self._desks[self._next.value]
+            self._next.value += 1
+        self._own.process, self._own.sample = os.getpid(), NOTHING
+
+    def begin(self, sample: int) -> None:
+        """Say at which sample this worker process is, or NOTHING."""
+        self._own.sample = sample
+
+    def look(self, limit: float, name: Callable[[int], str]) -> None:
+        """Look, no more often than every LOOK seconds.
+
+        Raises:
+            JobError: a process, which is ended, was at one sample for more than `limit` seconds.
+        """
+        if time.monotonic() - self._looked < LOOK:
+            return
+        self._looked = time.monotonic()
+        for desk in self._desks:
+            at, looks = self._waited.get(desk.process, (NOTHING, 0))
+            self._waited[desk.process] = desk.sample, looks + 1 if desk.sample == at else 0
+            if desk.sample != NOTHING and self._waited[desk.process][1] * LOOK > limit:
+                os.kill(desk.process, signal.SIGKILL)
+                raise stalled(name(desk.sample), limit)
+
+
+def stalled(name: str, limit: float) -> JobError:
+    """What is wrong, with the remedy."""
+    return JobError(
+        f"{one_line(name, 400)}: was not read within {limit:g} s (read_timeout); "
+        "is its file system there and reachable? Run again when it is, or raise read_timeout where it is only slow"
+    )
