@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
+from locat.contract.errors import DataError
 from locat.engine.task import Batches
 from locat.tasks.loaders import at_least_one
 
@@ -13,7 +14,7 @@ class Accuracy:
     """`top1` and, where there are more than five classes, `top5`, in percent."""
 
     def __init__(self, classes: int, device: torch.device) -> None:
-        self._tops = [top for top in (1, 5) if top == 1 or top < classes]
+        self._tops = tops(classes)
         self._counts = torch.zeros(len(self._tops) + 1, dtype=torch.int64, device=device)
         """Images that each of `_tops` got right, and all images."""
 
@@ -30,6 +31,20 @@ class Accuracy:
             dist.all_reduce(self._counts)
         *right, images = self._counts.float()
         return {f"top{top}": 100 * (count / images).item() for top, count in zip(self._tops, right, strict=True)}
+
+
+def tops(classes: int) -> tuple[int, ...]:
+    """Of which top-k accuracy tells something: of k classes or fewer it is 100 %.
+
+    Raises:
+        DataError: there is but one class.
+    """
+    if classes < 2:
+        raise DataError(
+            "the data have a single class, so that there is nothing to tell apart; give at least two, or pretrain "
+            "without labels by the task dino"
+        )
+    return tuple(top for top in (1, 5) if top == 1 or top < classes)
 
 
 def likeliest(logits: torch.Tensor, top: int) -> torch.Tensor:

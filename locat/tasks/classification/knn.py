@@ -12,12 +12,11 @@ from locat.data.views import CentreCrop
 from locat.engine.distributed import Ranks
 from locat.engine.evaluation import Evaluation, Watch, run_evaluation
 from locat.engine.precision import autocast
+from locat.tasks.classification.accuracy import tops
 from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.classification.neighbours import hits, nearest, votes
 from locat.tasks.loaders import read_settings, verify
 from locat.tasks.results import write_results
-
-TOPS = (1, 5)
 
 
 def knn(config: KnnConfig, job: JobFolder) -> None:
@@ -37,27 +36,28 @@ class Knn(Evaluation):
                 f"neighbours: {max(config.neighbours)} are more than the "
                 f"{self.train.contents.samples} samples of {config.data.train}"
             )
+        self.classes = len(self.train.contents.classes)
+        self.tops = tops(self.classes)
         self.backbone = FrozenBackbone(config.backbone, config.image_size, ranks.device)
 
     def measure(self, watch: Watch) -> dict[str, float]:
-        """Top-1 and top-5 for every k."""
+        """Top-1 and, where there are more than five classes, top-5 for every k."""
         features, labels = self._embed(watch, self.train, "features of the training set")
         queries, truth = self._embed(watch, self.val, "features of the evaluation set")
-        classes = len(self.train.contents.classes)
-        counts = torch.zeros((len(self.config.neighbours), len(TOPS)), dtype=torch.int64, device=self.ranks.device)
+        counts = torch.zeros((len(self.config.neighbours), len(self.tops)), dtype=torch.int64, device=self.ranks.device)
         share = slice(self.ranks.rank, None, self.ranks.world_size)
         size = self.config.batch_size
         for some, right in zip(queries[share].split(size), truth[share].split(size), strict=True):
             neighbours = nearest(some, features, labels, max(self.config.neighbours))
             for row, k in zip(counts, self.config.neighbours, strict=True):
-                found = votes(neighbours, k, classes, self.config.temperature)
-                row += torch.tensor(hits(found, right, TOPS), device=row.device)
+                found = votes(neighbours, k, self.classes, self.config.temperature)
+                row += torch.tensor(hits(found, right, self.tops), device=row.device)
         dist.all_reduce(counts)
         percent = (100 * counts.double() / len(queries)).tolist()
         return {
             f"top{top}_k{k}": value
             for k, row in zip(self.config.neighbours, percent, strict=True)
-            for top, value in zip(TOPS, row, strict=True)
+            for top, value in zip(self.tops, row, strict=True)
         }
 
     def export(self, metrics: dict[str, float]) -> None:

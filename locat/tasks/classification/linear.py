@@ -28,7 +28,7 @@ def linear(config: LinearConfig, job: JobFolder) -> None:
 
 
 class Linear(Task):
-    """Cross entropy; top-1 and top-5 in percent."""
+    """Cross entropy; accuracy in percent."""
 
     def __init__(self, config: LinearConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks

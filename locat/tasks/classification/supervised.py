@@ -40,7 +40,7 @@ def supervised(config: SupervisedConfig, job: JobFolder) -> None:
 
 
 class Supervised(Task):
-    """Cross entropy with smoothed, mixed targets; top-1 and top-5 in percent, of the averaged weights if there are."""
+    """Cross entropy with smoothed, mixed targets; accuracy in percent, of the averaged weights if there are."""
 
     def __init__(self, config: SupervisedConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import top_k_accuracy_score
 
+from locat.contract.errors import DataError
 from locat.data.batch import Batch
 from locat.data.position import Position
-from locat.tasks.classification.accuracy import Accuracy
+from locat.tasks.classification.accuracy import Accuracy, tops
 
 
 def batches(labels: torch.Tensor, sizes: list[int]) -> Iterator[tuple[Batch, Position]]:
@@ -41,3 +42,13 @@ def test_an_evaluation_set_that_is_one_rank_short_of_images_is_refused_by_nobody
     labels = torch.tensor([3])
     found = accuracy.over(batches(labels, [1, 0]), lambda images: torch.eye(10)[[3] * len(images)])
     assert found == {"top1": pytest.approx(100), "top5": pytest.approx(100)}
+
+
+@pytest.mark.parametrize(("classes", "told"), [(2, (1,)), (4, (1,)), (5, (1,)), (6, (1, 5)), (1000, (1, 5))])
+def test_top_5_of_few_classes_is_left_out(classes: int, told: tuple[int, ...]) -> None:
+    assert tops(classes) == told
+
+
+def test_one_class_is_a_sentence() -> None:
+    with pytest.raises(DataError, match="a single class, so that there is nothing to tell apart; give at least two"):
+        Accuracy(1, torch.device("cpu"))
