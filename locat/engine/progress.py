@@ -24,6 +24,7 @@ class Progress:
         self.job, self.phase, self.total, self.unit = job, phase, total, unit
         self.done = self._first = done
         self._shown = shown
+        self._is_silent = False
         self._started = time.monotonic()
         self._last_file = self._last_line = self._started
         on_terminal = shown and sys.stderr.isatty()
@@ -48,7 +49,12 @@ class Progress:
 
     def _write_file(self) -> None:
         now = ProgressRecord(self.phase, self.done, self.total, self.unit, self.rate, time.time())
-        now.write(self.job.progress)
+        try:
+            now.write(self.job.progress)
+        except OSError as error:  # such as a full disk; what is only shown must not end the work
+            if not self._is_silent:
+                logger.warning("progress.json cannot be written (%s): the launcher shows no progress", error.strerror)
+            self._is_silent = True
 
     def _write_line(self) -> None:
         left = (self.total - self.done) / self.rate if self.rate else float("inf")
