@@ -1,19 +1,38 @@
 """What this machine offers to jobs."""
 
+import hashlib
 import math
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
+
+ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
 def host() -> str:
-    """This machine's name: what another one recorded about its processes is not looked for here."""
+    """This machine's name, as users know it."""
     return socket.gethostname()
 
 
-def is_other(name: str) -> bool:
-    """Whether this is the name of another machine, and not of this one or unknown."""
-    return name not in ("", host())
+def machine_id() -> str:
+    """What tells this machine from another one of its name, for as long as it is installed; empty where that is not
+    told, as in many a container."""
+    for file in ID_FILES:
+        with suppress(OSError):
+            if found := file.read_text(errors="replace").strip():
+                return hashlib.sha256(found.encode()).hexdigest()[:12]  # systemd asks that the number be kept at home
+    return ""
+
+
+def identity() -> str:
+    """This machine among all that share a file system: what another one recorded is not looked for here."""
+    return " ".join(filter(None, (host(), machine_id())))
+
+
+def is_other(name: str, its_id: str = "") -> bool:
+    """Whether this is the name, or the name and number, of another machine, and not of this one or unknown."""
+    return name not in ("", host()) or bool(its_id and machine_id() and its_id != machine_id())
 
 
 def boot() -> str:

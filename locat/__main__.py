@@ -17,6 +17,7 @@ from locat.config import load_job
 from locat.contract import durable
 from locat.contract.job_folder import ExitCode, JobFolder, rank_log
 from locat.contract.outcome import CODES, attempt_folder, outcome_of, write_outcome
+from locat.contract.private import settle_caches
 from locat.contract.text import speak
 from locat.parent import die_with_parent
 from locat.tasks import run_task
@@ -44,6 +45,7 @@ def main() -> int:
 def run(config_file: Path) -> tuple[int, str]:
     """Run a job; its exit code and the reason where that is not 0."""
     try:
+        settle_caches()
         dispatch(config_file)
     except Exception as error:
         if isinstance(error, tuple(CODES)):

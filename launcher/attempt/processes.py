@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 
-from launcher import machine
 from launcher.runs.state import JobState
 from locat.contract.job_folder import ATTEMPT_VARIABLE, JobFolder
 
@@ -30,7 +29,7 @@ def of_job(job: JobFolder) -> list[psutil.Process]:
 def runner(job: JobFolder, state: JobState) -> psutil.Process | None:
     """The attempt runner that a job's state names, if it is of this machine and that process still: numbers are given
     again, after a restart of the machine at the latest."""
-    if state.pid is None or machine.is_other(state.host):
+    if state.pid is None or state.is_elsewhere:
         return None
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(state.pid)

@@ -49,7 +49,9 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     # What an earlier attempt may have left is killed: two attempts never write to one folder.
     processes.send(processes.of_job(folder), signal.SIGKILL)
     number = last_attempt(folder) + 1
-    folder.attempt(number).mkdir(parents=True)
+    folder.attempts.mkdir(exist_ok=True)
+    folder.attempt(number).mkdir()
+    folder.progress.unlink(missing_ok=True)  # an earlier attempt's
     state = JobState(
         Status.RUNNING,
         number,
@@ -57,6 +59,7 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         started=time.time(),
         failures=state.failures,
         host=machine.host(),
+        machine=machine.machine_id(),
         boot=machine.boot(),
     )
     place = meeting.arranged(folder.attempt(number), host) if job.resources.nodes > 1 else {}

@@ -72,10 +72,10 @@ class RunFolder:
     def supervised_elsewhere(self) -> str:
         """The other machine whose supervisor was last heard of and did not end by itself; empty if there is none."""
         try:
-            host = self.supervisor_lock.read_text()
+            host, _, its_id = self.supervisor_lock.read_text().partition(" ")
         except FileNotFoundError:
             return ""
-        return host if machine.is_other(host) else ""
+        return host if machine.is_other(host, its_id) else ""
 
     def observe(self, name: str) -> Observation:
         """State, lock and marker of a job, consistent with each other.
@@ -95,7 +95,7 @@ class RunFolder:
 
 def _whereabouts(state: JobState, alive: bool) -> str:
     """What is to be said of an attempt that has written no end, but for one that is alive on this machine."""
-    if machine.is_other(state.host):
+    if state.is_elsewhere:
         return f"on {state.host}" if alive else f"it ran on {state.host}, whose processes are not seen from here"
     if alive:
         return ""

@@ -1,14 +1,6 @@
 """How far running jobs are, in words."""
 
-from pathlib import Path
-
 from locat.contract.progress import ProgressRecord
-
-
-def read(path: Path, since: float | None) -> ProgressRecord | None:
-    """The progress in `path`, unless there is none or it is older than `since` (of an earlier attempt)."""
-    progress = ProgressRecord.read(path)
-    return progress if progress and (since is None or progress.updated >= since) else None
 
 
 def described(progress: ProgressRecord) -> str:

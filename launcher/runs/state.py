@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from launcher import machine
 from locat.contract import durable, records
 
 FORMAT = 1
@@ -44,8 +45,15 @@ class JobState:
     """Counted failures since the job was submitted or last retried by hand."""
     host: str = ""
     """The machine of the latest attempt; empty before the first."""
+    machine: str = ""
+    """What tells it from others of that name; empty where that is not told."""
     boot: str = ""
     """Which start of that machine it was: after another one none of its processes lives."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the latest attempt was another machine's, whose processes are not seen from here."""
+        return machine.is_other(self.host, self.machine)
 
     @classmethod
     def read(cls, path: Path) -> "JobState":

@@ -1,6 +1,5 @@
 """`launcher doctor`."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,10 +9,12 @@ from pathlib import Path
 
 import click
 
-from launcher import interpreter, machine
+from launcher import interpreter, locks, machine
 from launcher.backends import BACKENDS
 from launcher.backends.checks import Check
 from launcher.verbs.arguments import backend_option, runs_option
+from locat.contract import private
+from locat.contract.errors import UserError
 
 IMPORT_TIMEOUT = 120
 """Seconds; the first import after an installation reads gigabytes."""
@@ -54,6 +55,7 @@ def checks(runs: Path) -> Iterator[Check]:
         yield _module(module, asks or f"import {module}; print(getattr({module}, '__version__', 'importable'))")
     yield _gpus()
     yield _runs_folder(runs.resolve())
+    yield _private()
     free = shutil.disk_usage(_existing(runs.resolve())).free / 1e9
     yield Check("disk", free >= GIGABYTES_NEEDED, f"{free:.0f} GB free", f"free {GIGABYTES_NEEDED} GB for checkpoints")
 
@@ -96,9 +98,26 @@ def _gpus() -> Check:
 
 
 def _runs_folder(runs: Path) -> Check:
-    parent = _existing(runs)
-    writable = parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
-    return Check("runs folder", writable, str(runs), "give a writable one with --runs-dir or LAUNCHER_RUNS")
+    remedy = "give another one with --runs-dir or LAUNCHER_RUNS"
+    try:
+        locks.check(runs)
+    except UserError as error:
+        return Check("runs folder", False, str(error), remedy)
+    except OSError as error:
+        return Check("runs folder", False, f"{runs}: {error.strerror}", remedy)
+    return Check("runs folder", True, str(runs), remedy)
+
+
+def _private() -> Check:
+    """Where locks of cores and caches of libraries lie; not below a home directory that takes nothing."""
+    try:
+        found = private.base()
+    except UserError as error:
+        return Check(
+            "caches", False, str(error), "make your home directory writable, or name a folder by XDG_CACHE_HOME"
+        )
+    note = "" if found not in private.temporary() else "; your home directory takes none"
+    return Check("caches", True, f"{found}{note}", "")
 
 
 def _existing(path: Path) -> Path:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from launcher import machine
 from launcher.backends import BACKENDS, look
 from launcher.compile import secrets
 from launcher.plan import Plan
@@ -45,7 +44,7 @@ def command(reference: str | None, job: str | None, force: bool, runs: Path) -> 
 def _check_elsewhere(run: RunFolder, plan: Plan, force: bool) -> None:
     """Two machines must not run one job: where locks are not seen, only the user can know that the other is dead."""
     running = [job for job in look(run, plan).having([Status.LOST]) if job.state.status is Status.RUNNING]
-    lost = [job for job in running if machine.is_other(job.state.host)]
+    lost = [job for job in running if job.state.is_elsewhere]
     if force:
         run.supervisor_lock.unlink(missing_ok=True)
     elif lost:

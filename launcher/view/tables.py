@@ -10,11 +10,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from launcher.runs import progress
 from launcher.runs.folder import RunFolder
 from launcher.runs.progress import clock, described
 from launcher.runs.state import Status
 from launcher.runs.status import JobView, RunView
+from locat.contract.clock import between
 from locat.contract.progress import ProgressRecord
 
 STYLES = {
@@ -40,7 +40,7 @@ def console() -> Console:
 
 def job_progress(run: RunFolder, job: JobView) -> ProgressRecord | None:
     """How far a job is; None unless it runs and said so."""
-    return progress.read(run.job(job.name).progress, job.state.started) if job.status is Status.RUNNING else None
+    return ProgressRecord.read(run.job(job.name).progress) if job.status is Status.RUNNING else None
 
 
 def duration(job: JobView) -> str:
@@ -48,7 +48,7 @@ def duration(job: JobView) -> str:
     if job.state.started is None:
         return ""
     end = time.time() if job.status is Status.RUNNING else job.state.ended
-    return "" if end is None else clock(end - job.state.started)
+    return "" if end is None else clock(between(job.state.started, end))
 
 
 def table(title: str | None = None) -> Table:

@@ -3,11 +3,10 @@
 import contextlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from locat.contract import records
+from locat.contract import filesystem, records
 from locat.contract.errors import JobError, Preempted, UserError
 from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode
 
@@ -25,10 +24,10 @@ class Outcome:
 
     @classmethod
     def read(cls, attempt: Path) -> "Outcome | None":
-        """What a rank of this attempt left, in a newer format too; None if none did."""
+        """What a rank of this attempt left, in a newer format too; None if none did, or was killed as it wrote."""
         try:
             return records.built(cls, records.read_object(_file(attempt)))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return None
 
 
@@ -50,10 +49,9 @@ def write_outcome(code: int, reason: str) -> None:
     attempt = attempt_folder()
     if attempt is None:
         return
-    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile("w", dir=attempt, prefix=".outcome.") as file:
-        json.dump(records.numbered(asdict(Outcome(code, reason)), FORMAT), file)
-        file.flush()
-        os.link(file.name, _file(attempt))
+    with contextlib.suppress(OSError):
+        text = json.dumps(records.numbered(asdict(Outcome(code, reason)), FORMAT))
+        filesystem.write_once(_file(attempt), text.encode())
 
 
 def _file(attempt: Path) -> Path:

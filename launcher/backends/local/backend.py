@@ -1,5 +1,6 @@
 """This machine: a detached supervisor per run, and processes."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from launcher.attempt import environment, processes
 from launcher.backends.base import Backend
 from launcher.backends.containers import moved
 from launcher.backends.errors import BackendError
+from launcher.backends.local import slots
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
@@ -39,6 +41,7 @@ class LocalBackend(Backend):
         return {"plan.json": self.render(plan)}
 
     def check(self, plan: Plan) -> None:
+        self._check_machine(plan)
         for job in plan.jobs:
             if job.resources.nodes > 1:
                 raise UserError(f"job {job.name} wants {job.resources.nodes} nodes; the local backend has one")
@@ -52,6 +55,12 @@ class LocalBackend(Backend):
             for volume in job.storage:
                 if not Path(volume.mount).is_dir():
                     raise UserError(f"job {job.name}: storage {volume.mount} is not a folder of this machine")
+
+    def _check_machine(self, plan: Plan) -> None:
+        """See that a supervisor and its attempts can work at all: else they would end without a word to the user."""
+        slots.check()
+        with contextlib.suppress(OSError):  # `submit` says what is wrong with the folder
+            locks.check(plan.folder)
 
     def notes(self, plan: Plan) -> list[str]:
         images = sorted({job.image for job in plan.jobs if job.image})
@@ -125,4 +134,4 @@ def _runner(run: RunFolder, name: str) -> list[psutil.Process]:
 def _runs_elsewhere(run: RunFolder, name: str) -> bool:
     """Whether another machine runs a job: a shared file system may show its lock."""
     state = run.state(name)
-    return state.status is Status.RUNNING and machine.is_other(state.host) and locks.is_held(run.job_lock(name))
+    return state.status is Status.RUNNING and state.is_elsewhere and locks.is_held(run.job_lock(name))

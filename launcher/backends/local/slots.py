@@ -14,6 +14,8 @@ from pathlib import Path
 
 from launcher import locks, machine
 from launcher.plan import Resources
+from locat.contract import private
+from locat.contract.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class Slots:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A place in line for one kind of slots; it is in the name of the file, the earliest is the smallest."""
+    """A place in line for one kind of slots; it is in the name of the file, the earliest is the smallest.
+
+    Its time is that of the machine's monotonic clock, which all processes share and nobody sets."""
 
     job: str
     since: int
@@ -58,7 +62,7 @@ class Counter:
         """
         kinds = ("core", "gpu") if resources.gpus else ("core",)
         tickets = [ticket for kind, ticket in self.tickets.items() if kind in kinds]
-        since = next((ticket.since for ticket in self.tickets.values() if ticket.job == job), 0) or time.time_ns()
+        since = next((ticket.since for ticket in self.tickets.values() if ticket.job == job), 0) or time.monotonic_ns()
         if any(ticket.since < since for ticket in tickets):
             return None  # of a thousand jobs that wait all but one end here
         assert resources.gpus <= len(machine.gpus()), "it would wait for ever"
@@ -88,6 +92,7 @@ class Counter:
             self._leave([self.tickets[kind]])  # it came later
         path = _line(kind) / f"{since:020}-{os.getpid()}"
         hidden = path.with_name(f".{path.name}")
+        hidden.parent.mkdir(exist_ok=True)
         descriptor = locks.acquire(hidden, patience=0)
         if descriptor is not None:
             os.rename(hidden, path)  # it is seen by others only once it is held
@@ -102,12 +107,30 @@ class Counter:
 def folder() -> Path:
     """Where the locks are; a machine's own, since homes are often shared by many."""
     given = os.environ.get("LOCAT_SLOTS_DIR")
-    return Path(given) if given else Path.home() / ".cache" / "locat" / "slots" / machine.host()
+    return Path(given) if given else private.base() / "slots" / machine.identity().replace(" ", "-")
+
+
+def check() -> None:
+    """See that slots can be taken.
+
+    Raises:
+        UserError: why they cannot.
+    """
+    try:
+        _line("core").mkdir(parents=True, exist_ok=True)
+        with _alone():
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder()}: {error.strerror}; jobs of this machine share its cores by locks in there:"
+            " name a folder of yours by LOCAT_SLOTS_DIR"
+        ) from error
 
 
 @contextlib.contextmanager
 def _alone() -> Iterator[bool]:
     """While nobody else takes slots: else two could each find that the other has some, and both go without."""
+    folder().mkdir(parents=True, exist_ok=True)
     lock = locks.acquire(folder() / "lock")
     try:
         yield lock is not None

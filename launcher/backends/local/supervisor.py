@@ -27,6 +27,7 @@ from launcher.runs import mlflow_sync
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import READY, JobView, RunView, status_from_folder
+from locat.contract import clock
 from locat.contract.errors import UserError
 from locat.contract.job_folder import ExitCode
 from locat.contract.text import printable, speak
@@ -54,6 +55,8 @@ class Supervisor:
     run: RunFolder
     plan: Plan
     started: dict[str, Started] = field(default_factory=dict)
+    failed: dict[str, tuple[JobState, float]] = field(default_factory=dict)
+    """Job -> how it was last seen to have failed, and when (monotonic clock)."""
     slots: Counter = field(default_factory=Counter)
     view: RunView | None = field(default=None, init=False)
     looked: float = field(default=0.0, init=False)
@@ -73,6 +76,8 @@ class Supervisor:
         try:
             return self.round()
         except OSError as error:
+            if _is_deleted(self.run):
+                return False
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             self.view = None
@@ -116,9 +121,18 @@ class Supervisor:
 
     def _pause(self) -> float:
         """Seconds to sleep if no child ends."""
-        states = [job.state for job in self.view.having(READY)] if self.view else []
-        waits = [_backoff(state) for state in states if state.status is Status.FAILED]
+        waits = [self._backoff(job.name, job.state) for job in self.view.having(READY)] if self.view else []
         return min([POLL, *(wait for wait in waits if wait > 0)])
+
+    def _backoff(self, name: str, state: JobState) -> float:
+        """Seconds until a job that failed may run again: since it failed, or since this supervisor has known it where
+        the clock was set back meanwhile."""
+        if state.status is not Status.FAILED or state.ended is None:
+            return 0.0
+        if self.failed.get(name, (None, 0.0))[0] != state:
+            self.failed[name] = state, time.monotonic()
+        past = max(clock.since(state.ended), time.monotonic() - self.failed[name][1])
+        return min(2.0 ** min(state.failures - 1, 10), LONGEST_BACKOFF) - past
 
     def _reap(self) -> bool:
         """Whether children have ended; what they could not record themselves is recorded."""
@@ -148,7 +162,11 @@ class Supervisor:
         os.close(lock)
 
     def _start_ready(self, view: RunView) -> None:
-        ready = [job for job in view.having(READY) if job.name not in self.started and _backoff(job.state) <= 0]
+        ready = [
+            job
+            for job in view.having(READY)
+            if job.name not in self.started and self._backoff(job.name, job.state) <= 0
+        ]
         self.slots.forget_all_but({job.name for job in ready})
         for job in ready:
             gpus = job.job.resources.gpus
@@ -188,11 +206,8 @@ def _ends_of_children() -> Iterator[int]:
         os.close(writable)
 
 
-def _backoff(state: JobState) -> float:
-    """Seconds until a job that failed may run again."""
-    if state.status is not Status.FAILED or state.ended is None:
-        return 0.0
-    return state.ended + min(2.0 ** (state.failures - 1), LONGEST_BACKOFF) - time.time()
+def _is_deleted(run: RunFolder) -> bool:
+    return not run.path.is_dir()
 
 
 def supervise(run: RunFolder) -> int:
@@ -205,9 +220,12 @@ def supervise(run: RunFolder) -> int:
             log("another supervisor watches this run")
             return 1
         os.ftruncate(lock, 0)
-        os.pwrite(lock, machine.host().encode(), 0)  # for those who do not see the lock
+        os.pwrite(lock, machine.identity().encode(), 0)  # for those who do not see the lock
         log(f"supervisor {os.getpid()} watches {run.path}")
         Supervisor(run, plan).watch()
+        if _is_deleted(run):
+            log("the run's folder was deleted")
+            return 1
         view = status_from_folder(run, plan)
         log(f"nothing more to run: {view.status}")
         if run.tracking.exists():
@@ -229,11 +247,15 @@ def main() -> int:
     speak()
     parser = argparse.ArgumentParser(prog="python -m launcher.backends.local.supervisor", description=__doc__)
     parser.add_argument("run", type=Path, metavar="RUN_FOLDER")
+    run = RunFolder(parser.parse_args().run.resolve())
     try:
-        return supervise(RunFolder(parser.parse_args().run.resolve()))
+        return supervise(run)
     except UserError as error:  # such as a plan that a newer launcher wrote
         log(str(error))
         return ExitCode.INVALID
+    except OSError as error:
+        log("the run's folder was deleted" if _is_deleted(run) else f"this supervisor cannot go on: {error}")
+        return 1
 
 
 if __name__ == "__main__":

@@ -86,13 +86,12 @@ def test_keys_of_newer_versions_are_ignored_and_newer_formats_shown_where_nothin
 @pytest.mark.parametrize("text", ["", '{"phase": "tr', "[]", '{"phase": "train"}'])
 def test_progress_that_a_power_failure_cut_short_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / PROGRESS_FILE).write_text(text)
-    assert progress.read(tmp_path / PROGRESS_FILE, None) is None
+    assert ProgressRecord.read(tmp_path / PROGRESS_FILE) is None
 
 
-def test_progress_of_an_earlier_attempt_is_none(tmp_path: Path) -> None:
+def test_progress_is_described(tmp_path: Path) -> None:
     PROGRESS.write(tmp_path / PROGRESS_FILE)
-    assert progress.read(tmp_path / PROGRESS_FILE, since=12.0) == PROGRESS
-    assert progress.read(tmp_path / PROGRESS_FILE, since=12.5) is None
+    assert ProgressRecord.read(tmp_path / PROGRESS_FILE) == PROGRESS
     assert progress.described(PROGRESS) == "train 3/10 step, 0.5/s, 0:14 left"
 
 

@@ -1,0 +1,67 @@
+"""What not every file system can do: locks and links. exFAT, SMB and mounted object stores lack one or both."""
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from locat.contract.errors import UserError
+
+_UNABLE = frozenset(
+    {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EMLINK, errno.EXDEV}
+)
+"""What calls answer that a file system does not have."""
+
+
+class NoLocksError(UserError):
+    """A file system has no locks, by which attempts of a job keep apart."""
+
+
+def lock(descriptor: int, kind: int, path: Path) -> bool:
+    """Take a lock of `fcntl` on an open file, at once or not at all; whether it is taken.
+
+    Raises:
+        NoLocksError: the file system of `path` has none.
+    """
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
+        raise NoLocksError(
+            f"{path}: its file system has no locks (flock: {error.strerror}), so nothing keeps two attempts of a job"
+            " apart; put the folder of runs on another one (--runs-dir or LAUNCHER_RUNS)"
+        ) from error
+    return True
+
+
+def write_once(path: Path, data: bytes) -> bool:
+    """Write `data` to `path` unless it is there; whether it was not. A reader sees all of it, where there are links."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
+        return _created(path, data)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return True
+
+
+def _created(path: Path, data: bytes) -> bool:
+    """The same where a file has one name only: whoever makes it writes it, and is read when its writer has ended."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    return True
