@@ -78,7 +78,7 @@ def record(state: JobState, file: Path) -> str:
             state.write(file)
             return ""
         except OSError as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not file.parent.is_dir():  # its run was deleted
                 trouble = f"cannot record that the attempt ended: {error}"
                 print(trouble, flush=True)
                 return trouble

@@ -62,7 +62,9 @@ def _write(folder: Path, plan: Plan, pipeline_text: str) -> None:
 
     durable.write_text(folder / "pipeline.yaml", redact(pipeline_text))
     durable.write_text(folder / "plan.json", plan.to_json())
+    (folder / "jobs").mkdir()
     for job in plan.jobs:
+        (folder / "jobs" / job.name).mkdir()
         durable.write_text(folder / "jobs" / job.name / "config.yaml", to_yaml(job.config))
 
 

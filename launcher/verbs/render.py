@@ -43,5 +43,6 @@ def command(
             click.echo(BACKENDS[backend].render(plan), nl=False)
             continue
         for name, text in BACKENDS[backend].files(plan).items():
+            output.mkdir(parents=True, exist_ok=True)
             durable.write_text(output / name, text)
             click.echo(output / name)

@@ -28,4 +28,5 @@ class Comparison:
             return None
 
     def write(self, outputs: Path) -> None:
+        durable.make_folder(outputs, within=outputs.parent)
         durable.write_json(outputs / FILE, records.numbered(asdict(self), FORMAT))

@@ -9,8 +9,10 @@ from typing import Any
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader sees the old content or the new, never a part."""
-    make_folder(path.parent)
+    """Write `data` to `path` so that a reader sees the old content or the new, never a part.
+
+    Its folder must be there: of a run that was deleted while it worked nothing must come back.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -35,11 +37,15 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, so that a power cut leaves them where they are."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in reversed(made):
+def make_folder(folder: Path, within: Path | None = None) -> None:
+    """Make a folder, and those above it, so that a power cut leaves them where they are.
+
+    Raises:
+        FileNotFoundError: `within`, which is above it, is not there: such as a run that was deleted while it worked.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed([path for path in missing if within is None or within in path.parents]):
+        path.mkdir(exist_ok=True)
         sync_folder(path.parent)
 
 

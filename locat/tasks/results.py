@@ -36,6 +36,7 @@ def write_results(
         "contents": _digest(config.data),
         "metrics": dict(metrics),
     }
+    durable.make_folder(job.outputs, within=job.path)
     durable.sync_tree(job.outputs)  # what has metrics.json is never trained again
     durable.write_json(job.results, results)
 

@@ -188,7 +188,7 @@ class Checkpoints:
         def begin() -> None:
             if main:
                 sweep(self.folder)
-                durable.make_folder(temporary)
+                durable.make_folder(temporary, within=self.folder.parent)
                 torch.save(saved.task_state, temporary / TASK_STATE)
 
         def own() -> None:  # by itself: who fails here must not leave the others in the next part's collectives

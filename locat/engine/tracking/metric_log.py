@@ -57,7 +57,6 @@ class MetricLog:
         for record, end in read_records(path, 0):
             self._last_step.update(dict.fromkeys(record.metrics, record.step))
             intact = end
-        durable.make_folder(path.parent)
         with path.open("ab") as file:
             file.truncate(intact)  # a line torn by a kill
         durable.sync_folder(path.parent)

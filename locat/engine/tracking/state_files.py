@@ -72,7 +72,6 @@ def only_sender(folder: Path, wait: bool = True) -> Iterator[str]:
     Raises:
         BlockingIOError: another process sends, and `wait` is False.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "tracking.lock").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         file.seek(0)

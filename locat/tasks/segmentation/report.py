@@ -24,6 +24,7 @@ def write_report(
     columns = (scores.iou * 100, scores.accuracy * 100, confusion.sum(1), confusion.sum(0))
     values = zip(classes, *(column.tolist() for column in columns), strict=True)
     rows = [dict(zip(COLUMNS, (defined(value) for value in row), strict=True)) for row in values]
+    durable.make_folder(job.outputs, within=job.path)
     durable.write_json(job.outputs / "classes.json", rows)
     durable.write_text(job.outputs / "classes.csv", as_csv(rows))
     save(overlay_figure(pictures, classes, title), job.figures / "overlays.png")

@@ -7,11 +7,19 @@ from locat.contract import durable
 
 
 def test_content_is_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "state.json"
+    path = tmp_path / "state.json"
     durable.write_json(path, {"a": 1})
     durable.write_json(path, {"a": 2})
     assert path.read_text() == '{\n  "a": 2\n}\n'
     assert [file.name for file in path.parent.iterdir()] == ["state.json"]
+
+
+def test_a_folder_that_was_deleted_does_not_come_back(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        durable.write_json(tmp_path / "jobs" / "a" / "state.json", {})
+    with pytest.raises(FileNotFoundError):
+        durable.make_folder(tmp_path / "jobs" / "a" / "outputs" / "model", within=tmp_path / "jobs" / "a")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failing_write_leaves_the_old_content_and_nothing_else(
