@@ -1,7 +1,8 @@
 """Folders that nobody but this user can write to: what a process keeps for the next one, and later trusts.
 
 Caches of numba, Triton, inductor and matplotlib are pickles, code and shared libraries. Who may put a file there first
-runs code as whoever reads it, so none of them lies in a folder that others can write to, or have made.
+runs code as whoever reads it, so none of them lies in a folder that others can write to, or have made. That nobody can
+rename it is up to the folder above it: a machine's /tmp has its sticky bit, that of a pod no other users.
 """
 
 import os
@@ -76,10 +77,7 @@ def made_private(folder: Path) -> str:
             folder.chmod(0o700)
     except OSError as error:
         return f"cannot be made ({error.strerror})"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return "is not writable"
-    open_to_all = (each for each in folder.resolve().parents if _is_open(each))
-    return f"lies in {shared}, which everybody can rename" if (shared := next(open_to_all, None)) else ""
+    return "" if os.access(folder, os.W_OK | os.X_OK) else "is not writable"
 
 
 def settle_caches() -> None:
@@ -101,8 +99,3 @@ def settle_caches() -> None:
         if not named.startswith("/") or made_private(Path(named)):
             os.environ[variable] = str(caches / name)
             made_private(caches / name)
-
-
-def _is_open(folder: Path) -> bool:
-    mode = folder.stat().st_mode
-    return bool(mode & stat.S_IWOTH and not mode & stat.S_ISVTX)
