@@ -1,0 +1,40 @@
+"""A secret that is written into a plan is found; a word that a plan has anyway is none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launcher.compile import secrets
+from launcher.plan import Plan
+from locat.contract.errors import ConfigError
+from support import small_runs
+
+JOB = replace(small_runs.job("train"), config={"task": "supervised", "model": {"name": "locatvit_tiny"}})
+PLAN = Plan("run-1", "small", "", Path("/runs/run-1"), "http://mlflow", "small", (JOB,), secrets=("MODE",))
+
+
+@pytest.mark.parametrize(
+    "value", ["a", "1", "train", "/", "{", "supervised", "small", "local", "resource", "locatvit_tin"]
+)
+def test_a_value_that_only_occurs_by_chance_is_taken(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODE", value)
+    secrets.check(PLAN, from_shell=True)
+
+
+@pytest.mark.parametrize("value", ["hf_12345", "pass word", 'quote"d\\', "schlüssel", "0123456789abcdef0123"])
+@pytest.mark.parametrize("where", ["description", "environment", "config", "options", "uri", "list"])
+def test_a_value_that_was_written_into_the_pipeline_is_refused(
+    value: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODE", value)
+    plan = {
+        "description": replace(PLAN, description=f"the token is {value}."),
+        "environment": replace(PLAN, jobs=(replace(JOB, environment={"name": value}),)),
+        "config": replace(PLAN, jobs=(replace(JOB, config={"label": value}),)),
+        "options": replace(PLAN, jobs=(replace(JOB, options={"slurm": {"account": value}}),)),
+        "uri": replace(PLAN, tracking_uri=f"http://mlflow/{value}/x"),
+        "list": replace(PLAN, jobs=(replace(JOB, config={"results": [f"/{value}/x"]}),)),
+    }[where]
+    with pytest.raises(ConfigError, match="the value of MODE is written in it"):
+        secrets.check(plan, from_shell=True)
