@@ -19,6 +19,7 @@ from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.guards.nonfinite import NotFiniteError
 from locat.engine.guards.throughput import Throughput, slowest
 from locat.engine.guards.watchdog import Watchdog
+from locat.engine.memory import naming_the_remedy
 from locat.engine.progress import Progress
 from locat.engine.signals import Interrupted, StopRequest
 from locat.engine.strategies import make_strategy, micro_batch_size
@@ -44,7 +45,7 @@ def run_training(make_task: Callable[[Ranks], Task], config: TrainingConfig, job
         logger.info("%s exists: this job is done already", job.results)
         return
     patience = max(PATIENCE, 2 * config.step_timeout)  # a rank that hangs is the watchdog's to find
-    with join_ranks(patience) as ranks, tracked(job, config, ranks.is_main):
+    with join_ranks(patience) as ranks, tracked(job, config, ranks.is_main), naming_the_remedy(config, ranks):
         torch.manual_seed(config.seed)
         task = make_task(ranks)
         torch.manual_seed(config.seed + ranks.rank)  # dropped paths must not be the same on all ranks
