@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from locat.contract.errors import ConfigError
 from locat.models.gaug import Gaussians
+from locat.models.kernels import native
 from locat.models.kernels.operator import gaussian_attention as fused_attention
 from locat.models.kernels.operator import runs_triton
 from locat.models.rotated import RotatedGaussians
@@ -61,11 +62,12 @@ def gaussian_attention(
         obstacle = "LOCAT_ATTENTION asks for it"
     elif form == "auto" and torch.compiler.is_exporting():
         obstacle = "an exported program then runs without LocAt"
-    announce(q.device.type, obstacle)
+    by_torch = None if obstacle or runs_triton(q) else why_not_compiled(v.dtype)
+    announce(q.device.type, obstacle, by_torch)
     if obstacle is None and isinstance(gaussians, Gaussians | RotatedGaussians):
         shapes = torch.cat(gaussians.shapes(), dim=-1)
         q, k = q.to(v.dtype), k.to(v.dtype)  # norms and rotations leave autocast's format
-        if q.device.type == "cpu":
+        if by_torch:
             q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # once for both passes
         grids = gaussians.grid, gaussians.initial_grid
         return fused_attention(q, k, v, shapes, *grids, differentiable=torch.is_grad_enabled())[0]
@@ -96,13 +98,21 @@ def why_not_fused(q: Tensor, gaussians: Bias, mask: Tensor | None, dropout: floa
     return None
 
 
-announced: set[tuple[str, str | None]] = set()
+@torch.compiler.assume_constant_result
+def why_not_compiled(dtype: torch.dtype) -> str | None:
+    """What keeps a CPU from the compiled kernels, if anything: torch's operations then do the same, slower."""
+    return native.obstacle(dtype)
+
+
+announced: set[tuple[str, str | None, str | None]] = set()
 
 
 @torch.compiler.assume_constant_result
-def announce(device: str, obstacle: str | None) -> None:
-    """Say once what was chosen."""
-    if (device, obstacle) not in announced:
-        announced.add((device, obstacle))
+def announce(device: str, obstacle: str | None, by_torch: str | None) -> None:
+    """Say once what was chosen; `by_torch` is what `why_not_compiled` says."""
+    if (device, obstacle, by_torch) not in announced:
+        announced.add((device, obstacle, by_torch))
         chosen = f"separable, because {obstacle}" if obstacle else "fused"
+        if by_torch:
+            chosen += f", of torch's operations, for {by_torch}"
         logger.info("GAug attention on %s: %s", device, chosen)

@@ -1,1 +1,1 @@
-"""GAug attention as one operator, `locat::gaussian_attention`: Triton kernels on a GPU, blocks of torch on a CPU."""
+"""GAug attention as one operator, `locat::gaussian_attention`: Triton kernels on a GPU, C++ or torch on a CPU."""

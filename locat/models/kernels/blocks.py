@@ -1,4 +1,6 @@
-"""GAug attention on a CPU, a block at a time, so small that its logits stay in the cores' caches.
+"""GAug attention on a CPU by torch's operations, a block at a time: its logits stay in the cores' caches.
+
+Where the compiled kernels (`native`) cannot be used, this is used; it is what they are compared with as well.
 
 A block is some heads, as many for each thread, and some of their queries. Its logits lie as (keys, queries): then
 what is computed of a Gaussian, a row or column of the grid at a time, is the same for many numbers
@@ -27,7 +29,7 @@ LANES = 8
 """A block's queries are padded to a multiple of this, with zeros: products of 200 take less time than those of 197."""
 
 
-def kept_weights(q: Tensor, differentiable: bool) -> Tensor:
+def kept_like(q: Tensor, differentiable: bool) -> Tensor:
     """Room for the softmax weights (B * H, N, N padded) if the backward pass gets them, else nothing.
 
     It gets them, and need not make them again, where they need no more memory than q, k, v and the output.
@@ -38,12 +40,17 @@ def kept_weights(q: Tensor, differentiable: bool) -> Tensor:
     return q.new_empty([images * heads, tokens, padded(tokens)] if keep else [0], dtype=dtype)
 
 
+def gradient_like(q: Tensor) -> Tensor:
+    """Room for a gradient of q, k or v."""
+    return q.new_empty(q.shape)
+
+
 def forward(
     q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, grid: Grid, initial_grid: Grid, differentiable: bool
 ) -> tuple[Tensor, Tensor]:
     """As `locat::gaussian_attention`; kept are the weights, or nothing."""
     tokens, prefix, scale = q.shape[2], q.shape[2] - shapes.shape[2], q.shape[3] ** -0.5
-    kept_fnm = kept_weights(q, differentiable)
+    kept_fnm = kept_like(q, differentiable)
     rows_fhm, columns_fwm, heights_f1m = factors(shapes, prefix, grid, initial_grid)
     rows_fhm *= heights_f1m
     out_btnd = token_major(q)
@@ -65,13 +72,14 @@ def forward(
 
 
 def backward(
-    out_gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, kept: Tensor, grid: Grid, initial_grid: Grid
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    out_gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, _out: Tensor, kept: Tensor,
+    grid: Grid, initial_grid: Grid,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of q, k, v and shapes."""
     tokens, prefix, scale = q.shape[2], q.shape[2] - shapes.shape[2], q.shape[3] ** -0.5
     rows_fhm, columns_fwm, heights_f1m = factors(shapes, prefix, grid, initial_grid)
     d_rows_fhm, d_columns_fwm = torch.empty_like(rows_fhm), torch.empty_like(columns_fwm)
-    d_q_btnd = q.new_empty(q.shape)
+    d_q_btnd = gradient_like(q)
     d_k_fnd, d_v_fnd = (shapes.new_empty(q.shape).flatten(0, 1) for _ in range(2))
     room_q, room_k, room_v, room_out, *rooms_gnq = (shapes.new_empty(0) for _ in range(7))
     for images, heads, block, queries in blocks(*q.shape[:3]):

@@ -6,16 +6,17 @@ torch.compile and CUDA graphs see one node of known shapes; autograd knows its b
 # mypy: disallow-untyped-decorators=False
 
 import os
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula, sdpa_backward_flop_count, sdpa_flop_count
 
-from locat.models.kernels import blocks
+from locat.models.kernels import blocks, native
 
 # Compiled graphs are kept on disk, with the shapes that the operator had. Count on when it returns or keeps others.
-torch.compiler.config.cache_key_tag += "locat-3"
+torch.compiler.config.cache_key_tag += "locat-4" if native.obstacle(torch.float32) else "locat-4-native"
 
 
 @torch.library.custom_op("locat::gaussian_attention", mutates_args=())
@@ -29,15 +30,16 @@ def gaussian_attention(
     like q. The first N - h * w tokens are prefix tokens. `differentiable` is false where no backward pass follows.
 
     Inputs may have any strides; the kernels copy those whose head_dim is not contiguous. The output lies in memory as
-    (B, N, H, head_dim), as the next layer reads it. On a GPU so do the gradients of q, k and v; on a CPU these lie
-    as (B, H, N, head_dim).
+    (B, N, H, head_dim), as the next layer reads it. So do the gradients of q, k and v, but for those that torch's
+    operations make on a CPU: they lie as (B, H, N, head_dim).
     """
     grids = (grid[0], grid[1]), (initial_grid[0], initial_grid[1])
     if runs_triton(q):
         from locat.models.kernels import launch
 
         return launch.forward(q, k, v, shapes, *grids)
-    return blocks.forward(q, k, v, shapes, *grids, differentiable)
+    result: tuple[Tensor, Tensor] = on_cpu(q.dtype).forward(q, k, v, shapes, *grids, differentiable)
+    return result
 
 
 @torch.library.custom_op("locat::gaussian_attention_backward", mutates_args=())
@@ -51,12 +53,19 @@ def gaussian_attention_backward(
         from locat.models.kernels import launch
 
         return launch.backward(out_gradient, q, k, v, shapes, out, kept, *grids)
-    return blocks.backward(out_gradient, q, k, v, shapes, kept, *grids)
+    result: tuple[Tensor, Tensor, Tensor, Tensor]
+    result = on_cpu(q.dtype).backward(out_gradient, q, k, v, shapes, out, kept, *grids)
+    return result
 
 
 def runs_triton(q: Tensor) -> bool:
     """Whether the Triton kernels compute this: on a GPU, or anywhere under Triton's interpreter."""
     return q.is_cuda or os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def on_cpu(dtype: torch.dtype) -> ModuleType:
+    """What computes this on a CPU: the compiled kernels, or torch's operations where these cannot be used."""
+    return blocks if native.obstacle(dtype) else native
 
 
 @gaussian_attention.register_fake
@@ -65,14 +74,15 @@ def _(
 ) -> tuple[Tensor, Tensor]:
     if runs_triton(q):
         return blocks.token_major(q), q.new_empty(q.shape[:3], dtype=torch.float32)
-    return blocks.token_major(q), blocks.kept_weights(q, differentiable)
+    return blocks.token_major(q), on_cpu(q.dtype).kept_like(q, differentiable)
 
 
 @gaussian_attention_backward.register_fake
 def _(
     out_gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, shapes: Tensor, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    of_q, of_k, of_v = (blocks.token_major(q) if runs_triton(q) else q.new_empty(q.shape) for _ in range(3))
+    like = blocks.token_major if runs_triton(q) else on_cpu(q.dtype).gradient_like
+    of_q, of_k, of_v = (like(q) for _ in range(3))
     return of_q, of_k, of_v, shapes.new_empty(shapes.shape)
 
 

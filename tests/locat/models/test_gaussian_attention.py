@@ -11,6 +11,7 @@ from locat.contract.errors import ConfigError
 from locat.models import gaussian_attention as chosen
 from locat.models.gaug import GAug
 from locat.models.gaussian_attention import gaussian_attention
+from locat.models.kernels import native
 from locat.models.rotated import Rotated
 
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 5}
@@ -43,11 +44,19 @@ def test_both_forms_train_the_same_model(monkeypatch):
         torch.testing.assert_close(fused, separable, rtol=1e-4, atol=1e-5)
 
 
-def test_a_cpu_takes_the_operator_and_says_so_once(caplog):
+@pytest.mark.parametrize(
+    ("obstacle", "said"),
+    [
+        (None, "GAug attention on cpu: fused"),
+        ("there is no compiler", "GAug attention on cpu: fused, of torch's operations, for there is no compiler"),
+    ],
+)
+def test_a_cpu_takes_the_operator_and_says_once_what_computes_it(caplog, monkeypatch, obstacle, said):
+    monkeypatch.setattr(native, "obstacle", lambda _dtype: obstacle)
     caplog.set_level(logging.INFO)
     for _ in range(2):
-        gaussian_attention(*inputs())
-    assert [record.message for record in caplog.records] == ["GAug attention on cpu: fused"]
+        chosen.announce("cpu", None, chosen.why_not_compiled(torch.float32))
+    assert [record.message for record in caplog.records] == [said]
 
 
 @pytest.mark.parametrize(
@@ -110,5 +119,6 @@ def test_a_model_compiles_as_one_graph_with_the_operator_and_says_so_once(caplog
     compiled = [out.detach(), *(parameter.grad for parameter in model.parameters())]
     for one, other in zip(results, compiled, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-    assert [record.message for record in caplog.records] == ["GAug attention on cpu: fused"]
+    assert len(caplog.records) == 1
+    assert caplog.records[0].message.startswith("GAug attention on cpu: fused")
     torch.compiler.reset()

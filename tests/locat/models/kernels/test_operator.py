@@ -1,4 +1,7 @@
-"""The operator `locat::gaussian_attention` on a CPU, against the bias and softmax in float64."""
+"""The operator `locat::gaussian_attention` on a CPU, against the bias and softmax in float64.
+
+Each test runs with the compiled kernels and with torch's operations; test_native.py has more of the former.
+"""
 
 from unittest import mock
 
@@ -9,9 +12,10 @@ from hypothesis import strategies as st
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
-from locat.models.kernels import blocks
+from locat.models.kernels import blocks, build, native
 from locat.models.kernels.operator import gaussian_attention, gaussian_attention_backward
 from support.attention_cases import Case, errors, relative
+from support.cpu_kernels import FORMS, OF_TORCH, attending_by
 
 SIDES = st.integers(1, 6)
 GRIDS = st.tuples(SIDES, SIDES)
@@ -26,11 +30,15 @@ CASES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def poisoned():
-    """Memory that is asked for without being filled holds NaN."""
+@pytest.fixture(autouse=True, scope="module", params=sorted({FORMS[0], OF_TORCH}))
+def form(request):
+    """What attends; memory that is asked for without being filled holds NaN."""
+    if request.param != OF_TORCH and (obstacle := build.build()):
+        pytest.skip(obstacle)
+    native.loaded.cache_clear()
     torch.use_deterministic_algorithms(True)
-    yield
+    with attending_by(request.param):
+        yield request.param
     torch.use_deterministic_algorithms(False)
 
 
@@ -70,7 +78,9 @@ def test_gradients_are_those_of_finite_differences(head_dim):
     assert torch.autograd.gradcheck(attend, case.inputs())
 
 
-def test_weights_are_kept_only_for_a_backward_pass_and_where_they_are_small():
+def test_weights_are_kept_only_for_a_backward_pass_and_where_they_are_small(form):
+    if form != OF_TORCH:
+        pytest.skip("the compiled kernels keep none")
     few, many = (Case((grid, 4), (4, 4), 1, head_dim=4) for grid in (3, 4))
     assert gaussian_attention(*few.inputs(), few.grid, few.initial, True)[1].shape == (4, 13, 16)
     assert gaussian_attention(*few.inputs(), few.grid, few.initial, False)[1].numel() == 0
