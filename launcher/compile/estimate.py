@@ -19,6 +19,7 @@ SUSTAINED_FLOPS = 1e14
 
 _KNOWN = {published.model: published for published in (*TAB_1, *COUNTED)}
 _SAME_SIZE = {
+    "class_token",
     "drop_path_rate",
     "dynamic_img_pad",
     "dynamic_img_size",

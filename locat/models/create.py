@@ -38,7 +38,7 @@ def title(name: str, args: Mapping[str, Any]) -> str:
     """A model's name for people, with the arguments that make it another method: `locatvit_tiny, prr=False`."""
     with torch.device("meta"):
         pool = getattr(timm.create_model(name), "global_pool", None)  # an export names it always
-    usual = {"gaug": True, "prr": True, "global_pool": pool}
+    usual = {"gaug": True, "prr": True, "global_pool": pool, "class_token": True}
     other = (f"{key}={args[key]}" for key, value in usual.items() if args.get(key, value) != value)
     return ", ".join([name, *other])
 

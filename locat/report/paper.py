@@ -115,7 +115,7 @@ def _parts(size: str, *published: tuple[float, ...]) -> Iterator[Row]:
         ("LocAtViT", f"locatvit_{name}"),
         ("ViT - PE", f"vit_{name}_patch16_nope_224"),
         ("LocAtViT - PE", f"locatvit_{name}_nope"),
-        ("ViT + GAP", f"vit_{name}_patch16_224, global_pool=avg"),
+        ("ViT + GAP", f"vit_{name}_patch16_224, global_pool=avg, class_token=False"),
     )
     for (label, model), numbers in zip(models, published, strict=True):
         yield Row(size, label, model, numbers)
