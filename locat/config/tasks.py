@@ -119,7 +119,8 @@ class KnnConfig(JobConfig):
     temperature: PositiveFloat = 0.07
     batch_size: PositiveInt = 256
     """Images of one forward pass over all ranks."""
-    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    precision: Literal["bf16", "fp16", "fp32"] = "fp32"
+    """Of autocast; what was published was measured in fp32."""
     loader_threads: PositiveInt = 1
     image_size: PositiveInt = 224
     crop_pct: PositiveFraction = 0.875
@@ -146,6 +147,8 @@ class LinearConfig(TrainingConfig):
     task: Literal["linear"]
     backbone: Path
     """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
+    precision: Literal["bf16", "fp16", "fp32"] = "fp32"
+    """Of autocast, of backbone and head; what was published was measured in fp32."""
     epochs: PositiveInt = 100
     optimizer: Optimizer = Optimizer(name="sgd", lr=1e-3, weight_decay=0.0, clip_grad=0.0)
     """`lr` is to be 0.001 * batch_size / 256; it falls by a cosine to 0."""
@@ -172,6 +175,8 @@ class SegmentConfig(TrainingConfig):
     task: Literal["segment"]
     backbone: Path
     """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
+    precision: Literal["bf16", "fp16", "fp32"] = "fp32"
+    """Of autocast, of backbone and head; what was published was measured in fp32."""
     iterations: PositiveInt
     optimizer: Optimizer = Optimizer(lr=1e-3, weight_decay=0.01, clip_grad=0.0)
     augment: SegmentationAugment = Unchanged()
@@ -209,7 +214,8 @@ class HummingbirdConfig(JobConfig):
     temperature: PositiveFloat = 0.02
     batch_size: PositiveInt = 32
     """Images of one forward pass over all ranks."""
-    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    precision: Literal["bf16", "fp16", "fp32"] = "fp32"
+    """Of autocast; what was published was measured in fp32."""
     loader_threads: PositiveInt = 1
     seed: Int = 0
     """Of which patches the bank keeps."""
