@@ -83,8 +83,9 @@ class GAugAttention:
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q, k and v of shape (B, H, N, head_dim) from tokens (B, N, dim)."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return q, k, v
+        # Not permuted before they are parted: their gradients, by token, are then put together by one copy.
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
 
 @register_notrace_module
