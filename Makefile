@@ -59,7 +59,7 @@ lock: install  ## Pin the newest versions that pyproject.toml allows
 	$(LOCK) --group dev --constraints requirements.lock --output-file requirements-dev.lock
 	$(LOCK) docker/server.in --constraints requirements.lock --output-file docker/server.lock
 
-install: .venv/installed  ## Install system libraries and the virtual environment
+install: .venv/installed .venv/kernels  ## Install system libraries and the virtual environment
 
 .venv/installed: requirements.lock requirements-dev.lock pyproject.toml
 	@$(MAKE) --no-print-directory system
@@ -68,6 +68,12 @@ install: .venv/installed  ## Install system libraries and the virtual environmen
 	$(call uv,sync) --compile-bytecode requirements.lock requirements-dev.lock
 	$(call uv,install) --no-deps --editable .
 	$(BIN)/python -c "from locat.data import decode; decode.compile_ahead()"
+	@touch $@
+
+# Attention on CPUs, which torch's operations do where this cannot be compiled.
+KERNELS := locat/models/kernels/compiled
+.venv/kernels: .venv/installed $(wildcard $(KERNELS)/*.py $(KERNELS)/*.cpp $(KERNELS)/*.h)
+	$(BIN)/python $(KERNELS)/build.py
 	@touch $@
 
 # $(call packages,NAMES): install the Debian packages that are missing.
@@ -84,7 +90,7 @@ $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-i
 || { echo "They could not be installed:$$missing" >&2; $(GIVE_UP); }
 endef
 
-# What FFCV builds with, and what this Python lacks to make an environment and extensions.
+# What FFCV and attention's kernels build with, and what this Python lacks to make an environment and extensions.
 system:
 	@version=$$($(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11); print("%d.%d" % sys.version_info[:2])') \
 	    || { echo "Python 3.11 or newer is needed; name one with PYTHON=..." >&2; exit 2; }; \

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from locat.models.kernels.compiled import build
 from support.documents import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -23,15 +24,16 @@ def read(path: Path) -> Any:
 
 
 def test_a_wheel_has_its_data_and_says_that_it_is_typed(tmp_path: Path) -> None:
-    build = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
+    command = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
     source = tmp_path / "source"
     source.mkdir()
     for name in ("launcher", "locat", "pyproject.toml", "README.md", "LICENSE"):
         (source / name).symlink_to(ROOT / name)
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", command], cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert set(zipfile.ZipFile(wheel).namelist()) >= {
-        *("launcher/py.typed", "locat/py.typed", "launcher/verbs/init_template.yaml")
+        *("launcher/py.typed", "locat/py.typed", "launcher/verbs/init_template.yaml"),
+        *(f"locat/models/kernels/compiled/{source}" for source in build.SOURCES),
     }
 
 

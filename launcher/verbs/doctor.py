@@ -24,6 +24,10 @@ ASK_TORCH = (
     "print(torch.__version__, 'with', [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] "
     "or 'no usable GPU', 'and NCCL', '.'.join(map(str, nccl)))"
 )
+ASK_ATTENTION = (
+    "import torch; from locat.models.kernels import native; "
+    "print(native.obstacle(torch.float32) or f'compiled, for {native.instructions()}')"
+)
 
 
 @click.command("doctor")
@@ -53,6 +57,7 @@ def checks(runs: Path) -> Iterator[Check]:
     yield _library("libturbojpeg", "libturbojpeg0-dev")
     for module, asks in (("torch", ASK_TORCH), ("ffcv", ""), ("mlflow", "")):
         yield _module(module, asks or f"import {module}; print(getattr({module}, '__version__', 'importable'))")
+    yield _attention()
     yield _gpus()
     yield _runs_folder(runs.resolve())
     yield _private()
@@ -85,6 +90,14 @@ def _module(name: str, code: str) -> Check:
         return Check(name, False, f"no answer within {IMPORT_TIMEOUT} s", remedy)
     lines = (tried.stdout if tried.returncode == 0 else tried.stderr).strip().splitlines()
     return Check(name, tried.returncode == 0, lines[-1] if lines else f"exit code {tried.returncode}", remedy)
+
+
+def _attention() -> Check:
+    """What attends on a CPU: each form gives the same results."""
+    asked = _module("attention on CPUs", ASK_ATTENTION)
+    compiled = asked.good and asked.found.startswith("compiled")
+    remedy = "torch's operations attend, which is slower; run make install to compile the kernels"
+    return Check(asked.subject, compiled, asked.found, remedy, needed=False)
 
 
 def _gpus() -> Check:

@@ -48,6 +48,13 @@ def test_what_jobs_import_is_there(container: Container) -> None:
     assert "None" not in printed  # a build for GPUs
 
 
+def test_attention_on_a_cpu_is_compiled_for_each_instruction_set(container: Container) -> None:
+    ask = "import torch; from locat.models.kernels import native; print(native.obstacle(torch.float32))"
+    for instructions in ("avx2", "avx512"):
+        asked = container.run("env", f"ATEN_CPU_CAPABILITY={instructions}", "python", "-c", ask)
+        assert output(asked).strip() == "None"
+
+
 def test_nothing_in_it_may_be_written(container: Container) -> None:
     for path in ("/opt/locat/x", "/opt/venv/x", "/root/x", "/x"):
         assert container.run("touch", path).returncode != 0

@@ -48,6 +48,13 @@ ROOT_PARTS = ("LICENSE", "README.md", "docker", "launcher", "locat", "pipelines"
 LOCAT = Recipe("locat:test", ROOT, ROOT / "docker" / "Dockerfile", ROOT_PARTS)
 _POSTGRES = ROOT / "tests" / "cluster" / "postgres"
 POSTGRES = Recipe("postgres:test", _POSTGRES, _POSTGRES / "Dockerfile", ("entrypoint",))
+PACKAGED = (
+    "requirements.lock",
+    "docker/server.lock",
+    "docker/triton-cc",
+    "docker/launcher",
+    "locat/models/kernels/compiled",
+)
 PROJECT = "\n# The project is the last layer"
 """Where in docker/Dockerfile the packages are done: what precedes is built once for the same locks, and kept."""
 
@@ -152,9 +159,7 @@ def _build(recipe: Recipe) -> None:
     text = recipe.dockerfile.read_text()
     slow, mark, quick = text.partition(PROJECT)
     if mark:
-        files = (
-            ROOT / name for name in ("requirements.lock", "docker/server.lock", "docker/triton-cc", "docker/launcher")
-        )
+        files = (ROOT / name for name in PACKAGED)
         key = hashlib.sha256(f"{slow} {_digest(*files)}".encode()).hexdigest()[:12]
         packages = f"localhost/locat-packages:{key}"
         if not _known(packages):

@@ -1,4 +1,4 @@
-"""GAug attention on a CPU by the compiled kernels of `attention.h`, on torch's own threads.
+"""GAug attention on a CPU by the kernels of `compiled`, on torch's own threads.
 
 The library knows nothing of torch, so that a new torch needs no new one: it is given pointers, and torch's function
 that spreads work over threads. Which instructions are used is torch's choice; `ATEN_CPU_CAPABILITY` restricts both.
@@ -15,21 +15,21 @@ import torch
 from torch import Tensor
 
 from locat.models.gaug import Grid, largest_numerator
-from locat.models.kernels import build
 from locat.models.kernels.blocks import token_major
+from locat.models.kernels.compiled import build
 
 KINDS = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2}
 """The kernels' numbers of the types that they read and write."""
 
 
 class Strided(ctypes.Structure):
-    """As in attention.h."""
+    """As in problem.h."""
 
     _fields_ = (("data", ctypes.c_void_p), *((name, ctypes.c_int64) for name in ("image", "head", "token")))
 
 
 class Problem(ctypes.Structure):
-    """As in attention.h."""
+    """As in problem.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("images", "heads", "tokens", "head_dim", "rows", "columns")),

@@ -18,7 +18,7 @@ from launcher.plan import Plan, PlannedJob
 from launcher.runs.create import redact
 from launcher.runs.find import find
 from launcher.runs.state import JobState, Status
-from launcher.verbs.doctor import Check
+from launcher.verbs.doctor import Check, _attention
 from launcher.view import watch
 from locat.contract.job_folder import ATTEMPT_VARIABLE
 from locat.contract.submission import Submission
@@ -248,6 +248,16 @@ def test_quick_verbs_import_nothing_heavy(arguments: list[str]) -> None:
 def test_every_verb_has_help() -> None:
     for verb in VERBS:
         assert CliRunner().invoke(cli, [verb, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize(("found", "good"), [("compiled, for AVX2", True), ("there is no C++ compiler", False)])
+def test_doctor_says_what_attends_on_a_cpu_and_needs_no_more(
+    monkeypatch: pytest.MonkeyPatch, found: str, good: bool
+) -> None:
+    monkeypatch.setattr("launcher.verbs.doctor._module", lambda name, code: Check(name, True, found, ""))
+    check = _attention()
+    assert (check.good, check.needed, check.found) == (good, False, found)
+    assert "make install" in check.remedy
 
 
 def test_doctor_names_what_is_missing_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

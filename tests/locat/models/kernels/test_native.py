@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locat.models.kernels import build, native
+from locat.models.kernels import native
+from locat.models.kernels.compiled import build
 from locat.models.kernels.operator import gaussian_attention
 from support.attention_cases import EXTREMES, Case, errors, relative
 from support.cpu_kernels import COMPILED, OF_TORCH, attending_by

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
-from locat.models.kernels import blocks, build, native
+from locat.models.kernels import blocks, native
+from locat.models.kernels.compiled import build
 from locat.models.kernels.operator import gaussian_attention, gaussian_attention_backward
 from support.attention_cases import Case, errors, relative
 from support.cpu_kernels import FORMS, OF_TORCH, attending_by
@@ -37,7 +38,8 @@ def form(request):
         pytest.skip(obstacle)
     native.loaded.cache_clear()
     torch.use_deterministic_algorithms(True)
-    with attending_by(request.param):
+    # What attends is chosen for a whole process; compiled graphs are kept for each.
+    with attending_by(request.param), torch.compiler.config.patch(cache_key_tag=request.param):
         yield request.param
     torch.use_deterministic_algorithms(False)
 

@@ -35,8 +35,8 @@ LINK = ("-shared", "-fPIC", "-Wl,--as-needed", "-Wl,--no-undefined")
 
 def folders() -> list[Path]:
     """Where libraries may lie, the best place first."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    return [HERE / "__pycache__", caches / "locat"]
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # which stays as it is without a home
+    return [HERE / "__pycache__", *([Path(caches, "locat")] if os.path.isabs(caches) else [])]
 
 
 def name(instructions: str) -> str:
@@ -64,7 +64,7 @@ def build() -> str | None:
         return "there is no C++ compiler"
     folder = next((folder for folder in folders() if writable(folder)), None)
     if folder is None:
-        return f"neither {' nor '.join(map(str, folders()))} can be written to"
+        return f"nothing can be written to {' or '.join(map(str, folders()))}"
     running = []
     for instructions in missing:
         unfinished = folder / f".{uuid.uuid4().hex}.so"
