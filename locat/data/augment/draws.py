@@ -68,6 +68,11 @@ def change(
     rows = chosen.nonzero().flatten()
     if len(rows) == 0:
         return
-    there = rows.to(images.device)
-    arguments_there = (argument[rows].to(images.device) for argument in arguments)
+    there = to_device(rows, images.device)
+    arguments_there = (to_device(argument[rows], images.device) for argument in arguments)
     images.index_copy_(0, there, operation(images.index_select(0, there), *arguments_there))
+
+
+def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A few numbers that were drawn or fixed on the CPU, without waiting until a GPU has done what was asked before."""
+    return values.to(device, non_blocking=True)

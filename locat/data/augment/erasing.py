@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from locat.data import counter
-from locat.data.augment.draws import Draws, to_normal
+from locat.data.augment.draws import Draws, to_device, to_normal
 from locat.data.counter import Key
 
 AREA = (0.02, 1 / 3)
@@ -52,8 +52,9 @@ def erase(images: torch.Tensor, boxes: Boxes, draws: Draws) -> None:
     _, channels, height, width = images.shape
     areas = boxes.height * boxes.width
     pixels = int(areas.sum())
+    areas_there = to_device(areas, images.device)
     sample, top, left, box_width, start, index = (
-        column.to(images.device).repeat_interleave(areas.to(images.device), output_size=pixels)
+        to_device(column, images.device).repeat_interleave(areas_there, output_size=pixels)
         for column in (
             torch.arange(len(areas)),
             boxes.top,

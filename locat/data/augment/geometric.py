@@ -9,6 +9,8 @@ from typing import Literal
 
 import torch
 
+from locat.data.augment.draws import to_device
+
 Interpolation = Literal["bilinear", "bicubic"]
 
 
@@ -64,7 +66,7 @@ def affine(
             line.addcmul_(pixels, column_weight)
         total.addcmul_(line, row_weight)
     values = total.add_(ROUNDING_ERROR).clamp_(0, 255).byte().view_as(images)
-    colour = torch.tensor(fill, dtype=torch.uint8, device=images.device).view(1, 3, 1, 1)
+    colour = to_device(torch.tensor(fill, dtype=torch.uint8), images.device).view(1, 3, 1, 1)
     return torch.where(inside[:, None], values, colour)
 
 

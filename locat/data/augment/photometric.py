@@ -7,6 +7,8 @@ PIL takes through eight bits, is computed in floating point.
 import torch
 from torch.nn import functional as F
 
+from locat.data.augment.draws import to_device
+
 
 def brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Away from black (above 1) or towards it (below 1)."""
@@ -106,8 +108,9 @@ def histogram(images: torch.Tensor) -> torch.Tensor:
     """How often each value occurs in each channel, int64 (n, 3, 256)."""
     count, channels = images.shape[:2]
     first = 256 * torch.arange(count * channels, device=images.device)
-    places = images.flatten(2).view(count * channels, -1) + first[:, None]
-    return places.flatten().bincount(minlength=256 * count * channels).view(count, channels, 256)
+    places = (images.flatten(2).view(count * channels, -1) + first[:, None]).flatten()
+    counts = torch.zeros(256 * count * channels, dtype=torch.int64, device=images.device)  # bincount asks a GPU for it
+    return counts.scatter_add_(0, places, torch.ones_like(places)).view(count, channels, 256)
 
 
 def look_up(table: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
@@ -128,7 +131,7 @@ def hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         torch.where(high == green, (blue - red) * scale + 2, (red - green) * scale + 4),
     )
     sector += 6 * turn.float().view(-1, 1, 1, 1)
-    channel = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1)
+    channel = to_device(torch.tensor([5.0, 3.0, 1.0]), images.device).view(1, 3, 1, 1)
     distance = (sector + channel).remainder_(6)
     share = torch.minimum(distance, 4 - distance).clamp_(0, 1)
     return (high - share.mul_(chroma)).round_().byte()

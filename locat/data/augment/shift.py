@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-from torch.nn import functional as F
 
 from locat.config.augmentation import Shift
 from locat.data import counter
+from locat.data.augment.draws import to_device
 from locat.data.augment.normalise import normalize
 from locat.data.counter import Key
 
@@ -42,7 +42,7 @@ class ShiftTransform:
         The n samples have the numbers `index`, int64 (n,); nothing depends on the batch.
         """
         shifted = random_shift(images, index, seed=self.seed, epoch=epoch, pixels=self.config.pixels)
-        labels = F.one_hot(target, self.classes).float()
+        labels = torch.zeros(len(target), self.classes, device=target.device).scatter_(1, target[:, None], 1.0)
         smoothed = labels * (1 - self.label_smoothing) + self.label_smoothing / self.classes
         return normalize(shifted, self.mean, self.std), smoothed
 
@@ -53,7 +53,7 @@ def random_shift(images: torch.Tensor, index: torch.Tensor, *, seed: int, epoch:
     The same as a random H x W crop of the image padded by reflection. `index` (n,) are the samples' numbers.
     """
     count, _, height, width = images.shape
-    index = index.to(images.device)
+    index = to_device(index, images.device)
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
     down = counter.integers(seed, epoch, index, Key.SHIFT_DOWN, -pixels, pixels)
