@@ -2,7 +2,8 @@
 
 FOLDER holds cases.json. A case is the changes to a training config, how many updates, and at which of them the last
 rank's loss is infinite. Half-way, or where it `stops`, each one is saved and goes on in a fresh strategy.
-FOLDER/results.json gets, of each case, loss and gradient norm of every update and the exported weights.
+FOLDER/results.json gets, of each case, loss and gradient norm of every update, the exported weights, and what
+the last forward and backward pass sent.
 """
 
 import copy
@@ -21,6 +22,7 @@ from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.strategies import make_strategy, micro_batch_size
+from support.traffic import traffic
 
 BATCH = 12
 FROZEN_UPDATES = 3
@@ -70,12 +72,13 @@ def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
             strategy.set_rates(lr_of(step), weight_decay_of(step) if case.get("schedules_decay") else None)
             spoiled = step in case.get("spoiled", []) and ranks.rank == ranks.world_size - 1
             factor = math.inf if spoiled else 1.0
-            loss = strategy.accumulate(
-                lambda piece, module=strategy.module, factor=factor: (
-                    factor * nn.functional.cross_entropy(module(piece[0]), piece[1])
-                ),
-                pieces,
-            )
+            with traffic() as sent:
+                loss = strategy.accumulate(
+                    lambda piece, module=strategy.module, factor=factor: (
+                        factor * nn.functional.cross_entropy(module(piece[0]), piece[1])
+                    ),
+                    pieces,
+                )
             freezes = case.get("freezes") and step < FROZEN_UPDATES
             norm = strategy.update(["head.weight"] if freezes else [])
             if follows:
@@ -86,9 +89,10 @@ def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
     weights = strategy.full_weights()
     output = None
     if follows:
-        with torch.no_grad():
+        with torch.no_grad(), strategy.autocast():
             output = strategy.shadow(batch_of(0)[0]).float().sum().item()
-    return {"rows": rows, "weights": {name: value.tolist() for name, value in weights.items()}, "shadow": output}
+    exported = {name: value.tolist() for name, value in weights.items()}
+    return {"rows": rows, "weights": exported, "shadow": output, "sent": sent}
 
 
 def main() -> None:

@@ -21,7 +21,10 @@ def make_strategy(config: TrainingConfig, ranks: Ranks, model: nn.Module, shadow
         from locat.engine.strategies.zero import Zero  # slow to import, and noisy
 
         return Zero(config, ranks, model, shadow)
-    from locat.engine.strategies.native import DDP, FSDP
+    if config.strategy.name == "fsdp":
+        from locat.engine.strategies.fsdp import FSDP
 
-    native = DDP if config.strategy.name == "ddp" else FSDP
-    return native(config, ranks, model, shadow)
+        return FSDP(config, ranks, model, shadow)
+    from locat.engine.strategies.native import DDP
+
+    return DDP(config, ranks, model, shadow)

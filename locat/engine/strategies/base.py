@@ -29,7 +29,7 @@ SCALE_HALVINGS = 24
 class Strategy(ABC):
     """One model, and perhaps a shadow that follows it, trained by all ranks together.
 
-    `module` is called like the plain model, `shadow` too, but never differentiated. One update is
+    `module` is called like the plain model, under `autocast`, `shadow` too, but never differentiated. One update is
     `accumulate`, `update`, and `follow` where there is a shadow. Gradients are averaged over ranks,
     so the loss of each rank is the mean over its own images.
     """

@@ -1,7 +1,6 @@
-"""torch's own strategies: DDP (replicated) and FSDP2 (sharded). They differ in how a model is wrapped."""
+"""Training by torch alone, and the simplest way to do it: DDP, a whole model per rank."""
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -19,13 +18,9 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_state_dict,
 )
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from locat.config import TrainingConfig
-from locat.contract.errors import ConfigError
-from locat.engine.blocks import blocks_of
 from locat.engine.checkpoints import dcp_reading
 from locat.engine.distributed import Ranks
 from locat.engine.guards.nonfinite import spoil_if_not_finite
@@ -137,40 +132,3 @@ def _lay_out_buckets(module: DistributedDataParallel) -> None:
     torch.stack([parameter.sum() for parameter in parameters]).sum().backward()
     for parameter in parameters:
         parameter.grad = None
-
-
-class FSDP(Native):
-    """FSDP2: parameters, gradients and optimizer state are sharded; a block is gathered while it computes.
-
-    With several `replicas` (HSDP) each is sharded over its own ranks, neighbours as a rule on one node.
-    What several blocks share (Jumbo's MLP) belongs to no block: it is gathered while the whole model computes.
-    """
-
-    def wrap(self, model: nn.Module) -> nn.Module:
-        replicas, world_size = self.config.strategy.replicas, self.ranks.world_size
-        if world_size % replicas:
-            raise ConfigError(f"strategy.replicas: {world_size} ranks cannot be {replicas} equal replicas")
-        mesh = init_device_mesh(
-            self.ranks.device.type, (replicas, world_size // replicas), mesh_dim_names=("replicas", "shards")
-        )
-        self.mesh = mesh["shards"] if replicas == 1 else mesh
-        self.shards = mesh.get_group("shards")
-        if self.shadow is not None:
-            self._shard(self.shadow)
-            cast(FSDPModule, self.shadow).set_reshard_after_forward(True)  # no backward pass will do it
-        return self._shard(model)
-
-    def synchronised(self, wanted: bool) -> AbstractContextManager[None]:
-        module = cast(FSDPModule, self.module)
-        module.set_requires_gradient_sync(wanted)
-        module.set_is_last_backward(wanted)
-        return nullcontext()
-
-    def _shard(self, model: nn.Module) -> nn.Module:
-        blocks = blocks_of(model)
-        owners = Counter(parameter for block in blocks for parameter in block.parameters())
-        shared = {parameter for parameter, count in owners.items() if count > 1}
-        for block in blocks:
-            fully_shard(block, mesh=self.mesh, ignored_params=shared)
-        fully_shard(model, mesh=self.mesh)
-        return model

@@ -129,6 +129,6 @@ def deepspeed_config(config: TrainingConfig, ranks: Ranks, parameters: int) -> d
         "torch_autocast": {
             "enabled": config.precision != "fp32",
             "dtype": str(DTYPES[config.precision]).removeprefix("torch."),
-            "lower_precision_safe_modules": [],  # gradients travel in float32, as with the other strategies
+            "lower_precision_safe_modules": [],  # what is gathered in bf16 has its gradients summed in bf16 too
         },
     }

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from support.strategy_worker import FROZEN_UPDATES, MOMENTUM, batch_of, lr_of, new_config, new_model, weight_decay_of
+from support.traffic import GATHERS, SUMS
 
 BEGAN = time.time()
 TOLERANCE = 1e-5
@@ -237,6 +238,8 @@ def test_bf16_computes_in_bf16_and_stays_near_float32(
 ) -> None:
     found = results_of(2)[f"{strategy}-bf16"]["rows"]
     assert found != results_of(2)[f"{strategy}-accumulated"]["rows"][:6]
+    if strategy == "fsdp":  # what is rounded before it is gathered, and what after, are the same numbers
+        assert [row[0] for row in found] == [row[0] for row in results_of(2)["ddp-bf16"]["rows"]]
     for row, other, alone in zip(found, by_hand(HALF["ddp-bf16"])[0], results_of(1)["ddp-bf16"]["rows"], strict=True):
         assert row == pytest.approx(other, rel=BF16_TOLERANCE)
         assert row == pytest.approx(alone, rel=BF16_TOLERANCE / 2)
@@ -253,6 +256,29 @@ def test_fp16_skips_the_updates_that_overflow_on_all_ranks_and_is_the_same_with_
     assert len(overflown) < 3
     expected, _ = by_hand(HALF["ddp-fp16"], skipped=overflown)
     assert [row[0] for row in ddp["rows"]] == pytest.approx([loss for loss, _ in expected], rel=5e-3)
+
+
+def test_fsdp_gathers_blocks_in_the_format_in_which_they_compute_and_sums_gradients_in_float32(
+    results_of: Callable[[int], dict[str, Any]],
+) -> None:
+    full, half = (results_of(2)[f"fsdp-{name}"]["sent"] for name in ("plain", "bf16"))
+    blocks = new_model().blocks
+    whole = sum(weight.numel() for weight in blocks.parameters())
+    norms = sum(weight.numel() for name, weight in blocks.named_parameters() if "norm" in name)
+    gathered, summed = ([sent for sent in half if sent[0] == kind] for kind in (GATHERS, SUMS))
+    in_half = [size for _, kind, size in gathered if kind == "bfloat16"]
+    assert sum(in_half) == 2 * 2 * (whole - norms)  # forward and backward, of two bytes each
+    assert len(in_half) == 2 * len(blocks)
+    saved = sum(size for kind, _, size in full if kind == GATHERS) - sum(size for _, _, size in gathered)
+    assert saved == 2 * 2 * (whole - norms) + 4 * norms  # norms are gathered once, with the whole
+    assert {kind for _, kind, _ in summed} == {"float32"}
+
+
+def test_fsdp_gathers_the_next_block_before_it_sums_the_gradients_of_this_one(
+    results_of: Callable[[int], dict[str, Any]],
+) -> None:
+    sent = [kind for kind, *_ in results_of(2)["fsdp-bf16"]["sent"] if kind in (GATHERS, SUMS)]
+    assert sent == 5 * [GATHERS] + 3 * [SUMS]  # the whole and two blocks, both blocks again; then what was waited for
 
 
 def test_deepspeed_leaves_no_shared_memory_behind(results_of: Callable[[int], dict[str, Any]]) -> None:
