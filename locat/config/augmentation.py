@@ -9,6 +9,8 @@ from locat.config.base import Fraction, NonNegativeFloat, NonNegativeInt, Positi
 ScaleRange = tuple[Fraction, Fraction]
 """Least and largest part of the image's area."""
 
+Decode = Literal["full", "scaled"]
+
 
 class RandAugment(Schema):
     """timm's increasing RandAugment, `rand-m9-mstd0.5-inc1`."""
@@ -27,6 +29,9 @@ class ImageNetAugmentation(Schema):
     crop_scale: ScaleRange = (0.08, 1.0)
     interpolation: Literal["random", "bilinear", "bicubic"] = "random"
     """Of the resized crop; random draws one of the two for each image, as timm does."""
+    decode: Decode = "full"
+    """scaled: JPEGs are decoded at 1/2, 1/4 or 1/8 of their size where the crop is at least so much larger than
+    `image_size`: faster on large images, and other pixels (docs/performance.md)."""
     flip: Fraction = 0.5
     """Probability of a horizontal flip."""
     rand_augment: RandAugment | None = RandAugment()
@@ -89,6 +94,9 @@ class DinoCrops(Schema):
     local_size: PositiveInt = 96
     local_scale: ScaleRange = (0.05, 0.4)
     local_crops: NonNegativeInt = 8
+    decode: Decode = "full"
+    """scaled: JPEGs are decoded at 1/2, 1/4 or 1/8 of their size where all crops are at least so much larger than
+    their views: faster on large images, and other pixels (docs/performance.md)."""
 
 
 class DinoHead(Schema):

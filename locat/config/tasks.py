@@ -8,6 +8,7 @@ from pydantic import Field
 
 from locat.config.augmentation import (
     Augmentation,
+    Decode,
     DinoCrops,
     DinoHead,
     ImageNetAugmentation,
@@ -153,6 +154,9 @@ class LinearConfig(TrainingConfig):
     optimizer: Optimizer = Optimizer(name="sgd", lr=1e-3, weight_decay=0.0, clip_grad=0.0)
     """`lr` is to be 0.001 * batch_size / 256; it falls by a cosine to 0."""
     crop_scale: tuple[Fraction, Fraction] = (0.08, 1.0)
+    decode: Decode = "full"
+    """scaled: JPEGs are decoded at 1/2, 1/4 or 1/8 of their size where the crop is at least so much larger than
+    `image_size`: faster on large images, and other pixels (docs/performance.md)."""
     flip: Fraction = 0.5
     image_size: PositiveInt = 224
     crop_pct: PositiveFraction = 0.875

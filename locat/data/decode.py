@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from locat.data.compiled import compiled, kept
 from locat.data.ffcv_library import library
-from locat.data.resample import CHANNELS, resample, room
+from locat.data.resample import CHANNELS, MOST_HALVINGS, halved, resample, room
 
 IMAGE = np.dtype(
     [
@@ -114,19 +114,22 @@ def _cut_images(
     for row in range(len(images)):
         image = images[row]
         rows = 0  # those that are needed, from the top
+        halvings = MOST_HALVINGS if image.jpeg else 0
         for view in range(cuts.shape[1]):
             rows = max(rows, cuts[row, view].top + cuts[row, view].height)
+            halvings = min(halvings, cuts[row, view].halvings)
         if image.jpeg:
             problem = read(file, image.address, content[: image.bytes])
             if not problem:
-                problem = decode(content[: image.bytes], image.height, image.width, rows, pixels, decompressor)
+                jpeg = content[: image.bytes]
+                problem = decode(jpeg, image.height, image.width, halvings, rows, pixels, decompressor)
         else:
             problem = read(file, image.address, pixels[: rows * image.width * CHANNELS])
         if problem:
             return row, problem
         for view in range(cuts.shape[1]):
             cut = cuts[row, view]
-            resample(pixels, image.width, cut, out[cut.address :])
+            resample(pixels, halved(image.width, halvings), cut, halvings, out[cut.address :])
     return len(images), 0
 
 
@@ -145,9 +148,17 @@ def read(file: int, address: int, content: NDArray[np.uint8]) -> int:
 
 @compiled
 def decode(
-    jpeg: NDArray[np.uint8], height: int, width: int, rows: int, pixels: NDArray[np.uint8], decompressor: int
+    jpeg: NDArray[np.uint8],
+    height: int,
+    width: int,
+    halvings: int,
+    rows: int,
+    pixels: NDArray[np.uint8],
+    decompressor: int,
 ) -> int:
     """The first `rows` rows of a JPEG, exactly as they are in the whole image; a warning counts as an error.
+
+    The image is then halved so many times: each pixel is that of 2, 4 or 8 x 8, smoothed by the inverse transform.
 
     With the height in its header lowered, the decompressor stops early; it then complains, after all rows are
     done, that there is more. Any other complaint, and there is no short cut.
@@ -159,15 +170,17 @@ def decode(
     sequential = jpeg[at - 4] <= 0xC1
     if sequential and less < height:
         jpeg[at], jpeg[at + 1] = less >> 8, less & 0xFF
-        done = decompress(jpeg, less, width, pixels, decompressor)
+        done = decompress(jpeg, halved(less, halvings), halved(width, halvings), pixels, decompressor)
         jpeg[at], jpeg[at + 1] = height >> 8, height & 0xFF
         if done or stopped_early(decompressor):
             return 0
-    return 0 if decompress(jpeg, height, width, pixels, decompressor) else CORRUPT
+    done = decompress(jpeg, halved(height, halvings), halved(width, halvings), pixels, decompressor)
+    return 0 if done else CORRUPT
 
 
 @compiled
 def decompress(jpeg: NDArray[np.uint8], height: int, width: int, pixels: NDArray[np.uint8], decompressor: int) -> bool:
+    """By the largest scale of libjpeg-turbo's whose result fits into `height` x `width` pixels."""
     code: int = _decompress(
         decompressor, jpeg.ctypes.data, len(jpeg), pixels.ctypes.data, width, 0, height, RGB, ACCURATE
     )

@@ -16,6 +16,8 @@ from locat.data.vectors import LANES, PRECISION, TILE, turn, weigh
 
 BILINEAR, BICUBIC = 2, 3  # Pillow's own numbers
 CHANNELS = 3
+MOST_HALVINGS = 3
+"""That libjpeg-turbo does to an image while it decodes. At other scales it takes as long as at none, or longer."""
 
 Taps = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 """For each output pixel the first input pixel it looks at, and how many, (count,); their weights (count, most)."""
@@ -27,28 +29,49 @@ def room(width: int) -> int:
 
 
 @compiled
-def resample(image: NDArray[np.uint8], width: int, cut: Any, out: NDArray[np.uint8]) -> None:
+def resample(image: NDArray[np.uint8], width: int, cut: Any, halvings: int, out: NDArray[np.uint8]) -> None:
     """Write one cut of an image.
 
     Args:
         image: flat RGB pixels, of the rows down to the cut's last one at least, and `room(width)` bytes of anything.
         width: of the image in pixels.
         cut: a record of `views.CUT`.
+        halvings: how often the image has been halved; what `cut` says is of the image before that.
         out: flat RGB pixels, of out_height * out_width at least.
     """
-    if cut.height == cut.whole_height and cut.width == cut.whole_width:
+    if halvings == 0 and cut.height == cut.whole_height and cut.width == cut.whole_width:
         copy(image, width, cut, out)
         return
-    down = taps(cut.height, cut.whole_height, cut.out_top, cut.out_height, cut.filter)
-    along = taps(cut.width, cut.whole_width, cut.out_left, cut.out_width, cut.filter)
+    top, rows = span(cut.top, cut.height, halvings)
+    left, columns = span(cut.left, cut.width, halvings)
+    part = 1.0 / (1 << halvings)
+    down = taps(
+        rows, cut.top * part - top, cut.height * part, cut.whole_height, cut.out_top, cut.out_height, cut.filter
+    )
+    along = taps(
+        columns, cut.left * part - left, cut.width * part, cut.whole_width, cut.out_left, cut.out_width, cut.filter
+    )
     if cut.flip:
         along = (along[0][::-1].copy(), along[1][::-1].copy(), along[2][::-1].copy())
     first, last = down[0][0], down[0][-1] + down[1][-1]
     stride = width * CHANNELS
-    start = (cut.top + first) * stride + cut.left * CHANNELS
+    start = (top + first) * stride + left * CHANNELS
     between = np.empty((padded(last - first, LANES), padded(cut.out_width * CHANNELS, LANES)), np.uint8)
-    add_along_rows(image[start:], stride, cut.width * CHANNELS, along, between)
+    add_along_rows(image[start:], stride, columns * CHANNELS, along, between)
     add_rows(between, first, down, cut.out_width * CHANNELS, out)
+
+
+@compiled
+def span(start: int, length: int, halvings: int) -> tuple[int, int]:
+    """The first pixel, and how many, that `length` pixels from `start` on touch in an image halved that often."""
+    first = start >> halvings
+    return first, halved(start + length, halvings) - first
+
+
+@compiled
+def halved(size: int, halvings: int) -> int:
+    """Pixels of a side of `size` pixels that a decoder has halved that often; it rounds up."""
+    return (size + (1 << halvings) - 1) >> halvings
 
 
 @compiled
@@ -75,9 +98,12 @@ def copy(image: NDArray[np.uint8], width: int, cut: Any, out: NDArray[np.uint8])
 
 
 @compiled
-def taps(size: int, whole: int, first: int, count: int, kind: int) -> Taps:
-    """What `count` output pixels from `first` on are made of, when `size` pixels become `whole`."""
-    scale = size / whole
+def taps(size: int, offset: float, length: float, whole: int, first: int, count: int, kind: int) -> Taps:
+    """What `count` output pixels from `first` on are made of, when `length` pixels of `size` become `whole`.
+
+    The length begins at `offset`, within the first of the pixels; all of them are looked at.
+    """
+    scale = length / whole
     stretch = max(scale, 1.0)
     narrower = 1.0 / stretch
     support = (1.0 if kind == BILINEAR else 2.0) * stretch
@@ -87,7 +113,7 @@ def taps(size: int, whole: int, first: int, count: int, kind: int) -> Taps:
     weights = np.zeros((count, most), np.int32)
     exact = np.empty(most, np.float64)
     for number in range(count):
-        centre = (first + number + 0.5) * scale
+        centre = offset + (first + number + 0.5) * scale
         start = max(int(centre - support + 0.5), 0)
         end = min(int(centre + support + 0.5), size)
         total = 0.0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from locat.data import counter
 from locat.data.counter import Key
-from locat.data.resample import BICUBIC, BILINEAR
+from locat.data.resample import BICUBIC, BILINEAR, MOST_HALVINGS
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class RandomResizedCrop:
     """Probability of mirroring left and right."""
     interpolation: Literal["random", "bilinear", "bicubic"] = "random"
     """Random draws one of the two for each image."""
+    decode: Literal["full", "scaled"] = "full"
+    """Scaled: from a JPEG decoded at 1/2, 1/4 or 1/8 of its size, where the crop is at least so much larger."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ CUT = np.dtype(
         *((name, np.int32) for name in ("whole_height", "whole_width", "filter")),  # brought to this size,
         *((name, np.int32) for name in ("out_top", "out_left", "out_height", "out_width")),  # of which this is kept,
         ("flip", np.int32),  # mirrored where not 0,
+        ("halvings", np.int32),  # from the image halved so many times at most by its decoder,
         ("address", np.int64),  # and written here in the batch
     ],
     align=True,
@@ -126,6 +129,9 @@ def _random_cuts(
     found["filter"] = np.where(chosen, BICUBIC, BILINEAR)
     size = of_views([crop.size for crop in crops])
     _fill(found, whole_height=size, whole_width=size, out_height=size, out_width=size)
+    scaled = np.tile([crop.decode == "scaled" for crop in crops], count)
+    shorter = np.minimum(found["height"], found["width"])
+    found["halvings"] = scaled * sum(shorter >= size * 2**halving for halving in range(1, MOST_HALVINGS + 1))
     return found.reshape(count, len(crops))
 
 

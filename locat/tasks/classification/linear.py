@@ -37,7 +37,13 @@ class Linear(Task):
             ranks,
             "label",
             train_views=(
-                RandomResizedCrop(config.image_size, config.crop_scale, flip=config.flip, interpolation="bilinear"),
+                RandomResizedCrop(
+                    config.image_size,
+                    config.crop_scale,
+                    flip=config.flip,
+                    interpolation="bilinear",
+                    decode=config.decode,
+                ),
             ),
             val_views=(CentreCrop(config.image_size, config.crop_pct),),
         )

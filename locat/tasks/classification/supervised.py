@@ -135,7 +135,11 @@ def training_view(config: SupervisedConfig) -> View:
     augment = config.augment
     if isinstance(augment, ImageNetAugmentation):
         return RandomResizedCrop(
-            config.image_size, augment.crop_scale, flip=augment.flip, interpolation=augment.interpolation
+            config.image_size,
+            augment.crop_scale,
+            flip=augment.flip,
+            interpolation=augment.interpolation,
+            decode=augment.decode,
         )
     return Whole()
 

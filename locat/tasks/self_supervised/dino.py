@@ -48,8 +48,10 @@ class Dino(Task):
     def __init__(self, config: DinoConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
         crops = config.crops
-        large = RandomResizedCrop(crops.global_size, crops.global_scale, interpolation="bicubic")
-        small = RandomResizedCrop(crops.local_size, crops.local_scale, interpolation="bicubic")
+        large, small = (
+            RandomResizedCrop(size, scale, interpolation="bicubic", decode=crops.decode)
+            for size, scale in ((crops.global_size, crops.global_scale), (crops.local_size, crops.local_scale))
+        )
         self.train_loader, self.val_loader = open_loaders(
             config,
             ranks,

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,26 @@ def test_random_views_never_change(photographs: Path) -> None:
     assert [tuple(view.shape) for view in batch.views] == [(6, 3, 24, 24), (6, 3, 12, 12), (6, 3, 20, 20)]
     assert batch.index.tolist() == GOLDEN_SAMPLES
     assert [int(view.long().sum()) for view in batch.views] == GOLDEN_SUMS
+
+
+SMALL = RandomResizedCrop(12, (0.5, 1.0), flip=0.0, decode="scaled")
+
+
+def test_scaled_decoding_changes_little_and_depends_on_nothing_else(photographs: Path) -> None:
+    def read(*views: RandomResizedCrop, size: int = 6, **settings: int) -> dict[tuple[int, int], list[bytes]]:
+        return pixels([Loader(photographs, ReadSettings(size, seed=3, **settings), views=views)], epochs=2)
+
+    full, scaled = read(replace(SMALL, decode="full")), read(SMALL)
+    one, other = (
+        np.frombuffer(b"".join(view for views in found.values() for view in views), np.uint8).astype(int)
+        for found in (full, scaled)
+    )
+    assert 0 < abs(one - other).mean() < 2
+    assert read(SMALL, size=10, threads=2) == scaled
+    # An image is decoded once, as large as its largest view needs it.
+    assert read(SMALL, replace(SMALL, size=60)) == read(
+        replace(SMALL, decode="full"), replace(SMALL, size=60, decode="full")
+    )
 
 
 def test_images_of_several_sizes_cannot_be_taken_whole(photographs: Path) -> None:

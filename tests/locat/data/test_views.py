@@ -65,6 +65,18 @@ def test_a_centre_crop_is_where_torchvision_takes_it(height: int, width: int, si
     assert corner == cut["out_top"] * 1000 + cut["out_left"]
 
 
+def test_an_image_is_halved_while_the_crop_stays_as_large_as_the_view() -> None:
+    side = np.full(200, 2000)
+    crops = [RandomResizedCrop(112, (0.001, 1.0), decode="scaled"), RandomResizedCrop(112, (0.1, 1.0)), CentreCrop(64)]
+    found = cuts(crops, side, side, np.arange(200), seed=0, epoch=0)
+    shorter = np.minimum(found["height"], found["width"])[:, 0]
+    halvings = found["halvings"][:, 0]
+    assert set(halvings) == {0, 1, 2, 3}
+    assert (shorter[halvings > 0] >= 112 * 2 ** halvings[halvings > 0]).all()
+    assert (shorter[halvings < 3] < 112 * 2 ** (halvings[halvings < 3] + 1)).all()
+    assert not found["halvings"][:, 1:].any()
+
+
 def test_an_image_of_the_size_wanted_stays_as_it_is() -> None:
     side = np.array([64])
     for view in (Whole(), CentreCrop(64, 1.0)):
