@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from locat.contract.text import drawable
 from locat.models.gaug import Grid
 
 GAUSSIAN_TITLES = ("sigma down, patches", "sigma across, patches", "alpha, logits")
@@ -52,7 +53,7 @@ def looks_figure(looks: Sequence[Look]) -> Figure:
 def draw_picture(axis: Axes, look: Look) -> None:
     """The picture, with the queried patches marked."""
     axis.imshow(look.picture)
-    axis.set_title(look.model, fontsize=9)
+    axis.set_title(drawable(look.model), fontsize=9)
     patch = look.picture.shape[0] / look.maps[0].shape[0]
     for query in look.queries:
         if query is not None:

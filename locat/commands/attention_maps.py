@@ -65,14 +65,17 @@ def look(folder: Path, file: Path, patches: tuple[tuple[int, int], ...], block: 
 def open_image(file: Path, model: Any) -> tuple[Any, Any]:
     """The middle of the image at the model's size: normalised (3, H, W), and as a picture (H, W, 3) in 0..1."""
     import torch
-    from PIL import Image, UnidentifiedImageError
     from timm.data import create_transform, resolve_data_config
+
+    from locat.data.intake.files import read
+    from locat.data.intake.pictures import Undecodable, opened, to_rgb
 
     expected = resolve_data_config(model=model)
     size = (3, *model.patch_embed.img_size)
     try:
-        pixels = Image.open(file).convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+        with opened(read(file)) as picture:
+            pixels = to_rgb(picture).image
+    except Undecodable as error:
         raise DataError(f"{file} is no image that can be read: {error}") from error
     image = create_transform(**{**expected, "input_size": size, "crop_pct": 1.0})(pixels)
     mean, std = (torch.tensor(expected[key]).view(3, 1, 1) for key in ("mean", "std"))

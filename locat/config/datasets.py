@@ -11,6 +11,7 @@ from pydantic import Field, create_model
 from locat.config.base import Fraction, Int, JobConfig, PositiveFloat, PositiveInt, Schema
 from locat.config.cost import Costs
 from locat.contract.plugins import Registry, subclass_of
+from locat.contract.text import one_line
 
 
 class Source(Schema):
@@ -77,7 +78,7 @@ class ImageFolder(Source):
     def title(self) -> str:
         """What people call the dataset."""
         folder = self.train.parent if self.train.name.lower() in ("train", "training") else self.train
-        return self.label or folder.name or "image folder"
+        return one_line(self.label or folder.name or "image folder", longest=250)
 
 
 class ImageNet(Source):

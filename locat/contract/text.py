@@ -25,6 +25,12 @@ def one_line(name: object, longest: int = 80) -> str:
     return text if len(text) <= longest else f"{text[:kept]}…{text[-kept:]}"
 
 
+def drawable(name: object, longest: int = 80) -> str:
+    """`name` in one line for Matplotlib to draw as it stands: no formula, and in legends as well."""
+    text = one_line(name, longest).replace("$", r"\$")
+    return f"\u200a{text}" if text.startswith("_") else text
+
+
 def speak() -> None:
     """Have this process's streams escape what they cannot hold, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from locat.contract.text import drawable
 from locat.report.tables import BASELINES, Cell, Line, Table, pairs
 
 FAINT = 0.3
@@ -56,7 +57,7 @@ def _panel(axis: Axes, table: Table, x: int, y: int) -> None:
         face = colour if line.model.split(",")[0] in BASELINES else "white"
         marker = MARKERS[groups.index(line.group) % len(MARKERS)]
         across, up = (line.cells[index].spread or 0.0 for index in (x, y))
-        axis.errorbar(*ours, up, across, marker, color=colour, mfc=face, label=line.name, elinewidth=0.8)
+        axis.errorbar(*ours, up, across, marker, color=colour, mfc=face, label=drawable(line.name), elinewidth=0.8)
         if (theirs := _point(line, x, y, PUBLISHED)) is not None:
             axis.plot(*theirs, marker, color=colour, mfc=face, alpha=FAINT, zorder=0)
     for plain, other in paired:
@@ -64,8 +65,8 @@ def _panel(axis: Axes, table: Table, x: int, y: int) -> None:
             start, end = (_point(line, x, y, which) for line in (plain, other))
             if start is not None and end is not None:
                 axis.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "0.2", "alpha": alpha})
-    axis.set_xlabel(f"{table.columns[x].label}, %")
-    axis.set_ylabel(f"{table.columns[y].label}, %")
+    axis.set_xlabel(f"{drawable(table.columns[x].label)}, %")
+    axis.set_ylabel(f"{drawable(table.columns[y].label)}, %")
     axis.margins(0.12)
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from locat.contract.text import drawable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LONGEST_TITLE = 200  # characters
 
 
 def pyplot() -> Any:
@@ -52,7 +56,7 @@ def attention_figure(images: Sequence[NDArray[np.uint8]], maps: Sequence[NDArray
         axis.set_title(label, fontsize=9)
     for axis in axes.flat:
         axis.axis("off")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(drawable(title, LONGEST_TITLE), fontsize=10)
     return figure
 
 
@@ -67,10 +71,10 @@ def batch_grid_figure(
     for axis, image in zip(axes.flat, images, strict=False):
         axis.imshow(image)
     for axis, caption in zip(axes.flat, captions, strict=False):
-        axis.set_title(caption, fontsize=6)
+        axis.set_title(drawable(caption), fontsize=6)
     for axis in axes.flat:
         axis.axis("off")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(drawable(title, LONGEST_TITLE), fontsize=10)
     return figure
 
 
@@ -81,9 +85,9 @@ def comparison_figure(rows: Sequence[dict[str, float | str]], columns: Sequence[
     for number, row in enumerate(rows):
         places = np.arange(len(columns)) + number * width
         heights, spread = ([float(row.get(f"{column}{what}", np.nan)) for column in columns] for what in ("", " sd"))
-        bars = axis.bar(places, heights, width, yerr=spread, label=row["model"])
+        bars = axis.bar(places, heights, width, yerr=spread, label=drawable(row["model"]))
         axis.bar_label(bars, fmt="%.1f", fontsize=8)
-    axis.set_xticks(np.arange(len(columns)) + 0.4 - width / 2, columns)
+    axis.set_xticks(np.arange(len(columns)) + 0.4 - width / 2, list(map(drawable, columns)))
     axis.set_ylabel("%")
     axis.margins(y=0.15)
     axis.spines[["top", "right"]].set_visible(False)

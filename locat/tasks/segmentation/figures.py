@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from locat.contract.text import drawable
 from locat.data.labels import IGNORED
-from locat.tasks.figures import pyplot, subplots
+from locat.tasks.figures import LONGEST_TITLE, pyplot, subplots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +79,7 @@ def overlay_figure(pictures: Sequence[Picture], classes: Sequence[str], title: s
     meanings = {"right": (1.0, 1.0, 1.0), "wrong": WRONG_COLOUR, "not labelled": UNKNOWN_COLOUR}
     errors = [Patch(facecolor=colour, edgecolor="black", label=label) for label, colour in meanings.items()]
     figure.legend(handles=errors, loc="outside lower center", fontsize=9, frameon=False, ncols=3, title="error")
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(drawable(title, LONGEST_TITLE), fontsize=12)
     return figure
 
 
@@ -94,13 +95,13 @@ def write_names(axis: "Axes", labels: NDArray[np.uint8], classes: Sequence[str])
         row, column = np.unravel_index(depth.argmax(), depth.shape)
         across = (column + 0.5) / labels.shape[1]
         side = "left" if across < 0.15 else "right" if across > 0.85 else "center"  # a name is not to leave the picture
-        text = axis.text(column, row, classes[label], fontsize=6, color="white", ha=side, va="center")
+        text = axis.text(column, row, drawable(classes[label]), fontsize=6, color="white", ha=side, va="center")
         text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
 
 
 def name_of(label: int, classes: Sequence[str]) -> str:
     """A class, or what pixels of none are."""
-    return "not labelled" if label == IGNORED else classes[label]
+    return "not labelled" if label == IGNORED else drawable(classes[label])
 
 
 def class_colours(classes: int) -> NDArray[np.float64]:
@@ -134,12 +135,12 @@ def iou_figure(iou: NDArray[np.float64], classes: Sequence[str], title: str) -> 
         bars = axis.barh(np.arange(len(part)), np.nan_to_num(iou[part]), color="tab:blue")
         labels = ["absent" if math.isnan(value) else f"{value:.1f}" for value in iou[part]]
         axis.bar_label(bars, labels, fontsize=7, padding=2)
-        axis.set_yticks(np.arange(len(part)), [classes[label] for label in part], fontsize=8)
+        axis.set_yticks(np.arange(len(part)), [drawable(classes[label]) for label in part], fontsize=8)
         axis.set_ylim(rows - 0.5, -0.5)
         axis.set_xlim(0, max(1, 1.15 * np.nan_to_num(iou).max()))
         axis.set_xlabel("IoU %" + (", absent: neither true nor predicted" if np.isnan(iou[part]).any() else ""))
         axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(drawable(title, LONGEST_TITLE), fontsize=10)
     return figure
 
 
@@ -154,11 +155,12 @@ def confusion_figure(confusion: NDArray[np.int64], classes: Sequence[str], title
     colours = pyplot().get_cmap("viridis").with_extremes(bad="0.85")
     image = axis.imshow(shares, cmap=colours, norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
     size = 8 if len(classes) <= 40 else 6
-    axis.set_xticks(np.arange(len(classes)), classes, rotation=90, fontsize=size)
-    axis.set_yticks(np.arange(len(classes)), classes, fontsize=size)
+    names = list(map(drawable, classes))
+    axis.set_xticks(np.arange(len(classes)), names, rotation=90, fontsize=size)
+    axis.set_yticks(np.arange(len(classes)), names, fontsize=size)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true" if (pixels > 0).all() else "true (grey: not in the truth)")
     bar = figure.colorbar(image, ax=axis, shrink=0.6, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
     bar.set_label("share of the true class")
-    axis.set_title(title, fontsize=10)
+    axis.set_title(drawable(title, LONGEST_TITLE), fontsize=10)
     return figure

@@ -26,7 +26,7 @@ def write_report(
     rows = [dict(zip(COLUMNS, (defined(value) for value in row), strict=True)) for row in values]
     durable.make_folder(job.outputs, within=job.path)
     durable.write_json(job.outputs / "classes.json", rows)
-    durable.write_text(job.outputs / "classes.csv", as_csv(rows))
+    durable.write_bytes(job.outputs / "classes.csv", as_csv(rows).encode(errors="backslashreplace"))
     save(overlay_figure(pictures, classes, title), job.figures / "overlays.png")
     save(iou_figure(columns[0].numpy(), classes, title), job.figures / "iou.png")
     save(confusion_figure(confusion.numpy(), classes, title), job.figures / "confusion.png")
