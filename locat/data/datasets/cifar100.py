@@ -16,7 +16,7 @@ from locat.config.datasets import Cifar100
 from locat.contract.errors import DataError
 from locat.data.datasets.base import Contents, Sample, Split
 from locat.data.datasets.tars import read_member
-from locat.data.intake.files import read
+from locat.data.intake.files import is_folder, read
 
 SIZE = 32
 FOLDER = "cifar-100-python"
@@ -142,7 +142,7 @@ def read_files(source: Path) -> dict[str, bytes]:
     """Content of train, test and meta."""
     names = (META, *FILES.values())
     try:
-        if source.is_dir():
+        if is_folder(source):
             return {name: read(source / name) for name in names}
         with tarfile.open(source, "r:gz", fileobj=io.BytesIO(read(source))) as archive:
             return {name: read_member(archive, f"{FOLDER}/{name}") for name in names}

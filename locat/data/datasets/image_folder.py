@@ -8,6 +8,7 @@ from locat.config.datasets import ImageFolder
 from locat.contract.errors import DataError
 from locat.contract.text import one_line
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
+from locat.data.intake.files import is_folder
 from locat.data.intake.folders import files_below
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def image_folder(root: Path, source: str = "image folder", other: Path | None = 
 
     Links are followed, but not into the folder `other`; hidden folders are no classes.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{root}: no such folder; expected one that holds a folder of images per class")
     found = files_below(root, EXTENSIONS, other)
     found.tell()

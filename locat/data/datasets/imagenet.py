@@ -15,6 +15,7 @@ from locat.contract.errors import DataError
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
 from locat.data.datasets.image_folder import image_folders
 from locat.data.datasets.tars import opened, read_member, regular
+from locat.data.intake.files import is_folder
 
 NAME = "ImageNet-1K"
 TRAIN = "ILSVRC2012_img_train.tar"
@@ -38,7 +39,7 @@ def imagenet(source: Path) -> dict[Split, ImageFiles]:
     Raises:
         DataError: `source` holds neither, or an archive is damaged or not what its name says.
     """
-    if (source / "train").is_dir() and (source / "val").is_dir():
+    if is_folder(source / "train") and is_folder(source / "val"):
         return image_folders(source / "train", source / "val", NAME)
     for name in (TRAIN, VAL, DEVKIT):
         if not (source / name).is_file():

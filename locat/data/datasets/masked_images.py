@@ -15,7 +15,7 @@ from PIL import Image
 
 from locat.contract.errors import DataError
 from locat.data.datasets.base import Contents, Sample
-from locat.data.intake.files import read
+from locat.data.intake.files import is_folder, read
 from locat.data.intake.folders import File, files_in
 from locat.data.intake.pictures import Undecodable, opened
 
@@ -127,7 +127,7 @@ def pair(image: File, mask: File) -> Pair:
 
 def files(folder: Path, endings: Sequence[str]) -> dict[str, File]:
     """The files in a folder with one of the endings, by their names without it."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"{folder}: no such folder; expected one of *{endings[0]} files")
     listing = files_in(folder, endings)
     listing.tell()

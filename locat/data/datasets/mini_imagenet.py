@@ -13,7 +13,7 @@ from locat.config.datasets import MiniImageNet
 from locat.contract.errors import DataError
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
 from locat.data.intake.files import read, size
-from locat.data.intake.stalls import reading
+from locat.data.intake.stalls import asking
 
 SPLITS = ("train.csv", "val.csv", "test.csv")
 CLASSES = 100
@@ -57,7 +57,7 @@ def mini_imagenet(
 
 def rows(path: Path) -> list[tuple[str, str]]:
     """File name and label of each line."""
-    if not path.exists():
+    if not asking(path, path.exists):
         raise DataError(f"{path}: no such file; expected {', '.join(SPLITS)} and the folder images in {path.parent}")
     try:
         # Spreadsheets begin a file with a mark of its byte order.
@@ -74,7 +74,7 @@ def rows(path: Path) -> list[tuple[str, str]]:
 
 def image(source: Path, name: str, label: int) -> ImageFile:
     """The image that a csv calls `name`."""
-    path = reading(os.path.join(source, "images", name))
+    path = os.path.join(source, "images", name)
     try:
         return ImageFile(f"images/{name}", label, path, 0, size(path))
     except OSError as error:

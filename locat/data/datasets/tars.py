@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from locat.contract.errors import DataError
+from locat.data.intake.stalls import asking
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def opened(path: Path, piece: IO[bytes] | None = None) -> Iterator[tarfile.TarFi
         DataError: it is no tar, or damaged or cut short as far as the body reads it.
     """
     try:
-        with tarfile.open(path, "r:", fileobj=piece) as archive:
+        with asking(path, lambda: tarfile.open(path, "r:", fileobj=piece)) as archive:
             yield archive
     except (OSError, tarfile.TarError) as error:
         raise DataError(f"{path}: not a complete tar ({error}); download it again") from error
@@ -26,7 +27,8 @@ def opened(path: Path, piece: IO[bytes] | None = None) -> Iterator[tarfile.TarFi
 def regular(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """The files in a tar, without folders and links; tarfile.ReadError where it is damaged or cut short."""
     last = "its beginning"
-    for member in archive:
+    members = iter(archive)
+    while (member := asking(str(archive.name), lambda: next(members, None))) is not None:
         last = member.name
         if member.isreg():
             yield member

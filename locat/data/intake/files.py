@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from locat.contract.errors import DataError
+from locat.data.intake.stalls import asking
 
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -27,9 +28,14 @@ def size(path: Path | str) -> int:
         DataError: it is none.
         OSError: it is not there.
     """
-    status = os.stat(path)
+    status = asking(path, lambda: os.stat(path))
     refuse_others(path, status)
     return status.st_size
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder lies there."""
+    return asking(path, path.is_dir)
 
 
 def read(path: Path | str, offset: int = 0, length: int | None = None) -> bytes:
@@ -39,13 +45,17 @@ def read(path: Path | str, offset: int = 0, length: int | None = None) -> bytes:
         DataError: it is no regular file, is not there, or cannot be read.
     """
     try:
-        # Not blocking: a pipe that took the place of the file since it was listed would not let it be opened.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            refuse_others(path, os.fstat(file.fileno()))
-            file.seek(offset)
-            return file.read() if length is None else file.read(length)
+        return asking(path, lambda: _read(path, offset, length))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); mend it and run again") from error
+
+
+def _read(path: Path | str, offset: int, length: int | None) -> bytes:
+    # Not blocking: a pipe that took the place of the file since it was listed would not let it be opened.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        refuse_others(path, os.fstat(file.fileno()))
+        file.seek(offset)
+        return file.read() if length is None else file.read(length)
 
 
 def refuse_others(path: Path | str, status: os.stat_result) -> None:

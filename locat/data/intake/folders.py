@@ -17,7 +17,7 @@ from typing import NamedTuple
 from locat.contract.errors import DataError
 from locat.contract.text import one_line
 from locat.data.intake.files import kind
-from locat.data.intake.stalls import reading
+from locat.data.intake.stalls import asking
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,8 @@ class _Walk:
     def _folder(self, name: str, status: os.stat_result) -> None:
         self.taken[status.st_dev, status.st_ino] = name
         try:
-            entries = sorted(os.scandir(reading(self._path(name))), key=lambda entry: entry.name)
+            path = self._path(name)
+            entries = asking(path, lambda: sorted(os.scandir(path), key=lambda entry: entry.name))
         except OSError as error:
             raise self._unreadable(name, error) from error
         for entry in entries:
@@ -132,8 +133,9 @@ class _Walk:
 
     def _follow(self, name: str) -> None:
         """Take what a link leads to."""
+        path = self._path(name)
         try:
-            status = os.stat(reading(self._path(name)))
+            status = asking(path, lambda: os.stat(path))
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise self._unreadable(name, error) from error
@@ -144,8 +146,8 @@ class _Walk:
                 ) from error
             self._leave_out(name, "a link to nothing")
             return
-        target = os.path.realpath(self._path(name))
-        parent = os.path.realpath(os.path.dirname(self._path(name)))
+        target = asking(path, lambda: os.path.realpath(path))
+        parent = os.path.realpath(os.path.dirname(path))
         if stat.S_ISDIR(status.st_mode) and (_is_within(parent, target) or _is_within(self.home, target)):
             self._leave_out(name, "a link back to a folder that it lies in")
         elif self.other is not None and _is_within(target, self.other):
@@ -193,8 +195,9 @@ class _Walk:
         return os.path.join(self.found.root, name) if name else str(self.found.root)
 
     def _stat(self, name: str) -> os.stat_result:
+        path = self._path(name)
         try:
-            return os.stat(reading(self._path(name)))
+            return asking(path, lambda: os.stat(path))
         except OSError as error:
             raise self._unreadable(name, error) from error
 

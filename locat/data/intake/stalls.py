@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.context import ForkContext
+from pathlib import Path
+from typing import TypeVar
 
 from locat.contract.errors import JobError
 from locat.contract.outcome import write_outcome
@@ -24,26 +26,32 @@ NOTHING = -1
 LOOK = 1.0
 """Seconds between two looks. Looks are counted, so that a job that was stopped for an hour has not waited for one."""
 
-_at = ""
-"""What this process reads now."""
+T = TypeVar("T")
+
+_asked = ""
+"""The path that this process waits for."""
 
 
-def reading(path: str) -> str:
-    """Say that `path` is read now, and give it back."""
-    global _at
-    _at = path
-    return path
+def asking(path: Path | str, call: Callable[[], T]) -> T:
+    """What `call` gives, which asks the file system for `path`; see `answers_within`."""
+    global _asked
+    _asked = str(path)
+    try:
+        return call()
+    finally:
+        _asked = ""
 
 
 @contextmanager
 def answers_within(limit: float) -> Iterator[None]:
-    """End this process, with exit code 1, where the body stays at one `reading` for more than `limit` seconds."""
+    """End this process, with exit code 1, where the body's `asking` for one path takes more than `limit` seconds."""
     ended = threading.Event()
 
     def watch() -> None:
-        last, looks = _at, 0
+        last, looks = _asked, 0
         while not ended.wait(LOOK):
-            last, looks = _at, looks + 1 if _at == last else 0
+            now = _asked
+            last, looks = now, looks + 1 if now and now == last else 0
             if looks * LOOK > limit:
                 reason = str(stalled(last, limit))
                 logger.error("%s", reason)
