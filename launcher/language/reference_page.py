@@ -36,6 +36,8 @@ against the same, and names line, key and nearest right word.
 
 A value may refer to `${matrix.AXIS}`, `${matrix.AXIS.KEY}` and `${jobs.NAME.outputs.KEY}`; `$${` stands for `${`.
 `--set KEY=VALUE` puts a value over the file's, such as `--set jobs.pretrain.config.epochs=2`.
+A relative path is from the folder of the file that it is written in, of `--set` from the pipeline file's, and `~` is a
+home folder. Pods see no folder of the machine that submits: for Kubernetes paths must be absolute.
 """
 TASKS_INTRODUCTION = """
 # Tasks

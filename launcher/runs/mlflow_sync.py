@@ -6,6 +6,8 @@ from launcher import interpreter
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView, status_from_folder
+from locat.contract.job_folder import JobFolder
+from locat.contract.tracking import TrackingCursor
 
 KILLED = frozenset({Status.CANCELLED, Status.PREEMPTED})
 """Statuses of jobs that were stopped on purpose; what else died without a word has failed."""
@@ -27,6 +29,16 @@ def sync_if_ended(run: RunFolder) -> None:
     view = status_from_folder(run, run.plan())
     if view.ended and run.tracking.exists():
         sync(run, view)
+
+
+def troubles(run: RunFolder) -> dict[str, list[str]]:
+    """What MLflow refuses until the user does something, as jobs and `launcher sync` found -> names of these jobs."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(run.path.glob("jobs/*/tracking.json")):
+        job = JobFolder(file.parent)
+        if trouble := TrackingCursor.read(job).trouble:
+            found.setdefault(trouble, []).append(job.name)
+    return found
 
 
 def _outcome(status: Status) -> str:

@@ -12,9 +12,12 @@ import click
 from launcher import interpreter, locks, machine
 from launcher.backends import BACKENDS
 from launcher.backends.checks import Check
+from launcher.runs.find import list_runs
+from launcher.runs.mlflow_sync import troubles
 from launcher.verbs.arguments import backend_option, runs_option
 from locat.contract import private
 from locat.contract.errors import UserError
+from locat.contract.tracking_uri import IGNORED
 
 IMPORT_TIMEOUT = 120
 """Seconds; the first import after an installation reads gigabytes."""
@@ -61,6 +64,7 @@ def checks(runs: Path) -> Iterator[Check]:
     yield _gpus()
     yield _runs_folder(runs.resolve())
     yield _private()
+    yield from _tracking(runs.resolve())
     free = shutil.disk_usage(_existing(runs.resolve())).free / 1e9
     yield Check("disk", free >= GIGABYTES_NEEDED, f"{free:.0f} GB free", f"free {GIGABYTES_NEEDED} GB for checkpoints")
 
@@ -131,6 +135,17 @@ def _private() -> Check:
         )
     note = "" if found not in private.temporary() else "; your home directory takes none"
     return Check("caches", True, f"{found}{note}", "")
+
+
+def _tracking(runs: Path) -> Iterator[Check]:
+    """What MLflow refuses of runs, and variables that look as if they said where runs are tracked."""
+    for run in list_runs(runs):
+        for trouble in troubles(run):
+            yield Check(f"MLflow, {run.name}", False, trouble, f"then launcher sync {run.name}", needed=False)
+    left = [name for name in IGNORED if os.environ.get(name)]
+    if left:
+        remedy = "say in the pipeline where it is tracked: tracking.uri, tracking.experiment"
+        yield Check("MLflow's variables", False, f"not heeded: {', '.join(left)}", remedy, needed=False)
 
 
 def _existing(path: Path) -> Path:

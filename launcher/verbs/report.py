@@ -13,7 +13,9 @@ from launcher.runs.state import Status
 from launcher.verbs.arguments import runs_option
 from launcher.view import summary
 from launcher.view.completion import complete_run
+from locat.contract.errors import UserError
 from locat.contract.tracking import TrackingCursor
+from locat.contract.tracking_uri import checked, located
 
 
 @click.command("report")
@@ -47,5 +49,13 @@ def command(references: tuple[str, ...], output: Path | None, tracking_uri: str 
     if output:
         words += ["--output", str(output)]
     if tracking_uri:
-        words += ["--tracking-uri", tracking_uri]
+        words += ["--tracking-uri", _reached(tracking_uri)]
     sys.exit(subprocess.call(interpreter.module("locat.report", *words), stdin=subprocess.DEVNULL))
+
+
+def _reached(uri: str) -> str:
+    """`uri`, if MLflow can be reached by it; a relative path of a store is from the shell's folder."""
+    try:
+        return located(checked(uri), Path.cwd())
+    except ValueError as error:
+        raise UserError(f"--tracking-uri: {error}") from error

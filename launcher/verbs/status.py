@@ -10,6 +10,7 @@ import click
 from launcher.backends import look
 from launcher.runs.find import find
 from launcher.runs.folder import RunFolder
+from launcher.runs.mlflow_sync import troubles
 from launcher.runs.status import RunView
 from launcher.verbs.arguments import run_argument, runs_option
 from launcher.view import summary, tables
@@ -35,7 +36,8 @@ def _as_json(run: RunFolder, view: RunView) -> dict[str, Any]:
     for job in view.jobs:
         progress = tables.job_progress(run, job)
         shown = {"name": job.name, **asdict(job.state), "status": job.status, "reason": job.reason}
-        jobs.append({**shown, "progress": asdict(progress) if progress else None})
+        refused = next((trouble for trouble, names in troubles(run).items() if job.name in names), "")
+        jobs.append({**shown, "progress": asdict(progress) if progress else None, "tracking": refused})
     return {
         "run": run.name,
         "folder": str(run.path),

@@ -15,6 +15,7 @@ from launcher.runs.folder import RunFolder
 from launcher.verbs.arguments import run_argument, runs_option
 from locat.contract.errors import UserError
 from locat.contract.tracking import ParentRun
+from locat.contract.tracking_uri import file_of
 
 HOST = "127.0.0.1"
 APP = "locat-private"
@@ -38,16 +39,24 @@ def command(reference: str | None, port: int | None, runs: Path) -> None:
     if uri.startswith(("http://", "https://")):
         click.echo(uri.rstrip("/") + _page(run))
         return
+    if (file := file_of(uri)) and not file.exists():
+        # Not by the server: killed while it makes the tables it would leave a store that nobody can open.
+        subprocess.run(interpreter.module("locat.engine.tracking.store", uri), check=True)
     port = _free_port(port)
     key = secrets.token_urlsafe(24)
     click.echo(f"http://{HOST}:{port}{_page(run, key)}")
     server = interpreter.module("mlflow", "server", "--app-name", APP, "--host", HOST, "--port", str(port))
     # By the environment, which other users cannot read, unlike the list of processes.
-    environment = {**os.environ, KEY_VARIABLE: key, "MLFLOW_BACKEND_STORE_URI": uri}
+    environment = {**_environment(), KEY_VARIABLE: key, "MLFLOW_BACKEND_STORE_URI": uri}
     try:
         sys.exit(subprocess.call([*server, "--workers", "1"], env=environment))
     except KeyboardInterrupt:
         click.echo("\nMLflow UI stopped")
+
+
+def _environment() -> dict[str, str]:
+    """Without MLflow's variables: what is left over from another server would be this one's options."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "_MLFLOW_"))}
 
 
 def _page(run: RunFolder, key: str = "") -> str:

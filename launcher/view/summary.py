@@ -12,6 +12,7 @@ from rich.text import Text
 
 from launcher.backends import BACKENDS
 from launcher.runs.folder import RunFolder
+from launcher.runs.mlflow_sync import troubles
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
 from launcher.view.tables import jobs_table, table
@@ -23,6 +24,8 @@ def run_report(run: RunFolder, view: RunView, bars: bool = False) -> Group:
     parts: list[RenderableType] = [jobs_table(run, view, bars)]
     if advice := next_step(run, view):
         parts.append(Text(advice, style="bold"))
+    for trouble, jobs in troubles(run).items():
+        parts.append(Text(f"MLflow takes nothing of {', '.join(jobs)}: {trouble}; then `{command('sync', run)}`"))
     if view.ended:
         parts.extend(_results(run, view))
     return Group(*parts)
@@ -73,7 +76,7 @@ def _number(value: Any) -> Text:
 
 def command(verb: str, run: RunFolder) -> str:
     """The command line that asks `verb` about a run from here."""
-    runs = Path(os.environ.get("LAUNCHER_RUNS", "runs"))
+    runs = Path(os.environ.get("LAUNCHER_RUNS", "runs")).expanduser()
     elsewhere = "" if runs.resolve() == run.path.parent else f" --runs-dir {_short(run.path.parent)}"
     return f"{_program()} {verb}{elsewhere} {run.name}"
 

@@ -26,6 +26,8 @@ class TrackingCursor:
     """The MLflow RunStatus told last; an ended one is told once all the rest was sent."""
     ended: float | None = None
     """The end told last, in Unix time."""
+    trouble: str = ""
+    """Why MLflow takes nothing of the job until the user does something; empty once it has taken something."""
 
     @property
     def is_finished(self) -> bool:

@@ -15,6 +15,19 @@ SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 LONGEST_EXPERIMENT = 500
 """Characters that MLflow takes for an experiment's name."""
+IGNORED = (
+    "MLFLOW_ENABLE_ASYNC_LOGGING",  # a request would be taken for answered before it is sent
+    "MLFLOW_ENABLE_WORKSPACES",  # of a store's server; a SQLite file would be read as another kind of store
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_REGISTRY_URI",
+    "MLFLOW_RUN_CONTEXT",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS",
+    "MLFLOW_TRACKING_URI",
+)
+"""Variables that a job does not heed: the pipeline says what they would. Credentials, certificates and time limits are
+the shell's."""
 _SQLITE = re.compile(r"sqlite(\+pysqlite)?:///(?P<path>[^?]*)", re.DOTALL)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _EXAMPLES = "http://SERVER:5000 or sqlite:///FILE.db"
@@ -38,9 +51,10 @@ def file_of(uri: str) -> Path | None:
     return Path(unquote(found["path"])) if found else None
 
 
-def of_folder(path: Path) -> str:
-    """The URI of an absolute path, as MLflow keeps where artifacts are."""
-    return path.as_uri()
+def artifact_folder(uri: str) -> str | None:
+    """The URI of where a store's artifacts go: beside a SQLite file, and where a server decides, None."""
+    file = file_of(uri)
+    return None if file is None else (file.absolute().parent / "mlartifacts").as_uri()
 
 
 def located(uri: str, folder: Path | None) -> str:

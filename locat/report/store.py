@@ -12,7 +12,7 @@ from typing import Any
 from locat.config import TASKS, JobConfig
 from locat.contract.errors import UserError
 from locat.contract.tracking import ParentRun
-from locat.engine.tracking.client import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MlflowClient, Run, one_line
+from locat.engine.tracking.client import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, Run, connect, one_line
 from locat.report.results import Origin, Result, RunSummary, Settings
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one a job, of a file of 200 bytes
@@ -68,7 +68,7 @@ def read_run(folder: Path, uri: str | None = None) -> TrackedRun:
     try:
         if uri is not None:
             parent = _find(uri, folder.name)
-        client = MlflowClient(parent.uri)
+        client = connect(parent.uri, make=False)
         tags = client.get_run(parent.run_id).data.tags
         wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.run_id}'"
         jobs: list[Run] = []
@@ -85,7 +85,7 @@ def read_run(folder: Path, uri: str | None = None) -> TrackedRun:
 
 def _find(uri: str, name: str) -> ParentRun:
     """The MLflow run of the pipeline run called `name`."""
-    client = MlflowClient(uri)
+    client = connect(uri, make=False)
     experiments = [each.experiment_id for each in client.search_experiments()]
     for run in client.search_runs(experiments, f"tags.run_id = '{name}'"):
         if MLFLOW_PARENT_RUN_ID not in run.data.tags:
@@ -108,7 +108,7 @@ def unknown_tasks(runs: Iterable[TrackedRun]) -> list[str]:
 
 def log_report(run: TrackedRun, files: Iterable[Path]) -> None:
     """Add the report to the pipeline run's MLflow run, under report/."""
-    client = MlflowClient(run.parent.uri)
+    client = connect(run.parent.uri, make=False)
     try:
         for file in files:
             client.log_artifact(run.parent.run_id, str(file), "report")
@@ -148,7 +148,7 @@ class _Job:
         """Its metrics.json: see `locat.tasks.results`."""
         with tempfile.TemporaryDirectory() as folder:
             try:
-                client = MlflowClient(self.of.parent.uri)
+                client = connect(self.of.parent.uri, make=False)
                 file = client.download_artifacts(self.run.info.run_id, "metrics.json", folder)
                 values: dict[str, Any] = json.loads(Path(file).read_text())
                 return values

@@ -20,6 +20,8 @@ from mlflow.utils.git_utils import get_git_commit
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
 from locat.contract.errors import UserError
+from locat.contract.tracking_uri import artifact_folder, file_of
+from locat.engine.tracking import environment
 
 __all__ = [
     "MLFLOW_GIT_COMMIT",
@@ -27,7 +29,7 @@ __all__ = [
     "MlflowClient",
     "Run",
     "add_figure",
-    "artifact_folder",
+    "connect",
     "create_run",
     "delete_doubles",
     "find_experiment",
@@ -36,6 +38,23 @@ __all__ = [
 
 KEY = "locat.key"
 """Tag by which a run is found whose creation was not answered."""
+
+
+def connect(uri: str, make: bool = True) -> MlflowClient:
+    """A client of the store at `uri`, whatever a shell has set for another; every request goes through one of these.
+
+    Args:
+        make: make a SQLite store that is not there.
+
+    Raises:
+        UserError: it is not there, and not to be made.
+    """
+    from locat.engine.tracking import store  # which imports MLflow's tables, for seconds
+
+    environment.settle(uri)
+    if file_of(uri) is not None:
+        store.ensure(uri) if make else store.ensure_there(uri)
+    return MlflowClient(uri)
 
 
 def find_experiment(client: MlflowClient, name: str, uri: str) -> str:
@@ -49,12 +68,6 @@ def find_experiment(client: MlflowClient, name: str, uri: str) -> str:
             if experiment is None:
                 raise
     return str(experiment.experiment_id)
-
-
-def artifact_folder(uri: str) -> str | None:
-    """Where a new experiment's artifacts go: beside a SQLite store, and where a server decides, None."""
-    store = uri.removeprefix("sqlite:///")
-    return None if store == uri else str(Path(store).absolute().parent / "mlartifacts")
 
 
 def create_run(

@@ -17,7 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFL
 from locat.config import CompareConfig, JobConfig, Tracking
 from locat.contract.job_folder import JobFolder
 from locat.contract.tracking import TrackingCursor
-from locat.engine.tracking.client import MlflowClient, create_run, delete_doubles
+from locat.engine.tracking.client import connect, create_run, delete_doubles
 from locat.engine.tracking.entries import dataset_inputs, register_model
 from locat.engine.tracking.metric_log import Record, read_records
 from locat.engine.tracking.notes import job_note
@@ -50,8 +50,9 @@ class JobRun:
         """Open it, marked as RUNNING or as it is; `answered` is called whenever the server has answered."""
         self.job, self.config, self.key, self._answered = job, config, key, answered
         self.points = self.files = 0
-        mlflow.set_tracking_uri(tracking.uri)
-        self._client, self._experiment = MlflowClient(tracking.uri), tracking.experiment
+        client = connect(tracking.uri)
+        mlflow.set_tracking_uri(tracking.uri)  # for MLflow's own thread, which watches the machine
+        self._client, self._experiment = client, tracking.experiment
         self._parent = open_parent_run(self._client, tracking, started, running)
         answered()
         self.sent = TrackingCursor.read(job)
@@ -118,7 +119,7 @@ class JobRun:
 
     def _note(self, **changes: Any) -> None:
         """Record what the server has just confirmed."""
-        self.sent = replace(self.sent, **changes)
+        self.sent = replace(self.sent, trouble="", **changes)
         self.sent.write(self.job)
         self._answered()
 

@@ -8,7 +8,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 from locat.config import Tracking
 from locat.contract.tracking import ParentRun
 from locat.engine.tracking import columns
-from locat.engine.tracking.client import MlflowClient, create_run, delete_doubles, find_experiment
+from locat.engine.tracking.client import MlflowClient, connect, create_run, delete_doubles, find_experiment
 from locat.engine.tracking.notes import pipeline_note
 from locat.engine.tracking.state_files import only_sender
 
@@ -31,7 +31,7 @@ def end_parent_run(folder: Path, status: str, ended: float) -> None:
     with only_sender(folder) as key:
         parent = ParentRun.read(folder)
         if not parent.knows(status, ended):
-            client = MlflowClient(parent.uri)
+            client = connect(parent.uri)
             delete_doubles(client, parent.experiment_id, key, parent.run_id)
             client.set_terminated(parent.run_id, status, int(ended * 1000))
             replace(parent, status=status, ended=ended).write(folder)

@@ -3,13 +3,17 @@
 import logging
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
 
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from locat.config import JobConfig, Tracking
 from locat.contract.job_folder import JobFolder
+from locat.contract.tracking import TrackingCursor
 from locat.engine.tracking.client import one_line
 from locat.engine.tracking.job_run import JobRun
+from locat.engine.tracking.refusals import reason
 from locat.engine.tracking.state_files import Lifetime, only_sender
 
 logger = logging.getLogger(__name__)
@@ -87,7 +91,7 @@ class Tracker:
                         monitor = SystemMetricsMonitor(run.sent.run_id, SAMPLING_INTERVAL, resume_logging=True)
                         monitor.start()
                 except Exception as error:  # whatever it is, the training does not depend on it
-                    self._say(away=True, why=one_line(error))
+                    self._say(away=True, why=one_line(error), trouble=self._trouble(error))
                     interval = min(2 * interval, LONGEST_INTERVAL)
                     tries -= ended
                     if monitor is not None and not ended:
@@ -105,12 +109,23 @@ class Tracker:
     def _note_answer(self) -> None:
         self._answered = time.monotonic()
 
-    def _say(self, away: bool, why: str = "") -> None:
+    def _trouble(self, error: Exception) -> str:
+        """What only the user can mend, which `launcher status` then tells; empty if there is no such thing."""
+        trouble = reason(self.tracking, self.job, error)
+        sent = TrackingCursor.read(self.job)
+        if trouble and trouble != sent.trouble:
+            with suppress(OSError):
+                replace(sent, trouble=trouble).write(self.job)
+        return trouble
+
+    def _say(self, away: bool, why: str = "", trouble: str = "") -> None:
         """One line when the server goes away, one when it is back; none from a thread left behind."""
         if away == self._away or self._abandoned:
             return
         self._away = away
-        if away:
+        if trouble:
+            logger.warning("MLflow (%s) takes nothing of this job: %s", self.tracking.uri, trouble)
+        elif away:
             logger.warning("MLflow (%s) takes nothing now; the job goes on and sends later: %s", self.tracking.uri, why)
         else:
             logger.info("MLflow (%s) takes metrics again", self.tracking.uri)

@@ -7,6 +7,7 @@ exit code 1 if something could not be sent.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ def sync(folders: dict[Path, str], run_status: str | None) -> int:
         except BlockingIOError:
             line = "sends by itself: it still runs"
         except Exception as error:
-            line = f"not sent: {_one_line(error)}"
+            line = f"not sent: {_why(each.tracking, each.job, error)}"
             failed = True
         print(f"{each.job.name}: {line}", flush=True)
     if run_status and ended and not failed:
@@ -60,10 +61,10 @@ def _ended(job: JobFolder, status: str) -> EndedJob | None:
 
 def _answers(tracking: Tracking) -> bool:
     """Whether the server does; if not, that is one line instead of one a job."""
-    from locat.engine.tracking.client import MlflowClient
+    from locat.engine.tracking.client import connect
 
     try:
-        MlflowClient(tracking.uri).search_experiments(max_results=1)
+        connect(tracking.uri).search_experiments(max_results=1)
     except Exception as error:
         remedy = "all is kept, send it with `launcher sync` once it does"
         print(f"MLflow ({tracking.uri}) does not answer; {remedy}: {_one_line(error)}", file=sys.stderr)
@@ -93,9 +94,21 @@ def _end_parent_run(jobs: list[EndedJob], status: str) -> bool:
         end_parent_run(parent, status, ended)
         print(f"the run: {status}")
     except Exception as error:
-        print(f"the run: not told that it is {status}: {_one_line(error)}", flush=True)
+        why = _why(jobs[0].tracking, jobs[0].job, error)
+        print(f"the run: not told that it is {status}: {why}", flush=True)
         return False
     return True
+
+
+def _why(tracking: Tracking, job: JobFolder, error: Exception) -> str:
+    """What the user can do, or else what MLflow said; `launcher status` tells the former, too."""
+    from locat.engine.tracking.refusals import reason
+
+    trouble = reason(tracking, job, error)
+    sent = TrackingCursor.read(job)
+    if trouble and trouble != sent.trouble:
+        replace(sent, trouble=trouble).write(job)
+    return trouble or _one_line(error)
 
 
 def _one_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
 from locat.contract.errors import UserError
-from locat.contract.tracking_uri import checked, file_of, located, located_path, of_file, of_folder
+from locat.contract.tracking_uri import artifact_folder, checked, file_of, located, located_path, of_file
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"], exclude_characters="/"), min_size=1)
 HOSTILE = st.sampled_from(["%20", "a?x=1", "#", "é", " a ", "100%", ":memory:", "a@b:c", "\u3000"])
@@ -39,7 +39,8 @@ def test_any_bytes_that_a_name_may_hold_make_a_uri_or_a_sentence(name: bytes) ->
 def test_a_plain_path_stands_in_its_uri_as_it_is() -> None:
     assert of_file(Path("/my runs/mlflow.db")) == "sqlite:////my runs/mlflow.db"
     assert of_file(Path("/a%20b?x=1/mlflow.db")) == "sqlite+pysqlite:////a%2520b%3Fx=1/mlflow.db"
-    assert of_folder(Path("/a%20b")) == "file:///a%2520b"
+    assert artifact_folder("sqlite:////a%2520b/mlflow.db") == "file:///a%2520b/mlartifacts"
+    assert artifact_folder("http://a") is None
 
 
 def test_a_relative_store_is_in_the_folder_of_the_file_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from locat.commands.attention_figure import Look, looks_figure
 from locat.config import ConvertConfig
 from locat.contract.job_folder import JobFolder
-from locat.contract.text import drawable, printable
+from locat.contract.text import drawable, one_line
 from locat.data import beton
 from locat.tasks import figures
 from locat.tasks.convert import convert
@@ -59,7 +59,7 @@ def draw(figure: Figure) -> None:
 
 @given(NAMES)
 def test_a_printable_name_is_one_line_of_text(name: bytes) -> None:
-    text = printable(os.fsdecode(name))
+    text = one_line(os.fsdecode(name))
     assert text.isprintable() and len(text) <= 80
     text.encode()
     plain = os.fsdecode(name)
@@ -67,8 +67,8 @@ def test_a_printable_name_is_one_line_of_text(name: bytes) -> None:
 
 
 def test_bytes_that_are_no_utf8_are_shown_as_such() -> None:
-    assert printable(os.fsdecode(b"caf\xe9\n\x1b[1m")) == r"caf\xe9\n\x1b[1m"
-    assert printable("x" * 100, 9) == "xxxx…xxxx"
+    assert one_line(os.fsdecode(b"caf\xe9\n\x1b[1m")) == r"caf\xe9\n\x1b[1m"
+    assert one_line("x" * 100, 9) == "xxxx…xxxx"
 
 
 def draw_all(names: list[str]) -> None:
@@ -143,7 +143,7 @@ def test_a_log_line_stays_one_line(tmp_path: Path, caplog) -> None:
     dataset = {"name": "image_folder", "train": tmp_path / "train", "val": tmp_path / "val"}
     with caplog.at_level(logging.INFO):
         convert(ConvertConfig.model_validate({"task": "convert", "dataset": dataset, "most_bad": 0.5}), job)
-    assert all(record.getMessage().isprintable() for record in caplog.records)
+    assert all(record.getMessage().isone_line() for record in caplog.records)
 
 
 def test_drawable_names_of_classes_stay() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from locat.contract.errors import Preempted
+from locat.contract.submission import Submission
 from locat.engine.tracking import sender, tracked
 from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.sync import sync
@@ -30,6 +31,7 @@ def monitors() -> list[threading.Thread]:
 def test_what_a_dead_server_missed_is_sent_by_the_next_attempt(tmp_path: Path, proxy: Proxy) -> None:
     each = make(tmp_path, proxy)
     (each.tracking.parent / "pipeline.yaml").write_text("name: p\n")
+    Submission("p", "", (), folder="/here").write(each.tracking.parent)
     proxy.down()
     with pytest.raises(ValueError, match="died"), tracked(each.job, each.config, is_main=True):
         MetricLog(each.job.metrics).append(1, {"loss": 1.0})
