@@ -1,10 +1,13 @@
 """The `launcher` command. A verb's file is imported when the verb is used, so that --help answers at once."""
 
 import importlib
+import os
+import sys
 from typing import IO, Any, NoReturn
 
 import click
 
+from launcher.view import streams
 from locat.contract.errors import UserError
 from locat.contract.text import printable, speak
 
@@ -53,6 +56,7 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            _check_folder()
             return super().invoke(ctx)
         except UserError as error:
             raise Mistake(str(error)) from error
@@ -72,8 +76,28 @@ def cli() -> None:
     """
 
 
+def _check_folder() -> None:
+    """Raise UserError if the folder that the shell is in was deleted: no path from there means anything."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError(f"the folder this shell is in is gone ({error.strerror}); `cd` to another one") from error
+
+
 def main() -> NoReturn:
     """Run the verb that the command line names."""
+    output = streams.prepare()
     speak()
-    cli(prog_name="launcher")
-    raise AssertionError("click exits by itself")
+    code: object = 1
+    try:
+        cli(prog_name="launcher")
+    except SystemExit as ended:
+        code = ended.code
+    except OSError:
+        if not output.trouble:
+            raise
+    streams.flush()
+    if output.trouble:
+        click.echo(f"what was printed could not be written: {output.trouble}", err=True)
+        code = code or 1
+    sys.exit(code if isinstance(code, int) else 0)

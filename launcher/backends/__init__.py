@@ -5,10 +5,12 @@ A package that is installed beside this one adds a backend by two entry points (
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from launcher.backends.base import Backend
 from launcher.plan import Plan
+from launcher.runs.errors import RunDeletedError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Observation
 from launcher.runs.status import RunView, unanswered
@@ -85,9 +87,12 @@ def look(run: RunFolder, plan: Plan) -> RunView:
 def look_all(runs: Sequence[RunFolder]) -> list[RunView]:
     """Runs as they are now, in the same order; each scheduler is asked once.
 
-    Runs of a backend that cannot be used here are shown as they were last recorded.
+    Runs of a backend that cannot be used here are shown as they were last recorded, those deleted meanwhile not at all.
     """
-    plans = [(run, run.plan()) for run in runs]
+    plans = []
+    for run in runs:
+        with suppress(RunDeletedError):
+            plans.append((run, run.plan()))
     views: dict[str, RunView] = {}
     for name in dict.fromkeys(plan.backend for _, plan in plans):
         mine = [(run, plan) for run, plan in plans if plan.backend == name]
@@ -99,4 +104,4 @@ def look_all(runs: Sequence[RunFolder]) -> list[RunView]:
         else:
             found = BACKENDS[name].look_all(mine)
         views.update({run.name: view for (run, _), view in zip(mine, found, strict=True)})
-    return [views[run.name] for run in runs]
+    return [views[run.name] for run, _ in plans if run.exists()]

@@ -5,3 +5,7 @@ from locat.contract.errors import UserError
 
 class RunError(UserError):
     """A run, or a job of it, cannot be found, or a run cannot be created."""
+
+
+class RunDeletedError(RunError):
+    """A run was there a moment ago, and was deleted meanwhile."""

@@ -1,5 +1,6 @@
 """The runs in a folder, found by name."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from launcher.plan import Plan
@@ -10,9 +11,11 @@ from locat.contract.problems import did_you_mean
 
 def list_runs(runs: Path) -> list[RunFolder]:
     """The runs in a folder, newest first."""
-    plans = [entry for entry in runs.glob("[!.]*/plan.json") if entry.is_file()]
-    plans.sort(key=lambda plan: plan.stat().st_mtime_ns, reverse=True)
-    return [RunFolder(plan.parent.resolve()) for plan in plans]
+    made = []
+    for plan in runs.glob("[!.]*/plan.json"):
+        with suppress(OSError):  # deleted meanwhile
+            made.append((plan.stat().st_mtime_ns, plan))
+    return [RunFolder(plan.parent.resolve()) for _, plan in sorted(made, reverse=True)]
 
 
 def find(runs: Path, reference: str | None) -> RunFolder:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from launcher import locks, machine
 from launcher.plan import Plan
+from launcher.runs.errors import RunDeletedError
 from launcher.runs.state import JobState, Observation, Status
 from locat.contract.job_folder import JobFolder
 
@@ -48,14 +49,23 @@ class RunFolder:
     def job_cancelled(self, name: str) -> Path:
         return self.job(name).path / "cancelled"
 
+    def exists(self) -> bool:
+        """Whether it is there: a run may be deleted at any time."""
+        return (self.path / "plan.json").exists()
+
     def plan(self) -> Plan:
         """The compiled plan.
 
         Raises:
             FormatError: a newer version made it.
+            RunDeletedError: the folder is gone.
         """
         file = self.path / "plan.json"
-        return Plan.from_json(file.read_text(), file)
+        try:
+            text = file.read_text()
+        except FileNotFoundError:
+            raise RunDeletedError(f"{self.path}: this run was deleted") from None
+        return Plan.from_json(text, file)
 
     def state(self, name: str) -> JobState:
         """What is recorded about a job."""

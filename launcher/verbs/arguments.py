@@ -1,17 +1,35 @@
 """Arguments that several verbs take."""
 
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
 from launcher.plan import DEFAULT_BACKEND
 from launcher.view.completion import BackendName, complete_job, complete_run
+from locat.contract.errors import UserError
+from locat.contract.tracking_uri import check_path, located_path
+
+
+class RunsFolder(click.Path):
+    """The folder of runs, by a path that all that is told of a run can hold; `~` is a home folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        try:
+            path = located_path(Path(os.fsdecode(value)), None)
+            check_path(path.absolute())
+        except (ValueError, UserError) as error:
+            self.fail(str(error), param, ctx)
+        super().convert(path, param, ctx)
+        return path
+
 
 runs_option = click.option(
     "--runs-dir",
     "runs",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=RunsFolder(file_okay=False, path_type=Path),
     envvar="LAUNCHER_RUNS",
     show_envvar=True,
     default="runs",
