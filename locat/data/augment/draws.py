@@ -74,5 +74,5 @@ def change(
 
 
 def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A few numbers that were drawn or fixed on the CPU, without waiting until a GPU has done what was asked before."""
-    return values.to(device, non_blocking=True)
+    """A few numbers that were drawn or fixed on the CPU; a copy from memory that is not pinned would wait for a GPU."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)

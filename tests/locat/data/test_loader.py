@@ -291,13 +291,3 @@ def test_threads_are_at_most_the_cores(
     monkeypatch.setattr("locat.data.reader.available_cores", lambda: 1)
     Loader(photographs, ReadSettings(6, threads=8), views=(VIEWS[0], CentreCrop(8)))
     assert "1 loader threads, not 8" in caplog.text
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: run on a machine that has one")
-def test_on_a_gpu_the_batches_are_the_same(train_beton: Path) -> None:
-    here = Loader(train_beton, ReadSettings(SIZE), train=True).batches()
-    there = Loader(train_beton, ReadSettings(SIZE, device="cuda"), train=True).batches()
-    for (one, _), (other, _) in zip(here, there, strict=True):
-        assert other.image.is_cuda
-        assert equal(one, Batch(other.image.cpu(), other.target.cpu(), other.index))

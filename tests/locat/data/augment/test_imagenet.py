@@ -133,3 +133,15 @@ def test_a_gpu_gives_the_same_images() -> None:
     difference = (on_gpu[0].cpu() - images).abs()
     assert difference.max() <= 1.01 / 255 / min(STD) * 10 and (difference > 1e-4).double().mean() < 0.001
     assert torch.allclose(on_gpu[1].cpu(), target)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: run on a machine that has one")
+def test_a_gpu_is_not_waited_for() -> None:
+    images, labels, recipe = IMAGES.cuda(), LABELS.cuda(), transform()
+    recipe(images, labels, INDEX, 2, 0)  # keeps mean and deviation there
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        recipe(images, labels, INDEX, 2, 0)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

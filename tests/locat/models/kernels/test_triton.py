@@ -53,25 +53,6 @@ def interpreter_that_multiplies_bfloat16():
     InterpreterBuilder.create_dot = original
 
 
-SIDES = st.integers(1, 9)
-
-
-@settings(max_examples=20)
-@given(
-    grid=st.tuples(SIDES, SIDES),
-    initial=st.tuples(st.integers(1, 12), st.integers(1, 12)),
-    prefix=st.integers(0, 6),
-    images=st.integers(1, 2),
-    heads=st.integers(1, 2),
-    head_dim=st.integers(16, 128),
-    dtype=st.sampled_from(list(TOLERANCES)),
-    tilted=st.booleans(),
-    seed=st.integers(0, 1000),
-)
-def test_they_are_the_formula(dtype, **case):
-    assert errors(Case(**case, dtype=dtype, device=DEVICE)) < TOLERANCES[dtype]
-
-
 @pytest.mark.parametrize("extreme", EXTREMES)
 def test_extreme_values_give_numbers(extreme):
     case = Case((4, 5), (4, 5), 1, head_dim=16, extreme=extreme, tilted=True, device=DEVICE)
@@ -133,3 +114,23 @@ def test_a_cuda_graph_replays_them():
         replayed = case.results()
     graph.replay()
     assert all(torch.equal(*both) for both in zip(replayed, expected, strict=True))
+
+
+SIDES = st.integers(1, 9)
+
+
+@settings(max_examples=20)
+@given(
+    grid=st.tuples(SIDES, SIDES),
+    initial=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    prefix=st.integers(0, 6),
+    images=st.integers(1, 2),
+    heads=st.integers(1, 2),
+    head_dim=st.integers(16, 128),
+    dtype=st.sampled_from(list(TOLERANCES)),
+    tilted=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_they_are_the_formula(dtype, **case):
+    """The last one, for on a GPU nearly every case is compiled anew: where time ends, the others are known."""
+    assert errors(Case(**case, dtype=dtype, device=DEVICE)) < TOLERANCES[dtype]
