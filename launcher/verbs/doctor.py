@@ -1,5 +1,6 @@
 """`launcher doctor`."""
 
+import os
 import shutil
 import subprocess
 import sys
