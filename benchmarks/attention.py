@@ -20,6 +20,8 @@ from torch import Tensor
 from locat.models.gaug import GAug
 
 PREFIX = 1
+NEEDED = ("plain", "ours")
+"""Forms without which there is nothing to compare; of the others it is noted why one does not run."""
 PRODUCTS = 7
 """Matrix products of N x N x head_dim: 2 in the forward pass, 5 in the backward pass."""
 
@@ -45,18 +47,20 @@ def main() -> None:
 
     names = [name for name in FORMS if name != "flex" or options.device == "cuda"]
     passes = {name: partial(forward, FORMS[name], gaug, options.grid, qkv) for name in names}
-    differences = {name: largest_difference(passes[name](), passes["materialised"]()) for name in names[1:]}
     if options.compile or options.device == "cuda":  # FlexAttention is meant to be compiled
         compiled = {name for name in names if options.compile or name == "flex"}
         passes = {name: torch.compile(run, dynamic=False) if name in compiled else run for name, run in passes.items()}
     steps = {name: partial(step, run, [qkv, *gaug.parameters()], weights) for name, run in passes.items()}
+    failed = {name: why for name in names if name not in NEEDED and (why := failure(steps[name]))}
+    names = [name for name in names if name not in failed]
+    steps = {name: steps[name] for name in names}
     found = compare(steps, options.rounds, "plain")
     for name in names:
         found[name]["kept_mb"] = kept_bytes(passes[name]) / 1e6
         if options.device == "cuda":
             found[name]["peak_mb"] = peak_bytes(steps[name]) / 1e6
-        if name in differences:
-            found[name]["difference"] = differences[name]
+        if name != "plain" and "materialised" in names:
+            found[name]["difference"] = largest_difference(passes[name](), passes["materialised"]())
 
     flops = PRODUCTS * 2 * options.batch * options.heads * tokens**2 * options.head_dim
     moved = 13 * qkv.numel() // 3 * qkv.element_size()  # q k v out; these, their gradients once more
@@ -75,6 +79,7 @@ def main() -> None:
             "what": "attention",
             "settings": vars(options) | {"dtype": str(dtype), "tokens": tokens},
             "forms": found,
+            "failed": failed,
             "roofline": {"flops": flops, "bytes": moved, **reached, "floor_ms": floor},
         },
     )
@@ -93,6 +98,15 @@ def forward(attend: Callable[..., Tensor], gaug: GAug, side: int, qkv: Tensor) -
 
 def step(run: Callable[[], Tensor], inputs: list[Tensor], weights: Tensor) -> None:
     torch.autograd.grad(run(), inputs, weights, allow_unused=True)
+
+
+def failure(run: Callable[[], None]) -> str:
+    """Why a form does not run here, in one line; nothing if it does."""
+    try:
+        run()
+    except Exception as error:  # a compiler's, of any kind
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return ""
 
 
 def largest_difference(one: Tensor, other: Tensor) -> float:

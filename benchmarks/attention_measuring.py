@@ -14,7 +14,7 @@ import timm
 import torch
 from torch import Tensor
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
 
 Step = Callable[[], object]
 
@@ -112,10 +112,12 @@ def place(device: str) -> str:
 
 
 def write(name: str, device: str, found: dict[str, Any]) -> None:
-    """Keep a result as benchmarks/results/NAME.json and say where."""
+    """Keep a result as benchmarks/results/NAME.json, at once or not at all, and say where."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     date = datetime.now(UTC).isoformat(timespec="seconds")
     whole = {"date": date, "machine": machine(device), "versions": versions(), **found}
-    path.write_text(json.dumps(whole, indent=1) + "\n")
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(whole, indent=1) + "\n")
+    part.replace(path)
     print(f"written to {path}")

@@ -23,9 +23,13 @@ import locat.models  # noqa: F401
 from locat.engine.blocks import compile_blocks
 from locat.engine.precision import autocast
 from locat.models import gaussian_attention
+from locat.models.cost import count_flops
 from locat.models.gaug import GAug
 
 NAMES = {"plain": "vit_{}_patch16_224", **dict.fromkeys(("ours", "separable", "materialised"), "locatvit_{}")}
+
+PEAKS = {"H200": 989.4e12, "H100": 989.4e12, "A100": 312e12}
+"""FLOP/s of dense bfloat16 products that the makers' data sheets name, of the GPUs whose name contains that."""
 
 
 def main() -> None:
@@ -48,6 +52,7 @@ def measure(size: str, options: argparse.Namespace) -> None:
     found: dict[str, dict[str, Any]] = {**compare(dict(steps), options.rounds, "plain")}
     for form, training in steps.items():
         found[form]["kept_mb"] = kept_bytes(training.loss) / 1e6
+        found[form] |= reached(size, form, options, found[form]["median_ms"] / 1000)
     del steps, training
     if options.device == "cuda":
         for form in options.forms:
@@ -59,6 +64,27 @@ def measure(size: str, options: argparse.Namespace) -> None:
         )
     name = f"step-{place(options.device)}-{size}-{options.image}-b{options.batch}"
     write(name, options.device, {"what": "training step", "settings": vars(options) | {"size": size}, "forms": found})
+
+
+def reached(size: str, form: str, options: argparse.Namespace, seconds: float) -> dict[str, float]:
+    """Images and FLOPs a second of a step that takes so many seconds; of a known GPU `mfu`, the share of its peak.
+
+    A backward pass is counted as two forward passes, and element-wise work not at all (`locat.models.cost`).
+    """
+    with torch.device("meta"):
+        model = timm.create_model(NAMES[form].format(size), img_size=options.image, depth=options.depth).eval()
+    model.pretrained_cfg.update(input_size=(3, options.image, options.image))
+    flops = 3 * 2 * count_flops(model) * options.batch / seconds
+    peak = next((peak for gpu, peak in PEAKS.items() if gpu in gpu_name(options.device)), None)
+    return {
+        "images_per_s": options.batch / seconds,
+        "flops_per_s": flops,
+        **({"mfu": flops / peak} if peak else {}),
+    }
+
+
+def gpu_name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else ""
 
 
 def peak_of_one(size: str, form: str, options: argparse.Namespace) -> int:
