@@ -36,15 +36,7 @@ class Linear(Task):
             config,
             ranks,
             "label",
-            train_views=(
-                RandomResizedCrop(
-                    config.image_size,
-                    config.crop_scale,
-                    flip=config.flip,
-                    interpolation="bilinear",
-                    decode=config.decode,
-                ),
-            ),
+            train_views=(training_view(config),),
             val_views=(CentreCrop(config.image_size, config.crop_pct),),
         )
         self.steps_per_epoch = self.train_loader.batches_per_epoch
@@ -76,3 +68,10 @@ class Linear(Task):
         self.job.outputs.mkdir(parents=True, exist_ok=True)
         save_file(weights, self.job.outputs / "head.safetensors")
         write_results(self.job, self.config, self.backbone.name, self.train_loader.contents, metrics)
+
+
+def training_view(config: LinearConfig) -> RandomResizedCrop:
+    """What is cut out of a training image."""
+    return RandomResizedCrop(
+        config.image_size, config.crop_scale, flip=config.flip, interpolation="bilinear", decode=config.decode
+    )

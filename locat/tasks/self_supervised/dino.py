@@ -10,6 +10,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from locat.config import DinoConfig, Model
+from locat.config.augmentation import DinoCrops
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import DinoTransform, normalize
 from locat.data.batch import Batch
@@ -48,15 +49,11 @@ class Dino(Task):
     def __init__(self, config: DinoConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
         crops = config.crops
-        large, small = (
-            RandomResizedCrop(size, scale, interpolation="bicubic", decode=crops.decode)
-            for size, scale in ((crops.global_size, crops.global_scale), (crops.local_size, crops.local_scale))
-        )
         self.train_loader, self.val_loader = open_loaders(
             config,
             ranks,
             "label",
-            train_views=(*[large] * GLOBAL_CROPS, *[small] * crops.local_crops),
+            train_views=training_views(crops),
             val_views=(CentreCrop(crops.global_size, EVALUATION_CROP_PCT),),
         )
         self.transform = DinoTransform(crops, config.seed)
@@ -161,3 +158,12 @@ def entropy(probabilities: torch.Tensor) -> torch.Tensor:
     """In nats, of distributions (..., K): (...)."""
     found: torch.Tensor = torch.special.entr(probabilities).sum(-1)
     return found
+
+
+def training_views(crops: DinoCrops) -> list[RandomResizedCrop]:
+    """What is cut out of a training image, the global crops first."""
+    large, small = (
+        RandomResizedCrop(size, scale, interpolation="bicubic", decode=crops.decode)
+        for size, scale in ((crops.global_size, crops.global_scale), (crops.local_size, crops.local_scale))
+    )
+    return [large] * GLOBAL_CROPS + [small] * crops.local_crops
