@@ -49,8 +49,8 @@ def main() -> int:
             (folder / job / "config.yaml").write_text(yaml.safe_dump(configs[job]))
         run(folder / "convert", "", check=True)
         done = run(folder / "pretrain", ON_CPU if rehearse else ON_GPU)
-    told = done.stderr.strip().splitlines()[-1:]
-    right = done.returncode == FAILED and any(REMEDY in line for line in told) and "Traceback" not in done.stderr
+    told = [line for line in done.stderr.splitlines() if REMEDY in line]
+    right = done.returncode == FAILED and len(told) == 1 and "Traceback" not in done.stderr
     found = {"exit_code": done.returncode, "told": told, "right": right}
     write(f"memory-{'cpu' if rehearse else 'cuda'}", "cpu" if rehearse else "cuda", {"what": "memory", **found})
     print(found if right else done.stderr)

@@ -60,7 +60,7 @@ def step(size: str, rehearse: bool) -> Part:
 
 def chain(strategy: str, rehearse: bool, *needs: str) -> Part:
     """From digits to a segmentation, by one strategy."""
-    return own(f"chain-{strategy}", 45, "chain.py", rehearse, strategy, needs=(*IMAGES, *needs))
+    return own(f"chain-{strategy}", 65, "chain.py", rehearse, strategy, needs=(*IMAGES, *needs))
 
 
 def own(name: str, limit: float, program: str, rehearse: bool, *words: str, needs: tuple[str, ...] = ()) -> Part:
