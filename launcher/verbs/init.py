@@ -12,6 +12,7 @@ import click
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import validate
 from locat.contract.errors import UserError
+from locat.contract.system_files import is_system
 from locat.contract.yaml_source import parse
 
 SCHEMA = Path(__file__).parents[2] / "pipelines" / "schema.json"
@@ -95,7 +96,7 @@ def _classes(images: Path) -> int:
             raise UserError(
                 f"{images}: holds no {split}/; train/ and val/ are needed, each with a folder of images per class"
             )
-        counts[split] = sum(entry.is_dir() for entry in os.scandir(folder))
+        counts[split] = sum(entry.is_dir() and not is_system(entry.name) for entry in os.scandir(folder))
     if not counts["train"] or counts["train"] != counts["val"]:
         raise UserError(
             f"{images}: {counts['train']} classes in train/ and {counts['val']} in val/; both need the same"

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from locat.contract.text import drawable
+from locat.contract.names import drawable
 from locat.models.gaug import Grid
 
 GAUSSIAN_TITLES = ("sigma down, patches", "sigma across, patches", "alpha, logits")

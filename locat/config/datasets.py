@@ -10,8 +10,8 @@ from pydantic import Field, create_model
 
 from locat.config.base import Fraction, Int, JobConfig, PositiveFloat, PositiveInt, Schema
 from locat.config.cost import Costs
+from locat.contract.names import one_line
 from locat.contract.plugins import Registry, subclass_of
-from locat.contract.text import one_line
 
 
 class Source(Schema):

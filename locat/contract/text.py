@@ -6,29 +6,15 @@ import io
 import re
 import sys
 
+from locat.contract.names import escaped
+
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that command a terminal, reorder what it shows, or are none in UTF-8; not tab and line feed."""
 
 
 def printable(text: str) -> str:
     r"""`text` with what a terminal must not get escaped: ESC as `\x1b`, a byte of a name that is no UTF-8 as `\xe9`."""
-    return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
-
-
-def one_line(name: object, longest: int = 80) -> str:
-    """`printable` for one line of a message or a picture; of more than `longest` characters the middle is left out.
-
-    Two names may so look alike: this is for people, never a key.
-    """
-    text = "".join(character if character.isprintable() else _escaped(character) for character in str(name))
-    kept = (longest - 1) // 2
-    return text if len(text) <= longest else f"{text[:kept]}…{text[-kept:]}"
-
-
-def drawable(name: object, longest: int = 80) -> str:
-    """`name` in one line for Matplotlib to draw as it stands: no formula, and in legends as well."""
-    text = one_line(name, longest).replace("$", r"\$")
-    return f"\u200a{text}" if text.startswith("_") else text
+    return _UNPRINTABLE.sub(lambda found: escaped(found[0]), text)
 
 
 def speak() -> None:
@@ -37,9 +23,3 @@ def speak() -> None:
         if isinstance(stream, io.TextIOWrapper):  # it may have been closed, or replaced by a test's
             with contextlib.suppress(ValueError):
                 stream.reconfigure(errors="backslashreplace")
-
-
-def _escaped(character: str) -> str:
-    """As Python writes it; a byte that it could not decode, and holds as a lone surrogate, as that byte."""
-    number = ord(character)
-    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else ascii(character)[1:-1]

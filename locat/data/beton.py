@@ -13,7 +13,7 @@ from pathlib import Path
 
 from locat.contract import durable
 from locat.contract.errors import DataError, JobError
-from locat.contract.text import one_line
+from locat.contract.names import one_line
 from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding
 from locat.data.ffcv_writer import write_samples

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from locat.contract.text import drawable
+from locat.contract.names import drawable
 from locat.report.tables import BASELINES, Cell, Line, Table, pairs
 
 FAINT = 0.3

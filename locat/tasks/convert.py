@@ -7,7 +7,7 @@ from pathlib import Path
 from locat.config import ConvertConfig
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
-from locat.contract.text import one_line
+from locat.contract.names import one_line
 from locat.data import beton
 from locat.data.datasets import open_dataset
 from locat.data.datasets.base import Dataset

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from locat.contract.text import drawable
+from locat.contract.names import drawable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from locat.config.datasets import ImageFolder
 from locat.contract.errors import DataError
-from locat.contract.text import one_line
+from locat.contract.names import one_line
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
 from locat.data.intake.files import is_folder
 from locat.data.intake.folders import files_below

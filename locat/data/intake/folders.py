@@ -15,19 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from locat.contract.errors import DataError
-from locat.contract.text import one_line
+from locat.contract.names import one_line
+from locat.contract.system_files import is_system
 from locat.data.intake.files import kind
 from locat.data.intake.stalls import asking
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 3  # names in a message
-
-SYSTEM = {
-    *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "lost+found", "system volume information"),
-    *("@eadir", "@tmp", "#recycle", "#snapshot", "$recycle.bin"),
-}
-"""Names, in small letters, under which systems and network drives keep what is nobody's picture."""
 
 
 class File(NamedTuple):
@@ -71,11 +66,6 @@ class Listing:
                 f"{count} {one_line(ending) or 'with none'}" for ending, count in sorted(self.endings.items())
             )
             logger.info("%s: files of other endings are left out: %s", self.root, counts)
-
-
-def is_system(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, or one that a system keeps for itself."""
-    return name.startswith(".") or name.lower() in SYSTEM
 
 
 def files_in(root: Path, endings: Collection[str]) -> Listing:

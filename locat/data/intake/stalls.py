@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from locat.contract.errors import JobError
+from locat.contract.names import one_line
 from locat.contract.outcome import write_outcome
-from locat.contract.text import one_line
 
 logger = logging.getLogger(__name__)
 

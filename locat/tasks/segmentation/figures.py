@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from locat.contract.text import drawable
+from locat.contract.names import drawable
 from locat.data.labels import IGNORED
 from locat.tasks.figures import LONGEST_TITLE, pyplot, subplots
 

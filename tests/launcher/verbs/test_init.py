@@ -53,6 +53,14 @@ def test_any_file_name_makes_a_valid_pipeline(tmp_path: Path, name: str) -> None
     load(tmp_path / f"{name}.yaml")
 
 
+def test_hidden_folders_are_no_classes(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_tree(tmp_path / "images" / split, ["a", "b"])
+    write_tree(tmp_path / "images" / "train", [".ipynb_checkpoints", "@eaDir"])
+    assert init(tmp_path / "p.yaml", "--images", tmp_path / "images").exit_code == 0
+    assert "num_classes: 2" in (tmp_path / "p.yaml").read_text()
+
+
 def test_images_that_are_laid_out_otherwise_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     folder = write_tree(tmp_path / "images" / "train", ["a", "b"]).parent
     answer = init(tmp_path / "p.yaml", "--images", folder)

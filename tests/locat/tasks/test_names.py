@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from locat.commands.attention_figure import Look, looks_figure
 from locat.config import ConvertConfig
 from locat.contract.job_folder import JobFolder
-from locat.contract.text import drawable, one_line
+from locat.contract.names import drawable, one_line
 from locat.data import beton
 from locat.tasks import figures
 from locat.tasks.convert import convert
