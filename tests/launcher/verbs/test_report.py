@@ -40,7 +40,7 @@ def test_several_runs_make_one_report(tmp_path: Path, called: list[list[str]]) -
         first, "report", "second", "first", "second", "--output", str(tmp_path / "out"), "--tracking-uri", "http://m"
     )
     words = [str(second.path), str(first.path), "--output", str(tmp_path / "out"), "--tracking-uri", "http://m"]
-    assert called[0][3:] == words
+    assert called[0][4:] == words
 
 
 def test_what_is_missing_from_the_report_is_said(tmp_path: Path, called: list[list[str]]) -> None:

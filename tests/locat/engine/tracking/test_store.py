@@ -42,7 +42,7 @@ def send(job: JobFolder, config: CompareConfig, tracking: Tracking) -> str:
     return run.sent.run_id
 
 
-@pytest.mark.parametrize("name", ["plain", "a%20b", "what?x=1#y", "é 漢", "100% 'a' \"b\""])
+@pytest.mark.parametrize("name", ["plain", "a%20b?x=1#y é 漢", "100% 'a' \"b\""])
 def test_a_store_at_any_path_has_all_of_a_job(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / name
     (tmp_path / "cwd").mkdir()
@@ -94,7 +94,7 @@ def test_killed_at_any_instant_it_leaves_nothing_that_the_next_cannot_finish(tmp
     file = tmp_path / "mlflow.db"
     code = "import sys; from locat.engine.tracking import store; print('up', flush=True); store.ensure(sys.argv[1])"
     took: float | None = None
-    for trial in range(5):
+    for trial in range(3):
         process = subprocess.Popen(
             [sys.executable, "-c", code, of_file(file)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
