@@ -93,7 +93,7 @@ def test_jobs_that_were_killed_are_told_as_they_stand(
     called: list[list[str]] = []
     monkeypatch.setattr(mlflow_sync.subprocess, "call", lambda command, **_: called.append(command) or 1)
     assert mlflow_sync.sync(run, derive(run.plan(), seen, supervised=False)) == 1
-    assert [word.replace(f"{run.path}/jobs/", "") for word in called[0][3:]] == told
+    assert [word.replace(f"{run.path}/jobs/", "") for word in called[0][4:]] == told
 
 
 @pytest.mark.slow

@@ -103,3 +103,24 @@ def test_pods_that_are_asked_to_stop_end_as_the_first_one_does(tmp_path: Path, f
     first.start()
     assert follow(run, "a", "uid.0", "1")[0] == code
     first.join()
+
+
+def test_pods_of_several_nodes_meet_at_a_port_that_the_first_one_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to nobody but this user, and anew for each attempt."""
+    code = "import os; print(os.environ['LOCAT_MEETING'], os.environ['LOCAT_NODE'])"
+    run = small_runs.make(tmp_path, small_runs.job("a", code, nodes=2))
+    monkeypatch.setenv("LOCAT_FIRST_POD", "a-main-0-0.a")
+    seen = []
+    for number, start in enumerate(("uid.0", "uid.1"), 1):
+        JobState(attempt=number - 1).write(run.job("a").state)
+        folder = run.job("a").attempt(number)
+        assert pod_runner.lead(run, "a", start)[0] == follow(run, "a", start, "1")[0] == ExitCode.DONE
+        first, second = (folder / name for name in ("launch.log", "pod-1-launch.log"))
+        place, node = first.read_text().split()
+        assert (node, second.read_text().split()) == ("0", [place, "1"])
+        assert place.startswith("a-main-0-0.a:")
+        assert (folder / "meeting").stat().st_mode & 0o777 == 0o600
+        seen.append(place)
+    assert seen[0] != seen[1]

@@ -146,6 +146,26 @@ def calls(commands: Path) -> list[str]:
     return (commands / "calls").read_text().splitlines() if (commands / "calls").exists() else []
 
 
+@pytest.mark.parametrize("said", [{}, {"partition": "gpu"}])
+def test_a_submission_inside_of_srun_hands_on_nothing_of_that_job(
+    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: dict[str, str]
+) -> None:
+    """sbatch's options come from the pipeline; the site's defaults hold where it says nothing."""
+    stand_in(commands, "sbatch", f"env > {commands}/env; echo 7")
+    for name, value in {
+        **{"SLURM_JOB_ID": "3", "SLURM_CPU_BIND": "mask_cpu:0x1", "SLURM_MEM_PER_CPU": "1", "SLURM_PROCID": "1"},
+        **{"SBATCH_TIMELIMIT": "1", "SBATCH_EXPORT": "NONE", "SQUEUE_PARTITION": "x", "RANK": "0", "PET_NNODES": "2"},
+        **{"SBATCH_ACCOUNT": "vision", "SBATCH_PARTITION": "cpu", "SLURM_CONF": "/etc/slurm.conf"},
+    }.items():
+        monkeypatch.setenv(name, value)
+    job = replace(small_runs.job("a"), options={"slurm": said})
+    SLURM.start(small_runs.make(tmp_path / "runs", job, backend="slurm"))
+    handed = dict(line.split("=", 1) for line in (commands / "env").read_text().splitlines() if "=" in line)
+    left = {name: handed[name] for name in handed if name.startswith(("SLURM", "SBATCH", "SQUEUE", "RANK", "PET_"))}
+    own = {"SBATCH_ACCOUNT": "vision", "SBATCH_PARTITION": "cpu", "SLURM_CONF": "/etc/slurm.conf"}
+    assert left == {name: value for name, value in own.items() if not (said and name == "SBATCH_PARTITION")}
+
+
 def test_a_refresh_is_one_question_for_a_thousand_jobs(commands: Path, tmp_path: Path) -> None:
     jobs = of("train", *map(str, range(1000)))
     run = small_runs.make(tmp_path / "runs", *jobs, backend="slurm")
