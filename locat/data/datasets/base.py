@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locat.contract.errors import DataError
+from locat.contract.names import one_line_path
 from locat.data.intake.files import read
 
 Split = Literal["train", "val"]
@@ -104,7 +105,9 @@ class ImageFiles:
         file = self.files[index]
         content = read(file.path, file.offset, file.size)
         if len(content) != file.size:
-            raise DataError(f"{file.path}: it became shorter while it was converted; run again when it is complete")
+            raise DataError(
+                f"{one_line_path(file.path)}: it became shorter while it was converted; run again when it is complete"
+            )
         return Sample(content, file.label)
 
     def name(self, index: int) -> str:

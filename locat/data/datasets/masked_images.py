@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from locat.contract.errors import DataError
+from locat.contract.names import one_line, one_line_path
 from locat.data.datasets.base import Contents, Sample
 from locat.data.intake.files import is_folder, read
 from locat.data.intake.folders import File, files_in
@@ -80,7 +81,7 @@ class MaskedImages:
         size = image_size(content)
         if size is not None and size != mask.shape:
             raise DataError(
-                f"{pair.mask}: {describe(mask.shape)} pixels where its image {pair.image.name} has {describe(size)}; "
+                f"{one_line_path(pair.mask)}: {describe(mask.shape)} pixels where its image {one_line(pair.image.name)} has {describe(size)}; "
                 "they do not belong together, download both again"
             )
         return Sample(content, 0, png(mask))
@@ -95,7 +96,7 @@ class MaskedImages:
         wrong = (labels >= known) | (classes == INVALID)
         if wrong.any():
             raise DataError(
-                f"{path}: holds label {int(labels[wrong][0])}, which {self.source} does not have; "
+                f"{one_line_path(path)}: holds label {int(labels[wrong][0])}, which {self.source} does not have; "
                 "expected the annotations as they are distributed"
             )
         return classes
@@ -114,7 +115,7 @@ def pair_up(images: Path, masks: Path) -> tuple[Pair, ...]:
     ):
         if missing := sorted(one.keys() - other.keys()):
             raise DataError(
-                f"{folder}: {missing[0]}{endings[0]} is missing, and {len(missing) - 1} more of {len(one)}; "
+                f"{folder}: {one_line(missing[0])}{endings[0]} is missing, and {len(missing) - 1} more of {len(one)}; "
                 "every image needs its mask and every mask its image"
             )
     return tuple(pair(image_files[name], mask_files[name]) for name in sorted(image_files))
@@ -135,7 +136,9 @@ def files(folder: Path, endings: Sequence[str]) -> dict[str, File]:
     for file in listing.files:
         name = os.path.splitext(file.name)[0]
         if name in found:
-            raise DataError(f"{folder}: {found[name].name} and {file.name} are of one name; keep one of them")
+            raise DataError(
+                f"{folder}: {one_line(found[name].name)} and {one_line(file.name)} are of one name; keep one of them"
+            )
         found[name] = file
     if not found:
         raise DataError(f"{folder}: holds no *{endings[0]} file; was the download unpacked here?")

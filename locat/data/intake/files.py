@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from locat.contract.errors import DataError
+from locat.contract.names import one_line_path
 from locat.data.intake.stalls import asking
 
 KINDS = {
@@ -47,7 +48,7 @@ def read(path: Path | str, offset: int = 0, length: int | None = None) -> bytes:
     try:
         return asking(path, lambda: _read(path, offset, length))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); mend it and run again") from error
+        raise DataError(f"{one_line_path(path)}: cannot be read ({error.strerror}); mend it and run again") from error
 
 
 def _read(path: Path | str, offset: int, length: int | None) -> bytes:
@@ -61,4 +62,4 @@ def _read(path: Path | str, offset: int, length: int | None) -> bytes:
 def refuse_others(path: Path | str, status: os.stat_result) -> None:
     """Raise DataError where `status` is not of a regular file."""
     if (found := kind(status)) is not None:
-        raise DataError(f"{path}: is {found}, where a file was expected; remove it")
+        raise DataError(f"{one_line_path(path)}: is {found}, where a file was expected; remove it")

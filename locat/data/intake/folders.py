@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from locat.contract.errors import DataError
-from locat.contract.names import one_line
+from locat.contract.names import one_line, one_line_path
 from locat.contract.system_files import is_system
-from locat.data.intake.files import kind
+from locat.data.intake.files import refuse_others
 from locat.data.intake.stalls import asking
 
 logger = logging.getLogger(__name__)
@@ -60,12 +60,12 @@ class Listing:
         if self.left_out:
             listed = "; ".join(f"{one_line(entry.name)}: {entry.reason}" for entry in sorted(self.left_out)[:SHOWN])
             more = f"; and {len(self.left_out) - SHOWN} more" if len(self.left_out) > SHOWN else ""
-            logger.warning("%s: left out %s%s", self.root, listed, more)
+            logger.warning("%s: left out %s%s", one_line_path(self.root), listed, more)
         if self.endings:
             counts = ", ".join(
                 f"{count} {one_line(ending) or 'with none'}" for ending, count in sorted(self.endings.items())
             )
-            logger.info("%s: files of other endings are left out: %s", self.root, counts)
+            logger.info("%s: files of other endings are left out: %s", one_line_path(self.root), counts)
 
 
 def files_in(root: Path, endings: Collection[str]) -> Listing:
@@ -131,7 +131,7 @@ class _Walk:
                 raise self._unreadable(name, error) from error
             if self._is_wanted(name):
                 raise DataError(
-                    f"{one_line(self._path(name), 400)}: a link to nothing ({error.strerror}); "
+                    f"{one_line_path(self._path(name))}: a link to nothing ({error.strerror}); "
                     "bring back what it leads to, or remove it"
                 ) from error
             self._leave_out(name, "a link to nothing")
@@ -155,8 +155,8 @@ class _Walk:
         if not is_folder and not self._is_wanted(name):
             self.found.endings[os.path.splitext(name)[1].lower()] += 1
             return
-        if not is_folder and (what := kind(status)) is not None:
-            raise DataError(f"{one_line(self._path(name), 400)}: is {what}, where a file was expected; remove it")
+        if not is_folder:
+            refuse_others(self._path(name), status)
         if self.deep and (first := self._taken(status)) is not None:
             self._leave_out(name, f"the same as {one_line(first)}")
         elif is_folder:
@@ -197,7 +197,7 @@ class _Walk:
             if error.errno == errno.ENOENT
             else "make it readable, or move it away"
         )
-        return DataError(f"{one_line(self._path(name), 400)}: cannot be read ({error.strerror}); {remedy}")
+        return DataError(f"{one_line_path(self._path(name))}: cannot be read ({error.strerror}); {remedy}")
 
 
 def _is_within(path: str, folder: str) -> bool:

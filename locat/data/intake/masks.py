@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locat.contract.errors import DataError
+from locat.contract.names import one_line_path
 from locat.data.intake.files import read
 from locat.data.intake.pictures import Undecodable, opened
 
@@ -17,6 +18,8 @@ DEPTH, KIND = 24, 25
 """Places in a PNG file: bits per channel, and which channels there are."""
 GREY, PALETTE = 0, 3
 KINDS = {2: "RGB colours", 4: "grey with transparency", 6: "RGB colours with transparency"}
+MOST_PIXELS = 65_500**2
+"""Of a mask: no JPEG, and so no image, has more."""
 STEPS = {2: 85, 4: 17}
 """By bit depth, what Pillow multiplies grey levels with."""
 
@@ -34,7 +37,7 @@ def read_png(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     if kind not in (GREY, PALETTE):
         raise _none(path, f"it holds {KINDS.get(kind, 'something else')}")
     try:
-        with opened(content) as image:
+        with opened(content, MOST_PIXELS) as image:
             found = np.array(image)
     except Undecodable as error:
         raise _none(path, str(error)) from error
@@ -44,6 +47,6 @@ def read_png(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 def _none(path: Path, found: str) -> DataError:
     return DataError(
-        f"{path}: not a PNG of labels ({found}); save the labels as grey levels or palette indices, "
+        f"{one_line_path(path)}: not a PNG of labels ({found}); save the labels as grey levels or palette indices, "
         "or download it again"
     )

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from locat.contract.errors import JobError
-from locat.contract.names import one_line
+from locat.contract.names import one_line_path
 from locat.contract.outcome import write_outcome
 
 logger = logging.getLogger(__name__)
 
-NOTHING = -1
-"""Where a worker process is at no sample."""
+NOBODY, NOTHING = 0, -1
+"""At a desk that no process took, and where its process is at no sample."""
 LOOK = 1.0
 """Seconds between two looks. Looks are counted, so that a job that was stopped for an hour has not waited for one."""
 
@@ -77,7 +77,7 @@ class Desks:
     """Which sample each worker process is at; the parent looks at them."""
 
     def __init__(self, context: ForkContext, workers: int) -> None:
-        self._desks = context.RawArray(Desk, workers)
+        self._desks = context.RawArray(Desk, [(NOBODY, NOTHING)] * workers)
         self._next = context.Value("q", 0)
         self._looked = time.monotonic()
         self._waited: dict[int, tuple[int, int]] = {}
@@ -114,6 +114,6 @@ class Desks:
 def stalled(name: str, limit: float) -> JobError:
     """What is wrong, with the remedy."""
     return JobError(
-        f"{one_line(name, 400)}: was not read within {limit:g} s (read_timeout); "
+        f"{one_line_path(name)}: was not read within {limit:g} s (read_timeout); "
         "is its file system there and reachable? Run again when it is, or raise read_timeout where it is only slow"
     )

@@ -1,5 +1,6 @@
 """A file system that does not answer, stood in for by a call that sleeps: the job ends and names the file."""
 
+import multiprocessing
 import subprocess
 import sys
 import time
@@ -71,8 +72,6 @@ def test_work_without_a_stall_goes_on(monkeypatch) -> None:
 
 def test_a_job_that_was_stopped_itself_has_not_waited(monkeypatch) -> None:
     """Time in which nobody looked does not count."""
-    import multiprocessing
-
     desks = stalls.Desks(multiprocessing.get_context("fork"), 1)
     desks.sit()
     desks.begin(7)
@@ -81,3 +80,13 @@ def test_a_job_that_was_stopped_itself_has_not_waited(monkeypatch) -> None:
     for _ in range(5):
         now[0] += 3600
         desks.look(10, str)
+
+
+def test_a_desk_that_no_process_took_is_nobodys(monkeypatch) -> None:
+    """Signals to process 0 reach this one."""
+    desks = stalls.Desks(multiprocessing.get_context("fork"), 2)
+    now = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for _ in range(5):
+        now[0] += 3600
+        desks.look(0.5, str)
