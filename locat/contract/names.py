@@ -1,5 +1,7 @@
 """Names from outside, made fit for one line of a message, a log or a picture."""
 
+from locat.contract.text import printable
+
 LONGEST, LONGEST_PATH = 80, 400  # characters of a name and of a path
 
 

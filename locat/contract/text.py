@@ -6,15 +6,13 @@ import io
 import re
 import sys
 
-from locat.contract.names import escaped
-
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that command a terminal, reorder what it shows, or are none in UTF-8; not tab and line feed."""
 
 
 def printable(text: str) -> str:
     r"""`text` with what a terminal must not get escaped: ESC as `\x1b`, a byte of a name that is no UTF-8 as `\xe9`."""
-    return _UNPRINTABLE.sub(lambda found: escaped(found[0]), text)
+    return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
 
 
 def speak() -> None:
@@ -23,3 +21,9 @@ def speak() -> None:
         if isinstance(stream, io.TextIOWrapper):  # it may have been closed, or replaced by a test's
             with contextlib.suppress(ValueError):
                 stream.reconfigure(errors="backslashreplace")
+
+
+def _escaped(character: str) -> str:
+    """As Python writes it; a byte that it could not decode, and holds as a lone surrogate, as that byte."""
+    number = ord(character)
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else ascii(character)[1:-1]

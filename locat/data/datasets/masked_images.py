@@ -81,8 +81,8 @@ class MaskedImages:
         size = image_size(content)
         if size is not None and size != mask.shape:
             raise DataError(
-                f"{one_line_path(pair.mask)}: {describe(mask.shape)} pixels where its image {one_line(pair.image.name)} has {describe(size)}; "
-                "they do not belong together, download both again"
+                f"{one_line_path(pair.mask)}: {describe(mask.shape)} pixels where its image "
+                f"{one_line(pair.image.name)} has {describe(size)}; they do not belong together, download both again"
             )
         return Sample(content, 0, png(mask))
 
