@@ -1,4 +1,4 @@
-"""Starts the ranks of one node and sees to them: `python -m locat.ranks --processes 2 [--nodes 2] -m locat CONFIG`.
+"""Starts the ranks of one node and sees to them: `python -m locat.ranks --processes=2 [--nodes=2] -m locat CONFIG`.
 
 torchrun does it, but for how they meet. By itself torchrun listens on every interface, asks nobody who he is and
 unpickles what it is sent. Here the ranks of one node meet in a file that this user alone can open, and talk over the
@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from torch.distributed import HashStore, run
@@ -68,21 +69,23 @@ class Alone(RendezvousHandler):
 
 def main(words: Sequence[str] | None = None) -> None:
     """Start the ranks and wait for them; exits as torchrun does."""
-    parser = argparse.ArgumentParser(prog="python -m locat.ranks", description=__doc__)
+    usage = "%(prog)s --processes=N [--nodes=N] FILE|-m MODULE [ARGUMENT...]"
+    parser = argparse.ArgumentParser(prog="python -m locat.ranks", usage=usage, description=__doc__)
     parser.add_argument("--processes", type=int, required=True, help="ranks of this node")
     parser.add_argument("--nodes", type=int, default=1)
-    parser.add_argument("program", nargs=argparse.REMAINDER, help="FILE or -m MODULE, and its arguments")
-    asked = parser.parse_args(words)
+    given = sys.argv[1:] if words is None else words
+    own = list(takewhile(lambda word: word.startswith("--"), given))
+    asked, program = parser.parse_args(own), given[len(own) :]
     common = [f"--nnodes={asked.nodes}", f"--nproc-per-node={asked.processes}", "--max-restarts=0"]
     if asked.nodes > 1:
-        run.main([*common, *_at_meeting(), *asked.program])
+        run.main([*common, *_at_meeting(), *program])
         return
     os.environ.update(LOOPBACK)
     rendezvous_handler_registry.register(ALONE, Alone)
     with tempfile.TemporaryDirectory(prefix="locat-", ignore_cleanup_errors=True) as private:  # of mode 700
         os.environ[STORE] = str(Path(private) / "store")
         # A machine's own name leads nowhere on many a laptop and in many a container; torchrun would look it up.
-        run.main([*common, f"--rdzv-backend={ALONE}", "--local-addr=localhost", *asked.program])
+        run.main([*common, f"--rdzv-backend={ALONE}", "--local-addr=localhost", *program])
 
 
 def _at_meeting() -> list[str]:

@@ -63,7 +63,8 @@ print(MARK)
 @contextmanager
 def started(folder: Path, *options: str, **variables: str) -> "Iterator[subprocess.Popen[bytes]]":
     (folder / "rank.py").write_text(RANK)
-    command = [sys.executable, "-P", "-m", "locat.ranks", *options, str(folder / "rank.py")]
+    command = [sys.executable, "-P", "-m", "locat.ranks", *options, "-m", "rank"]
+    variables["PYTHONPATH"] = f"{folder}:{os.environ.get('PYTHONPATH', '')}"
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **variables}, stdout=log, stderr=log)
     try:

@@ -1,4 +1,4 @@
-"""Small real jobs, run as a user would: `python -m locat`, under torchrun for two ranks."""
+"""Small real jobs, run as a user would: `python -m locat`, by `locat.ranks` for two ranks."""
 
 import os
 import subprocess
@@ -50,8 +50,7 @@ def command(folder: Path, ranks: int = 1) -> list[str]:
     config = str(folder / "config.yaml")
     if ranks == 1:
         return [sys.executable, "-m", "locat", config]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    return [*torchrun, "-m", "locat", config]
+    return [sys.executable, "-m", "locat.ranks", f"--processes={ranks}", "-m", "locat", config]
 
 
 def environment(folder: Path) -> dict[str, str]:
