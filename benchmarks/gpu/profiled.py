@@ -45,10 +45,13 @@ def main() -> None:
 
 
 def summed(seen: profile, on_cpu: bool, elapsed: float) -> dict[str, Any]:
-    """Milliseconds of a step, how much of them the device was busy, and the operations that took most of them."""
+    """Milliseconds of a step, how much of them the device was busy, and the operations that took most of them.
+
+    Names given to stretches of time, as that of the optimizer's step, would count what is inside of them twice.
+    """
     time_of = "self_cpu_time_total" if on_cpu else "self_device_time_total"  # microseconds
     kinds = {torch.autograd.DeviceType.CPU if on_cpu else torch.autograd.DeviceType.CUDA}
-    events = [event for event in seen.key_averages() if event.device_type in kinds]
+    events = [event for event in seen.key_averages() if event.device_type in kinds and not event.is_user_annotation]
     events.sort(key=lambda event: getattr(event, time_of), reverse=True)
     total = sum(getattr(event, time_of) for event in events)
     return {
