@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -21,6 +21,8 @@ Fraction = Annotated[Float, Field(ge=0, le=1)]
 PositiveFraction = Annotated[Float, Field(gt=0, le=1)]
 PositiveFloat = Annotated[Float, Field(gt=0)]
 NonNegativeFloat = Annotated[Float, Field(ge=0)]
+Protocol = Literal["release", "exact"]
+"""How a benchmark is measured: as the paper's released code does it, or as its definition has it (docs/fidelity.md)."""
 
 TrackingUri = Annotated[str, AfterValidator(tracking_uri.checked)]
 ExperimentName = Annotated[str, Field(min_length=1), AfterValidator(tracking_uri.checked_experiment)]

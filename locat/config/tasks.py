@@ -26,6 +26,7 @@ from locat.config.base import (
     PositiveFloat,
     PositiveFraction,
     PositiveInt,
+    Protocol,
 )
 from locat.config.cost import FLOAT32, FORWARD, OPTIMIZER_STATE, TRAINING, Costs
 from locat.config.training import Data, Model, Optimizer, Schedule, TrainingConfig
@@ -182,6 +183,8 @@ class SegmentConfig(TrainingConfig):
     """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
     precision: Literal["bf16", "fp16", "fp32"] = "fp32"
     """Of autocast, of backbone and head; what was published was measured in fp32."""
+    protocol: Protocol = "release"
+    """`release`: as the published numbers were made. `exact`: images normalised as the backbone was trained."""
     iterations: PositiveInt
     optimizer: Optimizer = Optimizer(lr=1e-3, weight_decay=0.01, clip_grad=0.0)
     augment: SegmentationAugment = Unchanged()
@@ -211,6 +214,8 @@ class HummingbirdConfig(JobConfig):
     backbone: Path
     """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
     data: Data
+    protocol: Protocol = "exact"
+    """`exact`: images normalised as the backbone was trained."""
     image_size: PositiveInt = 512
     """Height and width in pixels to which images are resized."""
     memory_size: PositiveInt = 10_240_000

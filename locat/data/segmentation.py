@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from locat.config.augmentation import SegmentationAugmentation
 from locat.data import order
-from locat.data.augment import normalize
+from locat.data.augment.normalise import IMAGENET, Statistics, normalize
 from locat.data.batch import Batch, PendingBatch
 from locat.data.joint import augment, draw, keep_ratio, resize_image, resize_mask
 from locat.data.labels import IGNORED
@@ -31,15 +30,18 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 class CroppedPairs(Reader):
     """Augmented crops; every epoch has its own order, and its last partial batch is dropped.
 
-    Images are normalised float (n, 3, crop, crop), masks uint8 (n, crop, crop); smaller crops are padded by 0 and 255.
+    Images are float (n, 3, crop, crop), normalised by `statistics`, masks uint8 (n, crop, crop); smaller crops are
+    padded by 0 and 255.
 
     Raises:
         DataError: the file is missing, truncated or holds no such pairs.
         ConfigError: the ranks cannot share `batch_size`, or there are fewer samples.
     """
 
-    def __init__(self, path: Path, settings: ReadSettings, config: SegmentationAugmentation) -> None:
-        self.pairs, self.config = Pairs(path), config
+    def __init__(
+        self, path: Path, settings: ReadSettings, config: SegmentationAugmentation, statistics: Statistics = IMAGENET
+    ) -> None:
+        self.pairs, self.config, self.statistics = Pairs(path), config, statistics
         count = order.batch_count(len(self.pairs), settings.batch_size, drop_last=True)
         super().__init__(path, settings, self.pairs.contents, count)
 
@@ -56,7 +58,7 @@ class CroppedPairs(Reader):
 
     def _crop(self, epoch: int, sample: int) -> Pair:
         image, mask = augment(*self.pairs[sample], self.config, draw(self.settings.seed, epoch, sample))
-        return normalised(image), mask
+        return normalize(image, *self.statistics), mask
 
 
 @dataclass(frozen=True)
@@ -97,16 +99,16 @@ Fit = KeepRatio | Square
 class WholePairs(Reader):
     """Whole images, each exactly once, in batches of images of one size; all ranks yield as many batches.
 
-    Images are normalised float (n, 3, h, w), masks uint8 (n, H, W), both of the size that `fit` says. A batch of this
-    rank may be empty.
+    Images are float (n, 3, h, w), normalised by `statistics`, masks uint8 (n, H, W), both of the size that `fit` says.
+    A batch of this rank may be empty.
 
     Raises:
         DataError: the file is missing, truncated or holds no such pairs.
         ConfigError: the ranks cannot share `batch_size`.
     """
 
-    def __init__(self, path: Path, settings: ReadSettings, fit: Fit) -> None:
-        self.pairs, self.fit = Pairs(path), fit
+    def __init__(self, path: Path, settings: ReadSettings, fit: Fit, statistics: Statistics = IMAGENET) -> None:
+        self.pairs, self.fit, self.statistics = Pairs(path), fit, statistics
         self._own = share_out(self.pairs.sizes, fit, settings)
         super().__init__(path, settings, self.pairs.contents, len(self._own))
 
@@ -127,7 +129,7 @@ class WholePairs(Reader):
         image, mask = self.pairs[sample]
         stored = (mask.shape[0], mask.shape[1])
         size = self.fit.mask_size(stored)
-        image = normalised(resize_image(image, self.fit.image_size(size)))
+        image = normalize(resize_image(image, self.fit.image_size(size)), *self.statistics)
         return image, mask if size == stored else resize_mask(mask, size)
 
 
@@ -187,12 +189,3 @@ class PendingPairs(PendingBatch):
     def finish(self) -> Batch:
         images, masks = (part.to(self._device, non_blocking=True) for part in (self._images, self._masks))
         return Batch((images,), masks, torch.from_numpy(self.samples.copy()))
-
-
-def normalised(image: torch.Tensor) -> torch.Tensor:
-    """uint8 (..., 3, H, W) as float32 with ImageNet's mean and standard deviation taken out.
-
-    The segmentation protocol (docs/method.md section 5) takes these for every backbone, whatever it was trained with,
-    so that mIoU compares with the published numbers; k-NN and linear evaluation (section 4) ask the backbone.
-    """
-    return normalize(image, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)

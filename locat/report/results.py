@@ -37,6 +37,8 @@ class Result:
     """Of the evaluation, where that is another job than the pretraining."""
     contents: str = ""
     """What tells the images apart that it was evaluated on; empty of an older job, which did not say it."""
+    protocol: str = ""
+    """By which of several protocols it was measured; empty where there is one, or an older job did not say it."""
     run: str = ""
     """The pipeline run it belongs to."""
     job: str = ""

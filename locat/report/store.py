@@ -169,6 +169,7 @@ def _result(job: _Job, by_outputs: Mapping[str, _Job]) -> Result:
         dataset=numbers["dataset"],
         metrics=numbers["metrics"],
         contents=numbers.get("contents", ""),
+        protocol=numbers.get("protocol", ""),
         origin=_origin(trained, by_outputs) if trained else Origin(),
         seeds=seeds,
         settings=() if trained is job else _settings(params),

@@ -181,6 +181,7 @@ def _paper_table(paper: PaperTable, results: Sequence[Result]) -> Table:
     """Every row of the paper's table; several of a row whose model was trained in several ways."""
     notes: dict[str, None] = {}
     lines: list[Line] = []
+    shown: list[Result] = []
     for row in paper.rows:
         own = [
             result
@@ -188,6 +189,8 @@ def _paper_table(paper: PaperTable, results: Sequence[Result]) -> Table:
             if result.model == row.model and any(_belongs(paper, column, result) for column in paper.columns)
         ]
         lines += _lines(row, paper.columns, own, notes)
+        shown += own
+    columns = _with_protocols(paper.columns, shown)
     if any(
         cell.values
         for line in lines
@@ -195,7 +198,17 @@ def _paper_table(paper: PaperTable, results: Sequence[Result]) -> Table:
         if column.dataset == CONTEXT
     ):
         notes[OWN_CONTEXT] = None
-    return Table(f"table-{paper.number}", f"Tab. {paper.number}: {paper.title}", paper.columns, tuple(lines), (*notes,))
+    return Table(f"table-{paper.number}", f"Tab. {paper.number}: {paper.title}", columns, tuple(lines), (*notes,))
+
+
+def _with_protocols(columns: Sequence[Column], results: Sequence[Result]) -> tuple[Column, ...]:
+    """The columns, each with the protocols by which its numbers were measured."""
+    named = []
+    for column in columns:
+        own = (result for result in results if (result.task, result.dataset) == (column.task, column.dataset))
+        protocols = ", ".join(sorted({result.protocol for result in own if result.protocol}))
+        named.append(column._replace(label=f"{column.label} ({protocols})") if protocols else column)
+    return tuple(named)
 
 
 def _study(key: str, results: Sequence[Result]) -> Table:
@@ -208,7 +221,7 @@ def _study(key: str, results: Sequence[Result]) -> Table:
     for model in sorted({result.model for result in results}, key=_place):
         own = [result for result in results if result.model == model]
         lines += _lines(Row("", model, model, ()), columns, own, notes)
-    return Table(key, _title(results[0].origin), tuple(columns), tuple(lines), (*notes,))
+    return Table(key, _title(results[0].origin), _with_protocols(columns, results), tuple(lines), (*notes,))
 
 
 def _title(origin: Origin) -> str:

@@ -61,13 +61,18 @@ def comparison(results: Sequence[Result]) -> list[dict[str, Any]]:
 
     Of several results of one model, as of several seeds, the mean and the standard deviation (`miou sd`). Datasets
     that only share their name are not taken together: their columns have the beginning of the contents' digest too.
+    Nor are numbers by different protocols: their columns name the protocol.
     """
     datasets: dict[str, set[tuple[str, str]]] = {}
+    protocols: dict[str, set[str]] = {}
     for result in results:
         datasets.setdefault(result["task"], set()).add(_dataset(result))
+        protocols.setdefault(result["task"], set()).add(_protocol(result))
     rows: dict[str, dict[str, list[float]]] = {}
     for result in results:
         prefix = _prefix(result, datasets[result["task"]])
+        if len(protocols[result["task"]]) > 1:
+            prefix += f"{_protocol(result)} "
         row = rows.setdefault(result["model"], {})
         for name, value in result["metrics"].items():
             row.setdefault(f"{prefix}{name}", []).append(value)
@@ -77,6 +82,12 @@ def comparison(results: Sequence[Result]) -> list[dict[str, Any]]:
 def _dataset(result: Result) -> tuple[str, str]:
     """Name and contents; those of a job of an older version are not known."""
     return result["dataset"], result.get("contents", "")
+
+
+def _protocol(result: Result) -> str:
+    """Of a job of an older version it is not told."""
+    protocol: str = result.get("protocol", "(protocol unknown)")
+    return protocol
 
 
 def _prefix(result: Result, datasets: Set[tuple[str, str]]) -> str:

@@ -27,13 +27,16 @@ def write_results(
 
     All that lies in outputs/ is on the disk before.
 
-    `dataset` is its name for people, which two may share; `contents` differs where the files do.
+    `dataset` is its name for people, which two may share; `contents` differs where the files do. Of a task that is
+    measured by one of several protocols, `protocol` says by which.
     """
+    protocol = getattr(config, "protocol", None)
     results = {
         "task": config.task,
         "model": model,
         "dataset": contents.source,
         "contents": _digest(config.data),
+        **({"protocol": protocol} if protocol else {}),
         "metrics": dict(metrics),
     }
     durable.make_folder(job.outputs, within=job.path)

@@ -2,8 +2,20 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+
+class Statistics(NamedTuple):
+    """Of each channel's values in 0..1: what `normalize` takes out."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+IMAGENET = Statistics(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
 
 
 def normalize(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:

@@ -17,12 +17,13 @@ from torch.nn import functional as F
 from locat.config import HummingbirdConfig
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
+from locat.data.augment import normalize
 from locat.data.batch import Batch
 from locat.data.beton import open_manifest
 from locat.data.joint import resize_image, resize_mask
 from locat.data.loader import Loader
 from locat.data.reader import Reader
-from locat.data.segmentation import Square, WholePairs, normalised
+from locat.data.segmentation import Square, WholePairs
 from locat.engine.distributed import Ranks
 from locat.engine.evaluation import Evaluation, Watch, run_evaluation
 from locat.engine.precision import autocast
@@ -33,6 +34,7 @@ from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
 from locat.tasks.segmentation.loaders import PICTURED, check_masks
 from locat.tasks.segmentation.memory_bank import MemoryBank, class_shares
+from locat.tasks.segmentation.protocol import statistics_for
 from locat.tasks.segmentation.report import write_report
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 from locat.tasks.segmentation.upsampled import Size, classify, size_of
@@ -57,9 +59,10 @@ class Retrieval(Evaluation):
         self.config, self.job, self.ranks = config, job, ranks
         check_masks(config.data)
         verify(config.data, ranks)
+        backbone, self.backbone_name = load_backbone(config.backbone)
+        self.statistics = statistics_for(backbone, self.backbone_name, config.protocol)
         self.train, self.val = self._open(config.data.train, bank=True), self._open(config.data.val, bank=False)
         self.classes = self.train.contents.mask_classes
-        backbone, self.backbone_name = load_backbone(config.backbone)
         self.backbone = backbone.eval().requires_grad_(False).to(ranks.device)
         self.patch = cast(int, self.backbone.feature_info[-1]["reduction"])  # type: ignore[index]
         if config.image_size % self.patch:
@@ -75,7 +78,8 @@ class Retrieval(Evaluation):
 
     def export(self, metrics: dict[str, float]) -> None:
         contents = self.train.contents
-        title = f"{self.backbone_name} by retrieval on {contents.source}: mIoU {metrics['miou']:.1f} %"
+        miou = f"mIoU {metrics['miou']:.1f} % ({self.config.protocol})"
+        title = f"{self.backbone_name} by retrieval on {contents.source}: {miou}"
         write_report(self.job, title, self.classes, self.counts.cpu(), list(self.pictures()))
         write_results(self.job, self.config, self.backbone_name, contents, metrics)
 
@@ -123,7 +127,7 @@ class Retrieval(Evaluation):
         """Features of unit length, float32 (n, patches, dim) on the CPU, and the height and width of their grid."""
         images = batch.image
         if not images.is_floating_point():
-            images = normalised(resize_image(images, self._size))
+            images = normalize(resize_image(images, self._size), *self.statistics)
         with autocast(self.config.precision, self.ranks.device):
             features = patch_features(self.backbone, images)
         return F.normalize(features.float().flatten(2).transpose(1, 2), dim=2).cpu(), size_of(features)
@@ -132,5 +136,5 @@ class Retrieval(Evaluation):
         """Squares with their masks: in the bank of the same size, in the evaluation as they are stored."""
         settings = read_settings(self.config, self.ranks)
         if open_manifest(path).contents.storage == "files":
-            return WholePairs(path, settings, Square(self.config.image_size, masks=bank))
+            return WholePairs(path, settings, Square(self.config.image_size, masks=bank), self.statistics)
         return Loader(path, settings, target="mask")

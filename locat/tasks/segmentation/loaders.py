@@ -4,6 +4,7 @@ from locat.config import SegmentConfig
 from locat.config.augmentation import Unchanged
 from locat.config.training import Data
 from locat.contract.errors import ConfigError
+from locat.data.augment.normalise import Statistics
 from locat.data.beton import open_manifest
 from locat.data.reader import Reader
 from locat.data.segmentation import CroppedPairs, KeepRatio, WholePairs
@@ -14,16 +15,15 @@ PICTURED = 6
 """Evaluation images in the overlay figure."""
 
 
-def open_mask_loaders(config: SegmentConfig, ranks: Ranks) -> tuple[Reader, Reader]:
+def open_mask_loaders(config: SegmentConfig, ranks: Ranks, statistics: Statistics) -> tuple[Reader, Reader]:
     """Loaders of the training and the evaluation set; the main rank verifies the files' digests first.
 
-    Images that are not augmented are all of one size, and come as uint8.
+    Images that are not augmented are all of one size, and come as uint8; others are normalised by `statistics`.
 
     Raises:
-        ConfigError: they are of several sizes, or have no masks of the same classes.
+        ConfigError: they are of several sizes.
         DataError: a file is not what its manifest promises, or holds no such set.
     """
-    check_masks(config.data)
     if isinstance(config.augment, Unchanged):
         for path in (config.data.train, config.data.val):
             if open_manifest(path).contents.storage == "files":
@@ -32,8 +32,8 @@ def open_mask_loaders(config: SegmentConfig, ranks: Ranks) -> tuple[Reader, Read
     verify(config.data, ranks)
     settings = read_settings(config, ranks)
     return (
-        CroppedPairs(config.data.train, settings, config.augment),
-        WholePairs(config.data.val, settings, KeepRatio(config.augment.resize)),
+        CroppedPairs(config.data.train, settings, config.augment, statistics),
+        WholePairs(config.data.val, settings, KeepRatio(config.augment.resize), statistics),
     )
 
 

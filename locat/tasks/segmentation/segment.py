@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from locat.config import SegmentConfig
 from locat.contract.job_folder import JobFolder
+from locat.data.augment import normalize
 from locat.data.batch import Batch
 from locat.data.position import Position
-from locat.data.segmentation import normalised
 from locat.engine.blocks import compile_blocks
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
@@ -23,7 +23,8 @@ from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_fe
 from locat.tasks.loaders import at_least_one
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
-from locat.tasks.segmentation.loaders import PICTURED, open_mask_loaders
+from locat.tasks.segmentation.loaders import PICTURED, check_masks, open_mask_loaders
+from locat.tasks.segmentation.protocol import statistics_for
 from locat.tasks.segmentation.report import write_report
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 from locat.tasks.segmentation.upsampled import Size, classify, cross_entropy, size_of
@@ -39,9 +40,11 @@ class Segment(Task):
 
     def __init__(self, config: SegmentConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
-        self.train_loader, self.val_loader = open_mask_loaders(config, ranks)
-        self.classes = self.train_loader.contents.mask_classes
+        check_masks(config.data)
         backbone, self.backbone_name = load_backbone(config.backbone)
+        self.statistics = statistics_for(backbone, self.backbone_name, config.protocol)
+        self.train_loader, self.val_loader = open_mask_loaders(config, ranks, self.statistics)
+        self.classes = self.train_loader.contents.mask_classes
         self.backbone = backbone.eval().requires_grad_(False).to(ranks.device)
         if config.compile:
             compile_blocks(self.backbone)
@@ -77,7 +80,7 @@ class Segment(Task):
             for image, batch in self.val_loader.examples(PICTURED):
                 prediction = self._predict(head, batch.image, size_of(batch.target))
                 pictures.append(Picture(*(part.cpu().numpy() for part in (image, batch.target[0], prediction[0]))))
-        title = f"{self.backbone_name}: mIoU {metrics['miou']:.1f} %"
+        title = f"{self.backbone_name}: mIoU {metrics['miou']:.1f} % ({self.config.protocol})"
         write_report(self.job, title, self.classes, self.confusion.cpu(), pictures)
         write_results(self.job, self.config, self.backbone_name, self.train_loader.contents, metrics)
 
@@ -95,6 +98,6 @@ class Segment(Task):
         Images are uint8, or normalised already.
         """
         if not images.is_floating_point():
-            images = normalised(images)
+            images = normalize(images, *self.statistics)
         with torch.no_grad():
             return patch_features(self.backbone, images), padded_size(self.backbone, *size_of(images))

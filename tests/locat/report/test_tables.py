@@ -61,6 +61,23 @@ def test_numbers_stand_beside_the_published_ones_and_what_is_missing_is_missing(
     assert all(cell.mean is None for line in table.lines for cell in line.cells if "tiny" not in line.model)
 
 
+def test_a_column_names_the_protocols_of_its_numbers() -> None:
+    by_release = replace(segment("locatvit_tiny", 23.5), protocol="release")
+    by_both = [by_release, replace(segment("vit_tiny_patch16_224", 17.5), protocol="exact")]
+    for results, label in (([by_release], "ADE20K mIoU (release)"), (by_both, "ADE20K mIoU (exact, release)")):
+        (table,) = tables(results)
+        assert [column.label for column in table.columns][:2] == [label, "PASCAL Context mIoU"]
+    (table,) = tables([replace(segment("mine", 9.0), protocol="exact")])
+    assert [column.label for column in table.columns] == ["ADE20K mIoU (exact)"]
+
+
+def test_numbers_on_pascal_context_say_that_its_images_are_not_the_papers() -> None:
+    (table,) = tables([segment("locatvit_tiny", 38.0, "PASCAL Context")])
+    assert any("4,998 and 5,105" in note and "4,996 and 5,104" in note for note in table.notes)
+    (table,) = tables([segment("locatvit_tiny", 23.0)])
+    assert not table.notes
+
+
 def test_the_spread_is_that_of_the_seeds() -> None:
     (table,) = tables([supervised("locatvit_tiny", top1, seed=seed) for seed, top1 in enumerate((73.0, 74.0, 75.0))])
     (line,) = (line for line in table.lines if line.model == "locatvit_tiny")

@@ -56,6 +56,16 @@ def test_datasets_that_only_share_their_name_are_never_averaged() -> None:
     assert table == [{"model": "vit", **spread, "flowers (bbbbbbb) top1": 20.0, "birds top1": 50.0}]
 
 
+def test_numbers_by_different_protocols_are_never_averaged() -> None:
+    exact, release = (
+        {**result("segment", "vit", "digits", miou=30.0), "protocol": name} for name in ("exact", "release")
+    )
+    assert comparison([exact, exact]) == [{"model": "vit", "miou": 30.0, "miou sd": 0.0}]
+    table = comparison([exact, release, result("segment", "vit", "digits", miou=20.0)])
+    assert table == [{"model": "vit", "exact miou": 30.0, "release miou": 30.0, "(protocol unknown) miou": 20.0}]
+    assert in_order(table, FIRST) == ["exact miou", "release miou", "(protocol unknown) miou"]
+
+
 def test_headlines_are_those_of_the_tasks_that_are_there() -> None:
     results = [result(task, "vit", "digits") for task in ("supervised", "knn", "dino", "from_elsewhere")]
     assert headlines(results) == {"top1", "top1_k20"}
