@@ -215,11 +215,11 @@ class HummingbirdConfig(JobConfig):
     """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
     data: Data
     protocol: Protocol = "exact"
-    """`exact`: images normalised as the backbone was trained."""
-    image_size: PositiveInt = 512
-    """Height and width in pixels to which images are resized."""
-    memory_size: PositiveInt = 10_240_000
-    """Patches in the bank over all training images."""
+    """`exact`: whole images, scored at their own size. `release`: as the released script, see docs/fidelity.md."""
+    image_size: PositiveInt | None = None
+    """Height and width in pixels to which images are resized; by default 512, by the release's protocol 224."""
+    memory_size: PositiveInt | None = None
+    """Patches in the bank over all training images; by default 10,240,000, by the release's protocol all there are."""
     neighbours: PositiveInt = 30
     temperature: PositiveFloat = 0.02
     batch_size: PositiveInt = 32
@@ -228,10 +228,20 @@ class HummingbirdConfig(JobConfig):
     """Of autocast; what was published was measured in fp32."""
     loader_threads: PositiveInt = 1
     seed: Int = 0
-    """Of which patches the bank keeps."""
+    """Of which patches the bank keeps, and of the release's random views."""
+
+    @property
+    def side(self) -> int:
+        """Height and width in pixels of what the backbone sees."""
+        return self.image_size or (224 if self.protocol == "release" else 512)
+
+    @property
+    def most_patches(self) -> int | None:
+        """Patches in the bank over all training images; None for all there are."""
+        return self.memory_size or (None if self.protocol == "release" else 10_240_000)
 
     def operations(self, costs: Costs) -> float:
-        return _all_images(self.data, costs) * FORWARD * costs.backbone(self.backbone, self.image_size)
+        return _all_images(self.data, costs) * FORWARD * costs.backbone(self.backbone, self.side)
 
 
 class CompareConfig(JobConfig):

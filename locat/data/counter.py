@@ -10,7 +10,8 @@ sample has its `Key`. This is what changes an image, and where:
 | dino | CROP_* of each view | JITTER_*, GREY, BLUR_*, SOLARIZE of each view |
 | linear | CROP_* of one view | nothing |
 | segment, `augment: benchmark` | PAIR: image and mask together | nothing |
-| segment, `augment: none`; knn; hummingbird; every evaluation | nothing | nothing |
+| hummingbird by `protocol: release`, its memory | CROP_* of one view, JITTER_* | nothing |
+| segment, `augment: none`; knn; hummingbird else; every evaluation | nothing | nothing |
 
 The threads crop, so that only uint8 pixels that are needed cross to the device; the device does the rest to whole
 batches of one size. Segmentation resizes by a random ratio before it crops, so its images have no common size until

@@ -25,6 +25,8 @@ MOST_PIXELS = 2**23
 Size = tuple[int, int]
 Pair = tuple[torch.Tensor, torch.Tensor]
 """A normalised image, float32 (3, h, w), and its mask, uint8 (H, W)."""
+Vary = Callable[[torch.Tensor, torch.Tensor, int], Pair]
+"""Makes another image and mask, both uint8, of those of a sample, by its number."""
 
 
 class CroppedPairs(Reader):
@@ -100,15 +102,22 @@ class WholePairs(Reader):
     """Whole images, each exactly once, in batches of images of one size; all ranks yield as many batches.
 
     Images are float (n, 3, h, w), normalised by `statistics`, masks uint8 (n, H, W), both of the size that `fit` says.
-    A batch of this rank may be empty.
+    `vary` changes them first. A batch of this rank may be empty.
 
     Raises:
         DataError: the file is missing, truncated or holds no such pairs.
         ConfigError: the ranks cannot share `batch_size`.
     """
 
-    def __init__(self, path: Path, settings: ReadSettings, fit: Fit, statistics: Statistics = IMAGENET) -> None:
-        self.pairs, self.fit, self.statistics = Pairs(path), fit, statistics
+    def __init__(
+        self,
+        path: Path,
+        settings: ReadSettings,
+        fit: Fit,
+        statistics: Statistics = IMAGENET,
+        vary: Vary | None = None,
+    ) -> None:
+        self.pairs, self.fit, self.statistics, self.vary = Pairs(path), fit, statistics, vary
         self._own = share_out(self.pairs.sizes, fit, settings)
         super().__init__(path, settings, self.pairs.contents, len(self._own))
 
@@ -127,6 +136,8 @@ class WholePairs(Reader):
 
     def _whole(self, sample: int) -> Pair:
         image, mask = self.pairs[sample]
+        if self.vary is not None:
+            image, mask = self.vary(image, mask, sample)
         stored = (mask.shape[0], mask.shape[1])
         size = self.fit.mask_size(stored)
         image = normalize(resize_image(image, self.fit.image_size(size)), *self.statistics)

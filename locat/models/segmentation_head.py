@@ -16,16 +16,18 @@ class SegmentationHead(nn.Sequential):
         )
 
 
-def patch_dim(backbone: Any) -> int:
+def patch_dim(backbone: Any, level: int = -1) -> int:
     """Channels of `patch_features`."""
-    return int(backbone.feature_info[-1]["num_chs"])
+    return int(backbone.feature_info[level]["num_chs"])
 
 
-def patch_features(backbone: nn.Module, images: Tensor) -> Tensor:
+def patch_features(backbone: Any, images: Tensor, level: int = -1) -> Tensor:
     """Patches of the last block, before final norm and PRR: images (B, 3, H, W) -> (B, dim, h, w).
 
-    Images are padded to whole patches. Of sizes that the model was not built for, see `load_backbone`.
+    Images are padded to whole patches. Of sizes that the model was not built for, see `load_backbone`. `level` counts
+    the model's feature maps from the end, such as the stages of a Swin.
     """
     padded = pad_to_patches(backbone, images)
-    features: Tensor = backbone.forward_intermediates(padded, indices=1, norm=False, intermediates_only=True)[0]  # type: ignore[operator]
+    indices = 1 if level == -1 else [len(backbone.feature_info) + level]
+    features: Tensor = backbone.forward_intermediates(padded, indices=indices, norm=False, intermediates_only=True)[0]
     return features

@@ -29,8 +29,9 @@ from locat.data.reader import ReadSettings
 from locat.engine.distributed import join_ranks
 from locat.engine.evaluation import Watch
 from locat.models.create import create_model, save_model
-from locat.tasks.segmentation.hummingbird import Retrieval, hummingbird
+from locat.tasks.segmentation.hummingbird import hummingbird
 from locat.tasks.segmentation.memory_bank import MemoryBank, class_shares
+from locat.tasks.segmentation.retrieval import Retrieval
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 from support import pictures, segmentation_sets, training
 
