@@ -7,6 +7,8 @@ from torch import nn
 
 from locat.config.base import Protocol
 from locat.data.augment.normalise import IMAGENET, Statistics
+from locat.models.any_size import padded_size
+from locat.tasks.segmentation.upsampled import Size
 
 logger = logging.getLogger(__name__)
 
@@ -29,3 +31,11 @@ def statistics_for(backbone: nn.Module, title: str, protocol: Protocol) -> Stati
             *own,
         )
     return IMAGENET
+
+
+def covered(backbone: nn.Module, image: Size, protocol: Protocol) -> Size:
+    """Height and width of what the patches of an `image` are taken to cover: its padding too, of which they are.
+
+    The release takes them to cover the image alone: logits of the padding are squeezed into it, by up to a patch.
+    """
+    return image if protocol == "release" else padded_size(backbone, *image)

@@ -17,14 +17,13 @@ from locat.engine.loop import run_training
 from locat.engine.precision import autocast
 from locat.engine.schedules import one_cycle
 from locat.engine.task import Batches, Models, Task
-from locat.models.any_size import padded_size
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_features
 from locat.tasks.loaders import at_least_one
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
 from locat.tasks.segmentation.loaders import PICTURED, check_masks, open_mask_loaders
-from locat.tasks.segmentation.protocol import statistics_for
+from locat.tasks.segmentation.protocol import covered, statistics_for
 from locat.tasks.segmentation.report import write_report
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 from locat.tasks.segmentation.upsampled import Size, classify, cross_entropy, size_of
@@ -56,8 +55,8 @@ class Segment(Task):
         return one_cycle(step, total=self.total_steps, peak=self.config.optimizer.lr)
 
     def loss(self, models: Models, batch: Batch, position: Position) -> Tensor:
-        features, padded = self._features(batch.image)
-        return cross_entropy(models.trained(features), padded, batch.target)
+        features, extent = self._features(batch.image)
+        return cross_entropy(models.trained(features), extent, batch.target)
 
     def evaluate(self, models: Models, interruptible: Callable[[Batches], Batches]) -> dict[str, float]:
         confusion = Confusion(len(self.classes), self.ranks.device)
@@ -89,15 +88,16 @@ class Segment(Task):
 
     def _predict(self, head: nn.Module, images: Tensor, size: Size) -> Tensor:
         """Classes of the pixels of each image at its original `size`, uint8 (n, *size); of a blank one if n is 0."""
-        features, padded = self._features(at_least_one(images))
-        return classify(head(features), padded, size_of(images), size)
+        features, extent = self._features(at_least_one(images))
+        return classify(head(features), extent, size_of(images), size)
 
     def _features(self, images: Tensor) -> tuple[Tensor, Size]:
-        """Frozen patches (n, dim, h, w) of images (n, 3, H, W), and the size to which it pads the images.
+        """Frozen patches (n, dim, h, w) of images (n, 3, H, W), and the size that they are taken to cover.
 
         Images are uint8, or normalised already.
         """
         if not images.is_floating_point():
             images = normalize(images, *self.statistics)
         with torch.no_grad():
-            return patch_features(self.backbone, images), padded_size(self.backbone, *size_of(images))
+            features = patch_features(self.backbone, images)
+        return features, covered(self.backbone, size_of(images), self.config.protocol)

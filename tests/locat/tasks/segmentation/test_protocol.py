@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from timm.data import resolve_data_config
+from torch.nn import functional as F
 
 from locat.config import Model
 from locat.config.augmentation import SegmentationAugmentation
+from locat.config.base import Protocol
 from locat.data import beton
 from locat.data.augment.normalise import Statistics
 from locat.data.datasets.ade20k import ade20k
@@ -16,7 +18,8 @@ from locat.data.pairs import Pairs
 from locat.data.reader import ReadSettings
 from locat.data.segmentation import CroppedPairs, KeepRatio, WholePairs
 from locat.models.create import create_model, load_backbone, save_model
-from locat.tasks.segmentation.protocol import statistics_for
+from locat.tasks.segmentation.protocol import covered, statistics_for
+from locat.tasks.segmentation.upsampled import classify
 from support import segmentation_sets, training
 
 HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -64,3 +67,19 @@ def test_training_and_evaluation_images_are_normalised_by_what_is_asked(tmp_path
     plain = WholePairs(tmp_path / "val.beton", ReadSettings(1), KeepRatio((64, 64)), Statistics((0, 0, 0), (1, 1, 1)))
     for (ours, _), (theirs, _) in zip(reader.batches(), plain.batches(), strict=True):
         torch.testing.assert_close(ours.image, (theirs.image - mean) / std)
+
+
+def test_logits_of_the_padded_grid_are_squeezed_into_the_image_by_the_release_and_cut_exactly() -> None:
+    """Literal statements of both, of an image of 20 x 27 pixels on patches of 8 that was 33 x 50."""
+    model = create_model(Model(name="locatvit_tiny", args=training.TINY_VIT))
+    logits = torch.randn(2, 11, 3, 4, generator=torch.Generator().manual_seed(0))  # of 24 x 32 padded pixels
+    squeezed = F.interpolate(logits, (20, 27), mode="bilinear", align_corners=False)
+    cut = F.interpolate(logits, (24, 32), mode="bilinear", align_corners=False)[..., :20, :27]
+    answers = []
+    literals: dict[Protocol, torch.Tensor] = {"release": squeezed, "exact": cut}
+    for protocol, literal in literals.items():
+        extent = covered(model, (20, 27), protocol)
+        answers.append(classify(logits, extent, (20, 27), (33, 50)).long())
+        whole = F.interpolate(literal, (33, 50), mode="bilinear", align_corners=False)
+        assert torch.equal(answers[-1], whole.argmax(1))
+    assert not torch.equal(*answers)

@@ -97,7 +97,7 @@ def test_the_scores_are_those_of_a_literal_evaluation_of_the_original_files(
         image = F.pad(image, (0, -small[1] % 8, 0, -small[0] % 8))
         with torch.no_grad():
             features = model.forward_intermediates(image[None], indices=1, norm=False, intermediates_only=True)[0]
-            logits = F.interpolate(head(features), image.shape[1:], mode="bilinear")[..., : small[0], : small[1]]
+            logits = F.interpolate(head(features), small, mode="bilinear")  # by the release: not of the padded size
             prediction = F.interpolate(logits, (height, width), mode="bilinear").argmax(1)[0].numpy()
         for truth, predicted in zip(labels.flatten() - 1, prediction.flatten(), strict=True):
             if truth >= 0:
