@@ -8,12 +8,17 @@ from locat.models.any_size import pad_to_patches
 
 
 class SegmentationHead(nn.Sequential):
-    """1x1 convolution, GroupNorm of one group, GELU, 1x1 convolution: (B, dim, h, w) -> (B, classes, h, w)."""
+    """1x1 convolution, GroupNorm of one group, GELU, 1x1 convolution: (B, dim, h, w) -> (B, classes, h, w).
+
+    The first has no bias, and both start as mmcv's and mmsegmentation's do, which the released code runs.
+    """
 
     def __init__(self, dim: int, hidden_dim: int, classes: int) -> None:
-        super().__init__(
-            nn.Conv2d(dim, hidden_dim, 1), nn.GroupNorm(1, hidden_dim), nn.GELU(), nn.Conv2d(hidden_dim, classes, 1)
-        )
+        first, last = nn.Conv2d(dim, hidden_dim, 1, bias=False), nn.Conv2d(hidden_dim, classes, 1)
+        nn.init.kaiming_normal_(first.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        super().__init__(first, nn.GroupNorm(1, hidden_dim), nn.GELU(), last)
 
 
 def patch_dim(backbone: Any, level: int = -1) -> int:
