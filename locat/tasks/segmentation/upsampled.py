@@ -45,13 +45,14 @@ def classify(logits: Tensor, padded: Size, image: Size, size: Size) -> Tensor:
     return answer
 
 
-def cross_entropy(logits: Tensor, padded: Size, truth: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, padded: Size, truth: Tensor, over_all: bool = False) -> Tensor:
     """Mean over the known pixels of `truth` uint8 (n, H, W) of the upsampled logits' cross entropy; 0 if none is known.
 
-    `padded` is the size of the padded image, of which `truth` is the upper left part.
+    `padded` is the size of the padded image, of which `truth` is the upper left part. With `over_all` the sum is
+    divided by the number of all pixels, as mmsegmentation does: what is not known, and a crop's padding, counts as 0.
     """
     total: Tensor = CrossEntropy.apply(logits.float(), padded, truth)
-    return total / (truth != IGNORED).sum().clamp(min=1)
+    return total / (truth.numel() if over_all else (truth != IGNORED).sum().clamp(min=1))
 
 
 class CrossEntropy(torch.autograd.Function):

@@ -38,6 +38,22 @@ def test_loss_and_gradient_are_those_of_the_mean_over_known_pixels_without_the_p
     torch.testing.assert_close(ours.grad, theirs.grad)
 
 
+def test_by_the_release_the_mean_is_over_all_pixels_of_which_the_unknown_count_as_0() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 11, 3, 4, generator=generator, requires_grad=True)
+    truth = torch.randint(11, (2, *IMAGE), generator=generator).byte()
+    truth[0, 3:9] = 255
+    squeezed = F.interpolate(logits, IMAGE, mode="bilinear", align_corners=False)
+    each = F.cross_entropy(squeezed, truth.long(), ignore_index=255, reduction="none")
+    literal = each.sum() / (2 * IMAGE[0] * IMAGE[1])
+    loss = cross_entropy(logits, IMAGE, truth, over_all=True)
+    torch.testing.assert_close(loss, literal)
+    (ours,), (theirs,) = (torch.autograd.grad(value, logits) for value in (loss, literal))
+    torch.testing.assert_close(ours, theirs)
+    known = (truth != 255).float().mean()
+    torch.testing.assert_close(loss / known, cross_entropy(logits, IMAGE, truth))
+
+
 def test_under_autocast_the_loss_is_computed_in_float32() -> None:
     logits = torch.randn(1, 11, 3, 4, generator=torch.Generator().manual_seed(0))
     truth = torch.ones((1, *IMAGE), dtype=torch.uint8)
