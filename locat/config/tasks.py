@@ -185,7 +185,8 @@ class SegmentConfig(TrainingConfig):
     """Of autocast, of backbone and head; what was published was measured in fp32."""
     protocol: Protocol = "release"
     """`release`: as the published numbers were made. `exact`: images normalised as the backbone was trained, logits
-    laid where their patches are, not squeezed by the padding, and a loss averaged over known pixels, not over all."""
+    laid where their patches are, not squeezed by the padding, a loss averaged over known pixels, not over all, and
+    images antialiased where they shrink."""
     iterations: PositiveInt
     optimizer: Optimizer = Optimizer(lr=1e-3, weight_decay=0.01, clip_grad=0.0)
     augment: SegmentationAugment = Unchanged()

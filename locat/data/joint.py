@@ -46,13 +46,17 @@ def draw(seed: int, epoch: int, sample: int) -> list[float]:
 
 
 def augment(
-    image: torch.Tensor, mask: torch.Tensor, config: SegmentationAugmentation, draws: list[float]
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    config: SegmentationAugmentation,
+    draws: list[float],
+    antialias: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Resize, crop, flip and distort: image uint8 (3, H, W) and mask uint8 (H, W), both at most `config.crop` high
     and wide afterwards."""
     ratio = between(config.ratio, draws[Draw.RATIO])
     size = keep_ratio(tuple(mask.shape), (int(config.resize[0] * ratio), int(config.resize[1] * ratio)))
-    image, mask = resize_image(image, size), resize_mask(mask, size)
+    image, mask = resize_image(image, size, antialias), resize_mask(mask, size)
     top, left = choose_crop(mask, config.crop, config.most_of_one_class, draws[Draw.CROPS :])
     window = (..., slice(top, top + config.crop), slice(left, left + config.crop))
     image, mask = image[window], mask[window]
@@ -68,9 +72,9 @@ def keep_ratio(size: tuple[int, ...], into: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def resize_image(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Bilinear, antialiased where it shrinks: uint8 (3, H, W)."""
-    resized: torch.Tensor = F.resize_image(image, list(size), InterpolationMode.BILINEAR, antialias=True)
+def resize_image(image: torch.Tensor, size: tuple[int, int], antialias: bool = True) -> torch.Tensor:
+    """Bilinear, antialiased where it shrinks, or between the four nearest pixels as OpenCV does: uint8 (3, H, W)."""
+    resized: torch.Tensor = F.resize_image(image, list(size), InterpolationMode.BILINEAR, antialias=antialias)
     return resized
 
 

@@ -41,9 +41,14 @@ class CroppedPairs(Reader):
     """
 
     def __init__(
-        self, path: Path, settings: ReadSettings, config: SegmentationAugmentation, statistics: Statistics = IMAGENET
+        self,
+        path: Path,
+        settings: ReadSettings,
+        config: SegmentationAugmentation,
+        statistics: Statistics = IMAGENET,
+        antialias: bool = True,
     ) -> None:
-        self.pairs, self.config, self.statistics = Pairs(path), config, statistics
+        self.pairs, self.config, self.statistics, self.antialias = Pairs(path), config, statistics, antialias
         count = order.batch_count(len(self.pairs), settings.batch_size, drop_last=True)
         super().__init__(path, settings, self.pairs.contents, count)
 
@@ -59,7 +64,8 @@ class CroppedPairs(Reader):
         return PendingPairs(samples, after, crop, crop, partial(self._crop, position.epoch), self.device)
 
     def _crop(self, epoch: int, sample: int) -> Pair:
-        image, mask = augment(*self.pairs[sample], self.config, draw(self.settings.seed, epoch, sample))
+        draws = draw(self.settings.seed, epoch, sample)
+        image, mask = augment(*self.pairs[sample], self.config, draws, self.antialias)
         return normalize(image, *self.statistics), mask
 
 
@@ -116,8 +122,10 @@ class WholePairs(Reader):
         fit: Fit,
         statistics: Statistics = IMAGENET,
         vary: Vary | None = None,
+        antialias: bool = True,
     ) -> None:
         self.pairs, self.fit, self.statistics, self.vary = Pairs(path), fit, statistics, vary
+        self.antialias = antialias
         self._own = share_out(self.pairs.sizes, fit, settings)
         super().__init__(path, settings, self.pairs.contents, len(self._own))
 
@@ -140,7 +148,7 @@ class WholePairs(Reader):
             image, mask = self.vary(image, mask, sample)
         stored = (mask.shape[0], mask.shape[1])
         size = self.fit.mask_size(stored)
-        image = normalize(resize_image(image, self.fit.image_size(size)), *self.statistics)
+        image = normalize(resize_image(image, self.fit.image_size(size), self.antialias), *self.statistics)
         return image, mask if size == stored else resize_mask(mask, size)
 
 

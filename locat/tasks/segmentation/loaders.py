@@ -30,10 +30,10 @@ def open_mask_loaders(config: SegmentConfig, ranks: Ranks, statistics: Statistic
                 raise ConfigError(f"{path}: its images have several sizes; set augment: {{name: benchmark}}")
         return open_loaders(config, ranks, "mask")
     verify(config.data, ranks)
-    settings = read_settings(config, ranks)
+    settings, antialias = read_settings(config, ranks), config.protocol == "exact"
     return (
-        CroppedPairs(config.data.train, settings, config.augment, statistics),
-        WholePairs(config.data.val, settings, KeepRatio(config.augment.resize), statistics),
+        CroppedPairs(config.data.train, settings, config.augment, statistics, antialias),
+        WholePairs(config.data.val, settings, KeepRatio(config.augment.resize), statistics, antialias=antialias),
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from locat.config.augmentation import SegmentationAugmentation
 from locat.data import joint
-from locat.data.joint import Draw, augment, choose_crop, draw, keep_ratio
+from locat.data.joint import Draw, augment, choose_crop, draw, keep_ratio, resize_image
 
 sides = st.integers(1, 3000)
 
@@ -119,3 +119,26 @@ def test_distortion_is_the_literal_one(sample: int, pixel: tuple[int, int, int])
     assert found.shape == (3, 4, 5) and (found == found[:, :1, :1]).all()
     # Between saturation and hue it is rounded to whole levels, and the contrast may enlarge that.
     assert found[:, 0, 0].tolist() == pytest.approx(literal_distortion(pixel, draws), abs=3.1)
+
+
+@pytest.mark.parametrize("size", [(12, 16), (20, 40), (37, 30), (60, 90)])
+def test_without_antialiasing_a_pixel_lies_between_its_four_nearest_as_in_opencv(size: tuple[int, int]) -> None:
+    """Literal: centres at half pixels, clamped at the border, rounded along rows and again along columns."""
+    image = torch.randint(256, (3, 24, 32), generator=torch.Generator().manual_seed(0)).byte()
+    found = resize_image(image, size, antialias=False)
+    values = image.double().numpy()
+
+    def nearest(place: int, source: int, target: int) -> tuple[int, int, float]:
+        centre = min(max((place + 0.5) * source / target - 0.5, 0), source - 1)
+        return int(centre), min(int(centre) + 1, source - 1), centre - int(centre)
+
+    for row in range(size[0]):
+        top, bottom, down = nearest(row, 24, size[0])
+        for column in range(size[1]):
+            left, right, across = nearest(column, 32, size[1])
+            upper = values[:, top, left] * (1 - across) + values[:, top, right] * across
+            lower = values[:, bottom, left] * (1 - across) + values[:, bottom, right] * across
+            expected = upper * (1 - down) + lower * down
+            assert np.abs(found[:, row, column].numpy() - expected).max() <= 1.01
+    if size == (12, 16):
+        assert (resize_image(image, size).int() - found.int()).abs().float().mean() > 5

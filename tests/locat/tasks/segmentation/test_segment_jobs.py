@@ -93,7 +93,7 @@ def test_the_scores_are_those_of_a_literal_evaluation_of_the_original_files(
         height, width = labels.shape
         scale = min(max(INTO) / max(height, width), min(INTO) / min(height, width))
         small = (int(height * scale + 0.5), int(width * scale + 0.5))
-        image = V.normalize(V.resize(image, small) / 255, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+        image = V.normalize(V.resize(image, small, antialias=False) / 255, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
         image = F.pad(image, (0, -small[1] % 8, 0, -small[0] % 8))
         with torch.no_grad():
             features = model.forward_intermediates(image[None], indices=1, norm=False, intermediates_only=True)[0]
