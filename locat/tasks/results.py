@@ -21,14 +21,20 @@ class Evaluating(Protocol):
 
 
 def write_results(
-    job: JobFolder, config: Evaluating, model: str, contents: Contents, metrics: Mapping[str, float]
+    job: JobFolder,
+    config: Evaluating,
+    model: str,
+    contents: Contents,
+    metrics: Mapping[str, float],
+    **beside: Mapping[str, float],
 ) -> None:
     """Write metrics.json: whose numbers (`models.create.title`), on which dataset; the last thing that a job does.
 
     All that lies in outputs/ is on the disk before.
 
     `dataset` is its name for people, which two may share; `contents` differs where the files do. Of a task that is
-    measured by one of several protocols, `protocol` says by which.
+    measured by one of several protocols, `protocol` says by which. `beside` are other numbers that are not compared,
+    such as `last` of a job that reports its best evaluation.
     """
     protocol = getattr(config, "protocol", None)
     results = {
@@ -38,6 +44,7 @@ def write_results(
         "contents": _digest(config.data),
         **({"protocol": protocol} if protocol else {}),
         "metrics": dict(metrics),
+        **{name: dict(numbers) for name, numbers in beside.items()},
     }
     durable.make_folder(job.outputs, within=job.path)
     durable.sync_tree(job.outputs)  # what has metrics.json is never trained again

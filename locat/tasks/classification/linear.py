@@ -1,6 +1,6 @@
 """linear: one linear layer on a frozen backbone's features (docs/method.md section 4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from safetensors.torch import save_file
@@ -16,6 +16,7 @@ from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
+from locat.tasks.best import Best
 from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.loaders import open_loaders
@@ -28,7 +29,7 @@ def linear(config: LinearConfig, job: JobFolder) -> None:
 
 
 class Linear(Task):
-    """Cross entropy; accuracy in percent."""
+    """Cross entropy; accuracy in percent, in metrics.json of the best epoch, as DINO's code prints it."""
 
     def __init__(self, config: LinearConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
@@ -48,6 +49,7 @@ class Linear(Task):
         nn.init.normal_(self.model.weight, std=0.01)
         nn.init.zeros_(self.model.bias)
         self.accuracy = Accuracy(classes, ranks.device)
+        self.best = Best("top1")
 
     def learning_rate(self, step: int) -> float:
         """The same for a whole epoch, as in DINO's own evaluation."""
@@ -62,12 +64,23 @@ class Linear(Task):
             logits: torch.Tensor = models.exported(self.backbone.features(images))
             return logits
 
-        return self.accuracy.over(interruptible(self.val_loader.batches()), classify)
+        found = self.accuracy.over(interruptible(self.val_loader.batches()), classify)
+        self.best.see(found)
+        return found
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        return self.best.state()
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        self.best.load_state(state)
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
         self.job.outputs.mkdir(parents=True, exist_ok=True)
         save_file(weights, self.job.outputs / "head.safetensors")
-        write_results(self.job, self.config, self.backbone.name, self.train_loader.contents, metrics)
+        self.best.tell(metrics, "best")
+        write_results(
+            self.job, self.config, self.backbone.name, self.train_loader.contents, self.best.found, last=metrics
+        )
 
 
 def training_view(config: LinearConfig) -> RandomResizedCrop:

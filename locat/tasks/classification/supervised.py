@@ -1,7 +1,7 @@
 """supervised: train a classifier (docs/method.md section 4)."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from timm.data import resolve_data_config
@@ -25,6 +25,7 @@ from locat.engine.strategies import micro_batch_size
 from locat.engine.task import Batches, Models, Task
 from locat.models.attention_maps import cls_attends
 from locat.models.create import create_model, save_model, title
+from locat.tasks.best import Best
 from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.loaders import open_loaders
 from locat.tasks.pictures import draw_attention, draw_inputs
@@ -40,7 +41,11 @@ def supervised(config: SupervisedConfig, job: JobFolder) -> None:
 
 
 class Supervised(Task):
-    """Cross entropy with smoothed, mixed targets; accuracy in percent, of the averaged weights if there are."""
+    """Cross entropy with smoothed, mixed targets; accuracy in percent, of the averaged weights if there are.
+
+    As the release prints it, metrics.json has what the best epoch found, and under `last` what the weights that are
+    left have.
+    """
 
     def __init__(self, config: SupervisedConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
@@ -75,6 +80,7 @@ class Supervised(Task):
         self.total_steps = config.epochs * self.steps_per_epoch
         self.evaluate_every = config.evaluate_epochs * self.steps_per_epoch
         self.accuracy = Accuracy(len(self.classes), ranks.device)
+        self.best = Best("top1")
 
     def batches(self, position: Position) -> BatchStream:
         if position == START and self.ranks.is_main:
@@ -104,7 +110,15 @@ class Supervised(Task):
             logits: torch.Tensor = models.exported(normalize(images, self.mean, self.std))
             return logits
 
-        return self.accuracy.over(interruptible(self.val_loader.batches()), classify)
+        found = self.accuracy.over(interruptible(self.val_loader.batches()), classify)
+        self.best.see(found)
+        return found
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        return self.best.state()
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        self.best.load_state(state)
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
         model = create_model(self.config.model)
@@ -115,7 +129,8 @@ class Supervised(Task):
         if cls_attends(model):
             path, heading = self.job.figures / "attention.png", f"{name}: attention of [CLS] in the last block"
             draw_attention(path, heading, model, self.val_loader, self.mean, self.std)
-        write_results(self.job, self.config, name, self.train_loader.contents, metrics)
+        self.best.tell(metrics, "best")
+        write_results(self.job, self.config, name, self.train_loader.contents, self.best.found, last=metrics)
 
     def _vary(self, batch: Batch, position: Position) -> tuple[torch.Tensor, torch.Tensor]:
         """What the model sees, float32 (n, 3, H, W), and what it should say, probabilities (n, classes)."""

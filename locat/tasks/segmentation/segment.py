@@ -1,6 +1,6 @@
 """segment: train a small head on a frozen backbone's patches (docs/method.md section 5)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from safetensors.torch import save_file
@@ -19,6 +19,7 @@ from locat.engine.schedules import one_cycle
 from locat.engine.task import Batches, Models, Task
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_features
+from locat.tasks.best import Best
 from locat.tasks.loaders import at_least_one
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
@@ -35,7 +36,10 @@ def segment(config: SegmentConfig, job: JobFolder) -> None:
 
 
 class Segment(Task):
-    """Cross entropy of the upsampled logits; mIoU, aAcc and mAcc of one confusion matrix, in percent."""
+    """Cross entropy of the upsampled logits; mIoU, aAcc and mAcc of one confusion matrix, in percent.
+
+    metrics.json has what the last evaluation found, and under `best` the one with the largest mIoU.
+    """
 
     def __init__(self, config: SegmentConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
@@ -48,6 +52,7 @@ class Segment(Task):
         if config.compile:
             compile_blocks(self.backbone)
         self.model = self._new_head()
+        self.best = Best("miou")
         self.total_steps = config.iterations
         self.evaluate_every = config.evaluate_iterations or config.iterations
 
@@ -66,7 +71,15 @@ class Segment(Task):
             if len(batch):
                 confusion.add(predictions, batch.target)
         self.confusion = confusion.reduce()
-        return {name: 100 * value for name, value in segmentation_scores(self.confusion).items()}
+        found = {name: 100 * value for name, value in segmentation_scores(self.confusion).items()}
+        self.best.see(found)
+        return found
+
+    def state(self) -> Mapping[str, Tensor]:
+        return self.best.state()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.best.load_state(state)
 
     def export(self, weights: dict[str, Tensor], metrics: dict[str, float]) -> None:
         head = self._new_head().to(self.ranks.device)
@@ -82,7 +95,10 @@ class Segment(Task):
                 pictures.append(Picture(*(part.cpu().numpy() for part in (image, batch.target[0], prediction[0]))))
         title = f"{self.backbone_name}: mIoU {metrics['miou']:.1f} % ({self.config.protocol})"
         write_report(self.job, title, self.classes, self.confusion.cpu(), pictures)
-        write_results(self.job, self.config, self.backbone_name, self.train_loader.contents, metrics)
+        self.best.tell(metrics, "last")
+        write_results(
+            self.job, self.config, self.backbone_name, self.train_loader.contents, metrics, best=self.best.found
+        )
 
     def _new_head(self) -> SegmentationHead:
         return SegmentationHead(patch_dim(self.backbone), self.config.hidden_dim, len(self.classes))

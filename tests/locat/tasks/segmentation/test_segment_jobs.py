@@ -112,7 +112,9 @@ def test_the_scores_are_those_of_a_literal_evaluation_of_the_original_files(
     scores = json.loads(JobFolder(finished).results.read_text())["metrics"]
     assert scores["miou"] == pytest.approx(100 * np.nanmean(iou), abs=0.2)
     assert scores["aacc"] == pytest.approx(100 * counts.trace() / counts.sum(), abs=0.2)
-    assert training.metrics(finished, "val/miou").keys() == {4, ITERATIONS}
+    found = training.metrics(finished, "val/miou")
+    assert found.keys() == {4, ITERATIONS} and scores["miou"] == found[ITERATIONS]
+    assert json.loads(JobFolder(finished).results.read_text())["best"]["miou"] == max(found.values())
 
 
 def test_what_it_leaves_to_be_looked_at(finished: Path) -> None:

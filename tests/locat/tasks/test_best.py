@@ -1,0 +1,42 @@
+"""Which evaluation is reported, and that a checkpoint keeps it."""
+
+import logging
+
+import pytest
+
+from locat.tasks.best import Best
+
+EPOCHS = [
+    {"top1": 50.0, "top5": 90.0},
+    {"top1": 60.0, "top5": 91.0},
+    {"top1": 60.0, "top5": 95.0},
+    {"top1": 59.0, "top5": 99.0},
+]
+
+
+def test_all_numbers_are_of_the_first_epoch_with_the_best_metric() -> None:
+    best = Best("top1")
+    for epoch in EPOCHS:
+        best.see(epoch)
+    assert best.found == EPOCHS[1]
+
+
+def test_a_job_that_goes_on_from_a_checkpoint_knows_the_best_before_it() -> None:
+    before, after, begun_before_there_was_one = Best("top1"), Best("top1"), Best("top1")
+    assert before.state() == {}
+    for epoch in EPOCHS[:2]:
+        before.see(epoch)
+    after.load_state({**before.state(), "centre": before.state()["best/top1"]})
+    begun_before_there_was_one.load_state({})
+    for best in (after, begun_before_there_was_one):
+        best.see(EPOCHS[3])
+    assert after.found == EPOCHS[1] and begun_before_there_was_one.found == EPOCHS[3]
+
+
+def test_the_log_names_both(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    best = Best("top1")
+    for epoch in EPOCHS:
+        best.see(epoch)
+    best.tell(EPOCHS[3], "best")
+    assert caplog.messages == ["top1: best 60.00, last 59.00; metrics.json has the best"]
