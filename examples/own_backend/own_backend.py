@@ -86,7 +86,7 @@ def command(plan: Plan, job: PlannedJob) -> list[str]:
     """What runs one attempt of a job."""
     options = ForegroundOptions.model_validate(job.options.get("foreground", {}))
     nice = ["nice", "-n", str(options.niceness)] if options.niceness else []
-    return [*nice, sys.executable, "-m", "launcher.attempt", str(plan.folder), job.name]
+    return [*nice, sys.executable, "-P", "-m", "launcher.attempt", str(plan.folder), job.name]
 
 
 def run_once(run: RunFolder, plan: Plan, job: PlannedJob) -> None:

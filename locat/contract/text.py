@@ -12,7 +12,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-
 
 def printable(text: str) -> str:
     r"""`text` with what a terminal must not get escaped: ESC as `\x1b`, a byte of a name that is no UTF-8 as `\xe9`."""
-    return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
+    return _UNPRINTABLE.sub(_escaped, text)
 
 
 def speak() -> None:
@@ -23,7 +23,8 @@ def speak() -> None:
                 stream.reconfigure(errors="backslashreplace")
 
 
-def _escaped(character: str) -> str:
-    """As Python writes it; a byte that it could not decode, and holds as a lone surrogate, as that byte."""
-    number = ord(character)
-    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else ascii(character)[1:-1]
+def _escaped(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    if 0xDC80 <= number <= 0xDCFF:  # as Python keeps a byte that it could not decode
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"

@@ -75,4 +75,4 @@ def change(
 
 def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     """A few numbers that were drawn or fixed on the CPU; a copy from memory that is not pinned would wait for a GPU."""
-    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+    return (values.pin_memory() if device.type == "cuda" else values).to(device, non_blocking=True)
