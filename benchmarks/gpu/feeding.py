@@ -7,7 +7,6 @@ are cores, and varied on the device by the whole recipe of ImageNet; LocAtViT-Ba
 """
 
 import argparse
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,10 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from locat.config.augmentation import ImageNetAugmentation
-from locat.data import beton
 from locat.data.augment import ImageNetTransform
 from locat.data.cores import available_cores
-from locat.data.datasets.image_folder import image_folder
 from locat.data.loader import Loader
 from locat.data.reader import ReadSettings
 from locat.data.views import RandomResizedCrop
@@ -39,17 +36,13 @@ def main() -> None:
     parser.add_argument("--rehearse", action="store_true", help="few images and one small block, on the CPU")
     rehearse = parser.parse_args().rehearse
     problem = {"device": "cuda", "batch": 256, "image": 224, "depth": 12, "compile": True}
-    pictures, copies, steps = 64, 32, 24
+    pictures, steps = 2048, 24
     if rehearse:
         problem = {"device": "cpu", "batch": 4, "image": 32, "depth": 1, "compile": False}
-        pictures, copies, steps = 10, 1, 2
+        pictures, steps = 10, 2
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_pictures(folder / "jpeg", pictures)
-        for file in sorted((folder / "jpeg").rglob("*.jpg")):
-            for copy in range(1, copies):
-                shutil.copy(file, file.with_name(f"{file.stem}-{copy}.jpg"))
-        beton.write(folder / "train.beton", image_folder(folder / "jpeg"), available_cores(), lambda done: None)
+        write_pictures(folder / "jpeg", folder / "train.beton", pictures)
         found = measure(folder / "train.beton", problem, steps)
     write(f"loader-{problem['device']}", str(problem["device"]), {"what": "loader", "settings": problem, **found})
     print(found)
