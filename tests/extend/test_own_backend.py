@@ -25,7 +25,7 @@ EXAMPLE = ROOT / "examples/own_backend"
 EXPECTED = {
     "pip install examples/own_backend": "",
     "export LAUNCHER_BACKEND=foreground": "",
-    "launcher render tiny.yaml": r"\A\S*python\S* -m launcher\.attempt \S+/runs/tiny-\S+ convert\n\Z",
+    "launcher render tiny.yaml": r"\A\S*python\S* -P -m launcher\.attempt \S+/runs/tiny-\S+ convert\n\Z",
     "launcher submit tiny.yaml --set 'defaults.options={foreground: {niceness: 5}}'": (
         r"(?s)\Aconvert: running\n.*\nsubmitted tiny-"
     ),
