@@ -1,5 +1,6 @@
 """The runs in a folder, found by name."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def list_runs(runs: Path) -> list[RunFolder]:
 
 
 def find(runs: Path, reference: str | None) -> RunFolder:
-    """The run called `reference` (or by a prefix that only one run has); the newest if None.
+    """The run called `reference` (or by a prefix that only one run has); this user's newest if None.
 
     Raises:
         RunError: there is no such run, or several.
@@ -28,7 +29,10 @@ def find(runs: Path, reference: str | None) -> RunFolder:
     if not known:
         raise RunError(f"no runs in {runs} (another folder: --runs-dir or LAUNCHER_RUNS)")
     if reference is None:
-        return known[0]
+        own = next((run for run in known if is_own(run)), None)
+        if own is None:
+            raise RunError(f"no run in {runs} is yours; name one of another user's, such as {known[0].name}")
+        return own
     exact = [run for run in known if run.name == reference]
     matches = exact or [run for run in known if run.name.startswith(reference)]
     if len(matches) == 1:
@@ -36,6 +40,14 @@ def find(runs: Path, reference: str | None) -> RunFolder:
     if matches:
         raise RunError(f"{reference!r} is several runs: {', '.join(run.name for run in matches)}")
     raise RunError(f"no run {reference!r} in {runs}{did_you_mean(reference, [run.name for run in known])}")
+
+
+def is_own(run: RunFolder) -> bool:
+    """Whether this user made a run. In a folder that several write to, anybody may put one for others to find."""
+    try:
+        return run.path.stat().st_uid == os.geteuid()
+    except OSError:  # deleted meanwhile
+        return False
 
 
 def find_job(plan: Plan, name: str) -> str:

@@ -7,7 +7,7 @@ import click
 from launcher.backends import BACKENDS, look
 from launcher.compile import secrets
 from launcher.plan import Plan
-from launcher.runs.find import find, find_job
+from launcher.runs.find import find, find_job, is_own
 from launcher.runs.folder import RunFolder
 from launcher.runs.release import release
 from launcher.runs.state import Status
@@ -26,6 +26,8 @@ def command(reference: str | None, job: str | None, force: bool, runs: Path) -> 
     Jobs that failed, were cancelled or were lost get their full number of retries again; their logs stay.
     """
     run = find(runs, reference)
+    if not is_own(run):
+        raise UserError(f"{run.path}: another user's run, whose commands would run as you; who made it can retry it")
     plan = run.plan()
     secrets.check(plan, BACKENDS[plan.backend].takes_environment)
     _check_elsewhere(run, plan, force)
