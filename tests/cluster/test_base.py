@@ -169,7 +169,7 @@ def test_doctor_names_what_is_missing(
     token = cluster.kubectl("-n", base, "create", "token", "locat-advance").strip()
     cluster.kubectl("config", "set-credentials", "advance", f"--token={token}", f"--kubeconfig={kubeconfig}")
     seen = bad(namespace=base, user="advance")
-    assert "delete jobsets, get configmaps" in seen["permissions"].found
+    assert "delete jobsets, create networkpolicies, patch networkpolicies, get configmaps" in seen["permissions"].found
     assert "cannot tell" in seen["claim locat-runs"].found
 
 

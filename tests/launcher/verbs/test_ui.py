@@ -19,7 +19,7 @@ from support import small_runs
 from support.required import require
 
 NOBODY = 65534
-PATIENCE = 120.0
+PATIENCE = 240.0
 
 
 @pytest.mark.slow
@@ -58,7 +58,7 @@ def until_answered(address: str, key: str) -> str:
     while True:
         try:
             request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
-            with urllib.request.urlopen(request, timeout=10) as page:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as page:
                 return str(page.read())
         except OSError:
             assert time.monotonic() < deadline
@@ -69,7 +69,7 @@ def answer(address: str, key: str | None) -> int:
     """The status code for who has this key."""
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
-        with urllib.request.urlopen(request, timeout=10) as page:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as page:
             return int(page.status)
     except urllib.error.HTTPError as error:
         return error.code
