@@ -1,5 +1,6 @@
 """A checkpoint that somebody else wrote is read as data, or refused."""
 
+import io
 import os
 import pickle
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint import metadata
 
 from locat.contract.errors import JobError
 from locat.engine.checkpoints import dcp_reading
+from locat.engine.checkpoints.dcp_reading import MetadataUnpickler
 from locat.engine.distributed import join_ranks
 
 
@@ -48,6 +51,25 @@ def test_metadata_that_would_run_something_are_refused(tmp_path: Path) -> None:
         with pytest.raises(dcp.api.CheckpointException):
             dcp.load(state(0.0), checkpoint_id=tmp_path / "step")
     assert marker.exists()  # it would have
+
+
+class Gotten:
+    """Pickled as what `getattr` gives."""
+
+    def __init__(self, *asked: Any) -> None:
+        self.asked = asked
+
+    def __reduce__(self) -> Any:
+        return getattr, self.asked
+
+
+def test_members_of_enumerations_are_read_as_older_pythons_write_them() -> None:
+    kind = metadata._MEM_FORMAT_ENCODING
+    found = MetadataUnpickler(io.BytesIO(pickle.dumps(Gotten(kind, "TORCH_PRESERVE_FORMAT")))).load()
+    assert found is kind.TORCH_PRESERVE_FORMAT
+    for asked in ((kind, "__class__"), (kind, "mro"), (torch.Size, "__class__"), ("", "format")):
+        with pytest.raises((pickle.UnpicklingError, KeyError)):
+            MetadataUnpickler(io.BytesIO(pickle.dumps(Gotten(*asked)))).load()
 
 
 def test_a_value_that_would_run_something_is_refused(tmp_path: Path) -> None:
