@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from selenium.webdriver.common.by import By
 
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
+from launcher.runs.create import create
 from locat.config import CompareConfig, ConvertConfig, JobConfig, TrainingConfig, load_job
 from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.job_run import JobRun
@@ -40,13 +40,13 @@ def pages(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A browser, and a run of the digits pipeline, all logged as jobs log themselves."""
     require(mlflow_pages.missing())
     runs = tmp_path_factory.mktemp("runs")
-    plan = compile_pipeline(load(PIPELINE, [f"tracking.uri={server.uri}"]), "digits-1", runs)
-    plan.folder.mkdir()
-    (plan.folder / "pipeline.yaml").write_text(PIPELINE.read_text())
+    settings = [f"tracking.uri={server.uri}"]
+    pipeline = load(PIPELINE, settings)
+    plan = compile_pipeline(pipeline, "digits-1", runs)
+    create(plan, pipeline.source.data.decode(), runs, pipeline.source, settings)
     for planned in plan.jobs:
         job = plan.job_folder(planned.name)
         job.outputs.mkdir(parents=True)
-        job.config.write_text(yaml.safe_dump(planned.config))
         finish(job, load_job(job.config))
     end_parent_run(plan.folder, "FINISHED", time.time())
     with open_pages(plan.folder) as opened:
