@@ -41,7 +41,7 @@ def command(reference: str | None, port: int | None, runs: Path) -> None:
         return
     if (file := file_of(uri)) and not file.exists():
         # Not by the server: killed while it makes the tables it would leave a store that nobody can open.
-        subprocess.run(interpreter.module("locat.engine.tracking.store", uri), check=True)
+        _make_store(uri, file)
     port = _free_port(port)
     key = secrets.token_urlsafe(24)
     click.echo(f"http://{HOST}:{port}{_page(run, key)}")
@@ -52,6 +52,21 @@ def command(reference: str | None, port: int | None, runs: Path) -> None:
         sys.exit(subprocess.call([*server, "--workers", "1"], env=environment))
     except KeyboardInterrupt:
         click.echo("\nMLflow UI stopped")
+
+
+def _make_store(uri: str, file: Path) -> None:
+    """Have the store that `uri` names made.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    module = interpreter.module("locat.engine.tracking.store", uri)
+    made = subprocess.run(module, stderr=subprocess.PIPE, encoding="utf-8", errors="backslashreplace")
+    if made.returncode:
+        *_, reason = made.stderr.strip().splitlines() or [f"exit code {made.returncode}"]
+        raise UserError(
+            f"{file}: this MLflow store is not there and cannot be made ({reason}); make its folder writable"
+        )
 
 
 def _environment() -> dict[str, str]:

@@ -50,6 +50,19 @@ def test_another_user_of_the_machine_cannot_open_it(tmp_path: Path) -> None:
         assert seen and not [text for text in seen if key in text]
 
 
+@pytest.mark.slow  # imports MLflow
+def test_a_store_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a"))
+    (tmp_path / "file").touch()
+    store = tmp_path / "file" / "mlflow.db"
+    (run.path / "plan.json").write_text(replace(run.plan(), tracking_uri=f"sqlite:///{store}").to_json())
+    command = [sys.executable, "-m", "launcher", "ui", "--runs-dir", str(run.path.parent)]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"{store}: this MLflow store is not there and cannot be made (")
+    assert refused.stderr.count("\n") == 1
+
+
 @contextmanager
 def opened(runs: Path) -> Iterator[tuple[str, str]]:
     """The address of a `launcher ui`, and its key."""
