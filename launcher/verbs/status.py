@@ -32,12 +32,13 @@ def command(reference: str | None, as_json: bool, runs: Path) -> None:
 
 
 def _as_json(run: RunFolder, view: RunView) -> dict[str, Any]:
+    refused = {name: trouble for trouble, names in troubles(run).items() for name in names}
     jobs = []
     for job in view.jobs:
         progress = tables.job_progress(run, job)
         shown = {"name": job.name, **asdict(job.state), "status": job.status, "reason": job.reason}
-        refused = next((trouble for trouble, names in troubles(run).items() if job.name in names), "")
-        jobs.append({**shown, "progress": asdict(progress) if progress else None, "tracking": refused})
+        told = {"progress": asdict(progress) if progress else None, "tracking": refused.get(job.name, "")}
+        jobs.append({**shown, **told})
     return {
         "run": run.name,
         "folder": str(run.path),
