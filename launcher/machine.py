@@ -32,7 +32,7 @@ def identity() -> str:
 
 def is_other(name: str, its_id: str = "") -> bool:
     """Whether this is the name, or the name and number, of another machine, and not of this one or unknown."""
-    return name not in ("", host()) or bool(its_id and machine_id() and its_id != machine_id())
+    return name not in ("", host()) or (bool(its_id) and machine_id() not in ("", its_id))
 
 
 def boot() -> str:

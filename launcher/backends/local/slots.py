@@ -144,10 +144,11 @@ def _take(kind: str, count: int, since: int) -> list[tuple[str, int]] | None:
     if _is_awaited(kind, since):
         return None
     taken: list[tuple[str, int]] = []
+    locks_folder = folder()
     for name in machine.gpus() if kind == "gpu" else map(str, range(machine.cores())):
         if len(taken) == count:
             break
-        descriptor = locks.acquire(folder() / f"{kind}-{name.replace('/', '_')}.lock", patience=0)
+        descriptor = locks.acquire(locks_folder / f"{kind}-{name.replace('/', '_')}.lock", patience=0)
         if descriptor is not None:
             taken.append((name, descriptor))
     if len(taken) == count:
