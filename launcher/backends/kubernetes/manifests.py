@@ -1,4 +1,4 @@
-"""A plan as Kubernetes objects: its ConfigMaps, and a JobSet for each job. Pure."""
+"""A plan as Kubernetes objects: its ConfigMaps, NetworkPolicies, and a JobSet for each job. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,14 +30,14 @@ def manifest_files(plan: Plan) -> dict[str, str]:
 
     That one is called `Kustomization`, which `kubectl apply -f` of the folder passes over.
     """
-    maps, jobsets = [], {}
+    maps, others = [], {}
     for each in objects(plan):
         if each["kind"] == "ConfigMap":
             maps.append(each)
         else:
             suffix = "-network" if each["kind"] == "NetworkPolicy" else ""
-            jobsets[f"{each['metadata']['name']}{suffix}.yaml"] = to_yaml([each])
-    files = {"plan.yaml": to_yaml(maps), **jobsets}
+            others[f"{each['metadata']['name']}{suffix}.yaml"] = to_yaml([each])
+    files = {"plan.yaml": to_yaml(maps), **others}
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
