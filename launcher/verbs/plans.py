@@ -31,8 +31,8 @@ def compiled(
         try:
             pipeline = load(file, overrides)
             chosen = run_id or new_run_id(name or pipeline.name)
-            shared = places.runs, places.tracking_uri
-            made.append((pipeline, compile_pipeline(pipeline, chosen, *shared, backend, places.sees_folders)))
+            plan = compile_pipeline(pipeline, chosen, places.runs, places.tracking_uri, backend, places.sees_folders)
+            made.append((pipeline, plan))
         except PipelineError as error:
             problems += error.problems
     if problems:
