@@ -47,7 +47,7 @@ def main() -> int:
     except UserError as error:  # such as a plan that a newer launcher wrote
         print(error, file=sys.stderr)
         return ExitCode.INVALID
-    if not run.path.is_dir():  # it was deleted meanwhile
+    if not run.exists():  # it was deleted meanwhile
         return code
     if rerun_with and runs_again(run, arguments.job, code):
         subprocess.run(rerun_with, stdin=subprocess.DEVNULL)

@@ -76,7 +76,7 @@ class Supervisor:
         try:
             return self.round()
         except OSError as error:
-            if _is_deleted(self.run):
+            if not self.run.exists():
                 return False
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -206,10 +206,6 @@ def _ends_of_children() -> Iterator[int]:
         os.close(writable)
 
 
-def _is_deleted(run: RunFolder) -> bool:
-    return not run.path.is_dir()
-
-
 def supervise(run: RunFolder) -> int:
     """Supervise a run to its end; 1 if another supervisor does already."""
     plan = run.plan()
@@ -223,7 +219,7 @@ def supervise(run: RunFolder) -> int:
         os.pwrite(lock, machine.identity().encode(), 0)  # for those who do not see the lock
         log(f"supervisor {os.getpid()} watches {run.path}")
         Supervisor(run, plan).watch()
-        if _is_deleted(run):
+        if not run.exists():
             log("the run's folder was deleted")
             return 1
         view = status_from_folder(run, plan)
@@ -254,7 +250,7 @@ def main() -> int:
         log(str(error))
         return ExitCode.INVALID
     except OSError as error:
-        log("the run's folder was deleted" if _is_deleted(run) else f"this supervisor cannot go on: {error}")
+        log(f"this supervisor cannot go on: {error}" if run.exists() else "the run's folder was deleted")
         return 1
 
 
