@@ -28,32 +28,40 @@ LOOK = 1.0
 
 T = TypeVar("T")
 
-_asked = ""
-"""The path that this process waits for."""
+
+class _Question:
+    """One call that asks the file system for a path; the next one is another, though it be for the same path."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+
+
+_asked: _Question | None = None
+"""What this process waits for."""
 
 
 def asking(path: Path | str, call: Callable[[], T]) -> T:
     """What `call` gives, which asks the file system for `path`; see `answers_within`."""
     global _asked
-    _asked = str(path)
+    _asked = _Question(path)
     try:
         return call()
     finally:
-        _asked = ""
+        _asked = None
 
 
 @contextmanager
 def answers_within(limit: float) -> Iterator[None]:
-    """End this process, with exit code 1, where the body's `asking` for one path takes more than `limit` seconds."""
+    """End this process, with exit code 1, where one call of `asking` in the body takes more than `limit` seconds."""
     ended = threading.Event()
 
     def watch() -> None:
         last, looks = _asked, 0
         while not ended.wait(LOOK):
             now = _asked
-            last, looks = now, looks + 1 if now and now == last else 0
-            if looks * LOOK > limit:
-                reason = str(stalled(last, limit))
+            last, looks = now, looks + 1 if now is last else 0
+            if now is not None and looks * LOOK > limit:
+                reason = str(stalled(str(now.path), limit))
                 logger.error("%s", reason)
                 write_outcome(1, reason)
                 os._exit(1)

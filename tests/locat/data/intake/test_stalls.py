@@ -67,6 +67,8 @@ def test_work_without_a_stall_goes_on(monkeypatch) -> None:
     with stalls.answers_within(0.2):
         for number in range(30):
             stalls.asking(str(number), lambda: time.sleep(0.02))
+        for _ in range(30):  # as the members of one tar are
+            stalls.asking("a.tar", lambda: time.sleep(0.02))
         time.sleep(0.5)  # what is no question may take its time
 
 
