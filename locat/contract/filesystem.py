@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,9 +41,10 @@ def lock(descriptor: int, kind: int, path: Path) -> bool:
 
 def write_once(path: Path, data: bytes) -> bool:
     """Write `data` to `path` unless it is there; whether it was not. A reader sees all of it, where there are links."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
+    # Not by the process's number: pods of one job share the folder, and often the number.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
+        temporary.write_bytes(data)
         os.link(temporary, path)
     except FileExistsError:
         return False

@@ -44,6 +44,21 @@ def test_a_full_disk_is_no_missing_link(tmp_path: Path, monkeypatch: pytest.Monk
     assert not list(tmp_path.iterdir())
 
 
+def test_pods_in_which_processes_have_one_number_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    link, path = os.link, tmp_path / "x"
+
+    def interrupted(source: Path, target: Path) -> None:
+        """The other pod writes between this one's writing and its link."""
+        monkeypatch.setattr(os, "link", link)
+        assert write_once(target, b"the other's")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", interrupted)
+    assert not write_once(path, b"late")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"the other's"]
+
+
 def test_an_outcome_that_a_kill_cut_short_is_none(tmp_path: Path) -> None:
     (tmp_path / "outcome.json").write_text('{"exit_code": 7')
     assert Outcome.read(tmp_path) is None
