@@ -65,11 +65,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Flush all that a folder holds to the disk, and its own name."""
+    """Flush all that a folder holds to the disk, and its own name. What has no data, such as a pipe, is passed over."""
     for path in (*folder.rglob("*"), folder, folder.parent):
         if path.is_dir():
             sync_folder(path)
-        else:
+        elif path.is_file():
             sync_file(path)
 
 

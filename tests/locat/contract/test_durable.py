@@ -22,6 +22,13 @@ def test_a_folder_that_was_deleted_does_not_come_back(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.timeout(10)
+def test_a_pipe_and_a_link_to_nothing_do_not_stop_a_flush(tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to("gone")
+    os.mkfifo(tmp_path / "pipe")
+    durable.sync_tree(tmp_path)
+
+
 def test_a_failing_write_leaves_the_old_content_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
