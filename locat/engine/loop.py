@@ -155,6 +155,8 @@ class Training:
             return None
         finally:
             self.models.trained.train()
+        if self.task.best:
+            self.task.best.see(found)
         if self.log:
             self.log.append(self.position.step, {f"val/{name}": value for name, value in found.items()})
             numbers = ", ".join(f"{key} {value:.4f}" for key, value in found.items())
@@ -246,7 +248,8 @@ class Training:
         self.throughput.restart()
 
     def _begin_checkpoint(self, metrics: dict[str, float], dropped: int) -> None:
-        state = {**self.task.state(), DROPPED: torch.tensor(dropped)}
+        best = self.task.best.state() if self.task.best else {}
+        state = {**self.task.state(), **best, DROPPED: torch.tensor(dropped)}
         self.checkpoints.save(self.strategy, self.position, state, metrics)
 
     def _restore(self) -> Position:
@@ -254,6 +257,10 @@ class Training:
         if state:
             self.strategy.guard.resume(int(state.pop(DROPPED)))
             self.task.load_state(state)
+        if self.task.best:
+            self.task.best.load_state(state)
+            if evaluated:  # perhaps after the checkpoint was written
+                self.task.best.see(evaluated)
         # Who is asked to stop saves first.
         step, every = position.step, self.task.evaluate_every
         self.owes_evaluation = 0 < step < self.task.total_steps and step % every == 0 and not evaluated

@@ -11,6 +11,7 @@ from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.data.producer import BatchStream
 from locat.data.reader import Reader
+from locat.engine.best import Best
 
 Batches = Iterator[tuple[Batch, Position]]
 
@@ -43,6 +44,8 @@ class Task(ABC):
     total_steps: int
     evaluate_every: int
     """Updates between two evaluations; there is one at the end as well."""
+    best: Best | None = None
+    """Sees every evaluation, whatever restarts come between; of tasks that report their best one."""
 
     def batches(self, position: Position) -> BatchStream:
         """Training batches from `position` on, without end, each with the position after it."""

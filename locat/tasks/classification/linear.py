@@ -1,6 +1,6 @@
 """linear: one linear layer on a frozen backbone's features (docs/method.md section 4)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from safetensors.torch import save_file
@@ -12,11 +12,11 @@ from locat.contract.job_folder import JobFolder
 from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.data.views import CentreCrop, RandomResizedCrop
+from locat.engine.best import Best
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
-from locat.tasks.best import Best
 from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.loaders import open_loaders
@@ -49,7 +49,7 @@ class Linear(Task):
         nn.init.normal_(self.model.weight, std=0.01)
         nn.init.zeros_(self.model.bias)
         self.accuracy = Accuracy(classes, ranks.device)
-        self.best = Best("top1")
+        self.best: Best = Best("top1")
 
     def learning_rate(self, step: int) -> float:
         """The same for a whole epoch, as in DINO's own evaluation."""
@@ -64,15 +64,7 @@ class Linear(Task):
             logits: torch.Tensor = models.exported(self.backbone.features(images))
             return logits
 
-        found = self.accuracy.over(interruptible(self.val_loader.batches()), classify)
-        self.best.see(found)
-        return found
-
-    def state(self) -> Mapping[str, torch.Tensor]:
-        return self.best.state()
-
-    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        self.best.load_state(state)
+        return self.accuracy.over(interruptible(self.val_loader.batches()), classify)
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
         self.job.outputs.mkdir(parents=True, exist_ok=True)

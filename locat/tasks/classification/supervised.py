@@ -1,7 +1,7 @@
 """supervised: train a classifier (docs/method.md section 4)."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from timm.data import resolve_data_config
@@ -18,6 +18,7 @@ from locat.data.batch import Batch
 from locat.data.position import START, Position
 from locat.data.producer import BatchStream
 from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
+from locat.engine.best import Best
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
 from locat.engine.schedules import triangular
@@ -25,7 +26,6 @@ from locat.engine.strategies import micro_batch_size
 from locat.engine.task import Batches, Models, Task
 from locat.models.attention_maps import cls_attends
 from locat.models.create import create_model, save_model, title
-from locat.tasks.best import Best
 from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.loaders import open_loaders
 from locat.tasks.pictures import draw_attention, draw_inputs
@@ -80,7 +80,7 @@ class Supervised(Task):
         self.total_steps = config.epochs * self.steps_per_epoch
         self.evaluate_every = config.evaluate_epochs * self.steps_per_epoch
         self.accuracy = Accuracy(len(self.classes), ranks.device)
-        self.best = Best("top1")
+        self.best: Best = Best("top1")
 
     def batches(self, position: Position) -> BatchStream:
         if position == START and self.ranks.is_main:
@@ -110,15 +110,7 @@ class Supervised(Task):
             logits: torch.Tensor = models.exported(normalize(images, self.mean, self.std))
             return logits
 
-        found = self.accuracy.over(interruptible(self.val_loader.batches()), classify)
-        self.best.see(found)
-        return found
-
-    def state(self) -> Mapping[str, torch.Tensor]:
-        return self.best.state()
-
-    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        self.best.load_state(state)
+        return self.accuracy.over(interruptible(self.val_loader.batches()), classify)
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
         model = create_model(self.config.model)

@@ -1,6 +1,6 @@
 """segment: train a small head on a frozen backbone's patches (docs/method.md section 5)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from safetensors.torch import save_file
@@ -11,6 +11,7 @@ from locat.contract.job_folder import JobFolder
 from locat.data.augment import normalize
 from locat.data.batch import Batch
 from locat.data.position import Position
+from locat.engine.best import Best
 from locat.engine.blocks import compile_blocks
 from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
@@ -19,7 +20,6 @@ from locat.engine.schedules import one_cycle
 from locat.engine.task import Batches, Models, Task
 from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_features
-from locat.tasks.best import Best
 from locat.tasks.loaders import at_least_one
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
@@ -52,7 +52,7 @@ class Segment(Task):
         if config.compile:
             compile_blocks(self.backbone)
         self.model = self._new_head()
-        self.best = Best("miou")
+        self.best: Best = Best("miou")
         self.total_steps = config.iterations
         self.evaluate_every = config.evaluate_iterations or config.iterations
 
@@ -71,15 +71,7 @@ class Segment(Task):
             if len(batch):
                 confusion.add(predictions, batch.target)
         self.confusion = confusion.reduce()
-        found = {name: 100 * value for name, value in segmentation_scores(self.confusion).items()}
-        self.best.see(found)
-        return found
-
-    def state(self) -> Mapping[str, Tensor]:
-        return self.best.state()
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        self.best.load_state(state)
+        return {name: 100 * value for name, value in segmentation_scores(self.confusion).items()}
 
     def export(self, weights: dict[str, Tensor], metrics: dict[str, float]) -> None:
         head = self._new_head().to(self.ranks.device)

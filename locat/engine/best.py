@@ -25,7 +25,7 @@ class Best:
             self.found = dict(found)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """For `Task.state`."""
+        """For a checkpoint, beside `Task.state`."""
         return {PREFIX + name: torch.tensor(value, dtype=torch.float64) for name, value in self.found.items()}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:

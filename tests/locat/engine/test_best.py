@@ -1,10 +1,15 @@
 """Which evaluation is reported, and that a checkpoint keeps it."""
 
 import logging
+from unittest.mock import Mock
 
 import pytest
+import torch
 
-from locat.tasks.best import Best
+from locat.data.position import Position
+from locat.engine.best import Best
+from locat.engine.checkpoints.checkpoints import Restored
+from locat.engine.loop import DROPPED, Training
 
 EPOCHS = [
     {"top1": 50.0, "top5": 90.0},
@@ -31,6 +36,17 @@ def test_a_job_that_goes_on_from_a_checkpoint_knows_the_best_before_it() -> None
     for best in (after, begun_before_there_was_one):
         best.see(EPOCHS[3])
     assert after.found == EPOCHS[1] and begun_before_there_was_one.found == EPOCHS[3]
+
+
+def test_an_evaluation_that_was_owed_when_the_checkpoint_was_written_counts_after_a_kill() -> None:
+    before = Best("top1")
+    before.see(EPOCHS[0])
+    restored = Restored(Position(), {**before.state(), DROPPED: torch.tensor(0)}, EPOCHS[1])
+    training = Training.__new__(Training)
+    training.checkpoints, training.strategy = Mock(restore=lambda strategy: restored), Mock()
+    training.task = Mock(best=Best("top1"), total_steps=9, evaluate_every=1)
+    training._restore()
+    assert training.task.best is not None and training.task.best.found == EPOCHS[1]
 
 
 def test_the_log_names_both(caplog: pytest.LogCaptureFixture) -> None:
