@@ -49,11 +49,12 @@ def connect(uri: str, make: bool = True) -> MlflowClient:
     Raises:
         UserError: it is not there, and not to be made.
     """
-    from locat.engine.tracking import store  # which imports MLflow's tables, for seconds
-
     environment.settle(uri)
     if file_of(uri) is not None:
-        store.ensure(uri) if make else store.ensure_there(uri)
+        from locat.engine.tracking import store  # which imports MLflow's tables, for seconds
+
+        ensure = store.ensure if make else store.ensure_there
+        ensure(uri)
     return MlflowClient(uri)
 
 

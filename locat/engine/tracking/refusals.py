@@ -2,6 +2,7 @@
 
 import shlex
 from contextlib import suppress
+from dataclasses import replace
 
 from mlflow.exceptions import MlflowException
 
@@ -15,7 +16,19 @@ DELETED = "deleted"
 
 
 def reason(tracking: Tracking, job: JobFolder, error: Exception) -> str:
-    """What was deleted in MLflow, and how it comes back; empty if `error` may be gone the next time."""
+    """What was deleted in MLflow, and how it comes back; empty if `error` may be gone the next time.
+
+    It is noted as the job's trouble, which `launcher status` tells.
+    """
+    trouble = _reason(tracking, job, error)
+    sent = TrackingCursor.read(job)
+    if trouble and trouble != sent.trouble:
+        with suppress(OSError):
+            replace(sent, trouble=trouble).write(job)
+    return trouble
+
+
+def _reason(tracking: Tracking, job: JobFolder, error: Exception) -> str:
     if not isinstance(error, MlflowException) or error.get_http_status_code() >= 500:
         return ""
     with suppress(Exception):  # it answered before, and does not now

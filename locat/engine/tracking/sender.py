@@ -3,14 +3,11 @@
 import logging
 import threading
 import time
-from contextlib import suppress
-from dataclasses import replace
 
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from locat.config import JobConfig, Tracking
 from locat.contract.job_folder import JobFolder
-from locat.contract.tracking import TrackingCursor
 from locat.engine.tracking.client import one_line
 from locat.engine.tracking.job_run import JobRun
 from locat.engine.tracking.refusals import reason
@@ -91,7 +88,7 @@ class Tracker:
                         monitor = SystemMetricsMonitor(run.sent.run_id, SAMPLING_INTERVAL, resume_logging=True)
                         monitor.start()
                 except Exception as error:  # whatever it is, the training does not depend on it
-                    self._say(away=True, why=one_line(error), trouble=self._trouble(error))
+                    self._say(away=True, why=one_line(error), trouble=reason(self.tracking, self.job, error))
                     interval = min(2 * interval, LONGEST_INTERVAL)
                     tries -= ended
                     if monitor is not None and not ended:
@@ -108,15 +105,6 @@ class Tracker:
 
     def _note_answer(self) -> None:
         self._answered = time.monotonic()
-
-    def _trouble(self, error: Exception) -> str:
-        """What only the user can mend, which `launcher status` then tells; empty if there is no such thing."""
-        trouble = reason(self.tracking, self.job, error)
-        sent = TrackingCursor.read(self.job)
-        if trouble and trouble != sent.trouble:
-            with suppress(OSError):
-                replace(sent, trouble=trouble).write(self.job)
-        return trouble
 
     def _say(self, away: bool, why: str = "", trouble: str = "") -> None:
         """One line when the server goes away, one when it is back; none from a thread left behind."""

@@ -7,7 +7,6 @@ exit code 1 if something could not be sent.
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,14 +100,10 @@ def _end_parent_run(jobs: list[EndedJob], status: str) -> bool:
 
 
 def _why(tracking: Tracking, job: JobFolder, error: Exception) -> str:
-    """What the user can do, or else what MLflow said; `launcher status` tells the former, too."""
+    """What the user can do, or else what MLflow said."""
     from locat.engine.tracking.refusals import reason
 
-    trouble = reason(tracking, job, error)
-    sent = TrackingCursor.read(job)
-    if trouble and trouble != sent.trouble:
-        replace(sent, trouble=trouble).write(job)
-    return trouble or _one_line(error)
+    return reason(tracking, job, error) or _one_line(error)
 
 
 def _one_line(error: Exception) -> str:
