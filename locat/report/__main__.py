@@ -72,8 +72,8 @@ def _pictures(made: Sequence[Table]) -> Mapping[str, bytes]:
 
 def _write(output: Path, contents: Mapping[str, bytes]) -> list[Path]:
     try:
+        output.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            output.mkdir(parents=True, exist_ok=True)
             durable.write_bytes(output / name, content)
     except OSError as error:
         raise UserError(f"{output}: the report cannot be written there: {error.strerror or error}") from error
