@@ -157,8 +157,8 @@ class LinearConfig(TrainingConfig):
     crop_scale: tuple[Fraction, Fraction] = (0.08, 1.0)
     decode: Decode = "full"
     """scaled: JPEGs are decoded at 1/2, 1/4 or 1/8 of their size where the crop is at least so much larger than
-    `image_size`: 1.2 times
-    as fast from 1000 x 750 pixels, and pixels that differ by 1 to 2 levels of 255 (docs/performance.md)."""
+    `image_size`: 1.2 times as fast from 1000 x 750 pixels, and pixels that differ by 1 to 2 levels of 255
+    (docs/performance.md)."""
     flip: Fraction = 0.5
     image_size: PositiveInt = 224
     crop_pct: PositiveFraction = 0.875
