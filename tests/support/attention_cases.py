@@ -56,6 +56,17 @@ class Case:
         """q, k, v and shapes, which want gradients."""
         return [part.detach().requires_grad_() for part in (*self.qkv.permute(2, 0, 3, 1, 4), self.shapes)]
 
+    def turned_inputs(self) -> list[Tensor]:
+        """The same numbers, each of the four in another order in memory."""
+        q, k, v, shapes = self.inputs()
+        turned = (
+            q.mT.contiguous().mT,
+            k.contiguous(),
+            v.transpose(0, 2).contiguous().transpose(0, 2),
+            shapes.mT.clone().mT,
+        )
+        return [part.detach().requires_grad_() for part in turned]
+
     def results(self) -> list[Tensor]:
         """The operator's output, and gradients of q, k, v and shapes."""
         inputs = self.inputs()

@@ -83,14 +83,7 @@ def test_a_batch_gives_each_image_what_it_gets_alone(form):
 @pytest.mark.parametrize("form", COMPILED)
 def test_inputs_may_lie_in_memory_as_they_like(form):
     case = Case((3, 4), (3, 4), 1, head_dim=16)
-    q, k, v, shapes = case.inputs()
-    turned = [
-        q.mT.contiguous().mT,
-        k.contiguous(),
-        v.transpose(0, 2).contiguous().transpose(0, 2),
-        shapes.mT.clone().mT,
-    ]
-    turned = [part.detach().requires_grad_() for part in turned]
+    turned = case.turned_inputs()
     case.weights = torch.ones(1, 1, 1, 1).expand(case.weights.shape)  # as of a sum: every stride is 0
     with attending_by(form):
         out, _ = gaussian_attention(*turned, case.grid, case.initial, True)

@@ -66,14 +66,7 @@ def test_two_runs_give_the_same_bits():
 
 def test_inputs_may_lie_in_memory_as_they_like():
     case = Case((3, 4), (3, 4), 1, head_dim=16, device=DEVICE)
-    q, k, v, shapes = case.inputs()
-    turned = [
-        q.mT.contiguous().mT,
-        k.contiguous(),
-        v.transpose(0, 2).contiguous().transpose(0, 2),
-        shapes.mT.clone().mT,
-    ]
-    turned = [part.detach().requires_grad_() for part in turned]
+    turned = case.turned_inputs()
     out, _ = gaussian_attention(*turned, case.grid, case.initial, True)
     gradients = torch.autograd.grad(out, turned, case.weights.contiguous())
     for result, exact in zip((out, *gradients), case.exact(), strict=True):
