@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
-from support import skipped
+from support import skipped, training
 from support.scheduling import Scheduling
 
 # A loaded machine is not a fault; and CI must not fail by a draw nobody can repeat.
@@ -27,6 +27,12 @@ def slots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCAT_SLOTS_DIR", str(tmp_path_factory.mktemp("slots")))
         yield
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Digit scenes, converted once: the `data` of small real jobs, which only read them."""
+    return training.convert(tmp_path_factory.mktemp("data"))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:

@@ -16,18 +16,13 @@ from support.power_cut import Naming, Recorder
 
 pytestmark = pytest.mark.slow
 MAY_BE_LOST = re.compile(r"progress\.json|tracking\.lock|attempt.*|supervisor\.log|lock")
-"""Names of what a run does without: docs/architecture.md."""
+"""Names of what a run does without: what is only looked at, locks, and the files of attempts."""
 CREATE = """\
 import pathlib, sys
 from support import small_runs
 small_runs.make(pathlib.Path(sys.argv[1]), small_runs.job("a"), small_runs.job("b"))
 """
 NAME_A_FILE = "import os, sys; os.rename(*sys.argv[1:])"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return training.convert(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

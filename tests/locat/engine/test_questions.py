@@ -93,11 +93,6 @@ BF16 = {"precision": "bf16"}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return training.convert(tmp_path_factory.mktemp("convert"))
-
-
-@pytest.fixture(scope="module")
 def ranks() -> Iterator[Ranks]:
     with join_ranks() as group:
         yield group

@@ -25,11 +25,6 @@ TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return training.convert(tmp_path_factory.mktemp("convert"))
-
-
-@pytest.fixture(scope="module")
 def fsdp(data: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished pretraining job of two ranks, by the default strategy."""
     folder = tmp_path_factory.mktemp("fsdp")

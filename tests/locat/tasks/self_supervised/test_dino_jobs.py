@@ -50,11 +50,6 @@ def dino(data: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return training.convert(tmp_path_factory.mktemp("convert"))
-
-
-@pytest.fixture(scope="module")
 def pretrained(data: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished DINO job of two ranks, by the default strategy."""
     folder = tmp_path_factory.mktemp("dino")
