@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from locat.config import JobConfig
+from locat.contract import durable
 from locat.contract.errors import Preempted
 from locat.contract.job_folder import JobFolder
 from locat.data.batch import Batch
@@ -51,7 +52,7 @@ class Evaluation(ABC):
 
     @abstractmethod
     def export(self, metrics: dict[str, float]) -> None:
-        """Write the job's outputs, `metrics.json` last. Main rank only."""
+        """Write the job's outputs into their folder, which is there, `metrics.json` last. Main rank only."""
 
 
 def run_evaluation(make_evaluation: Callable[[Ranks], Evaluation], config: JobConfig, job: JobFolder) -> None:
@@ -66,5 +67,6 @@ def run_evaluation(make_evaluation: Callable[[Ranks], Evaluation], config: JobCo
         if ranks.is_main:
             MetricLog(job.metrics).append(0, {f"val/{name}": value for name, value in metrics.items()})
             logger.info(", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
+            durable.make_folder(job.outputs, within=job.path)
             evaluation.export(metrics)
         ranks.barrier()

@@ -10,6 +10,7 @@ from typing import NoReturn
 import torch
 
 from locat.config import TrainingConfig
+from locat.contract import durable
 from locat.contract.errors import Preempted
 from locat.contract.job_folder import JobFolder
 from locat.data.batch import Batch
@@ -69,6 +70,7 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
         weights = training.strategy.full_weights()
         training.checkpoints.wait()  # who has results is done for good
         if ranks.is_main:
+            durable.make_folder(job.outputs, within=job.path)
             task.export(weights, metrics)
         ranks.barrier()
 

@@ -46,7 +46,6 @@ def write_results(
         "metrics": dict(metrics),
         **{name: dict(numbers) for name, numbers in beside.items()},
     }
-    durable.make_folder(job.outputs, within=job.path)
     durable.sync_tree(job.outputs)  # what has metrics.json is never trained again
     durable.write_json(job.results, results)
 

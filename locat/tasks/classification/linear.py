@@ -67,7 +67,6 @@ class Linear(Task):
         return self.accuracy.over(interruptible(self.val_loader.batches()), classify)
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
-        self.job.outputs.mkdir(parents=True, exist_ok=True)
         save_file(weights, self.job.outputs / "head.safetensors")
         self.best.tell(metrics, "best")
         write_results(

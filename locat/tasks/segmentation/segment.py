@@ -77,9 +77,7 @@ class Segment(Task):
         head = self._new_head().to(self.ranks.device)
         head.load_state_dict(weights)
         head.eval()
-        outputs = self.job.outputs
-        outputs.mkdir(parents=True, exist_ok=True)
-        save_file(weights, outputs / "head.safetensors")
+        save_file(weights, self.job.outputs / "head.safetensors")
         pictures = []
         with torch.no_grad(), autocast(self.config.precision, self.ranks.device):
             for image, batch in self.val_loader.examples(PICTURED):
