@@ -98,4 +98,7 @@ class Task(ABC):
 
     @abstractmethod
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
-        """Write the job's outputs into their folder, which is there, `metrics.json` last; `weights` are `Models.exported`'s. Main rank only."""
+        """Write the job's outputs into their folder, which is there, `metrics.json` last. Main rank only.
+
+        `weights` are those of `Models.exported`.
+        """
