@@ -85,7 +85,7 @@ def test_watch_without_a_terminal_prints_each_change(tmp_path: Path, monkeypatch
 def test_watch_says_how_far_it_is_and_survives_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     progress = {"phase": "train", "done": 120, "total": 750, "unit": "step", "rate": 3.0, "updated": time.time() + 9}
     code = f"import pathlib; pathlib.Path('jobs/a/progress.json').write_text({json.dumps(progress)!r})"
-    run = small_runs.make(tmp_path, small_runs.job("a", code + "; import time; time.sleep(2)"))
+    run = small_runs.make(tmp_path, small_runs.job("a", code + "; import time; time.sleep(5)"))
     monkeypatch.setattr(watch, "PROGRESS_EVERY", 0.1)
     lines, live = io.StringIO(), io.StringIO()
     with small_runs.supervisor(run):
