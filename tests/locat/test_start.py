@@ -37,3 +37,9 @@ def test_a_task_imports_nothing_that_it_does_not_use(task: str) -> None:
     code = f"import locat.__main__, {module}, sys; print(*sys.modules)"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert FORBIDDEN[task] & set(process.stdout.split()) == set()
+
+
+def test_a_tracked_job_leaves_mlflow_to_the_thread_that_sends() -> None:
+    code = "import locat.engine.tracking, sys; print(*sys.modules)"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "mlflow" not in process.stdout.split()

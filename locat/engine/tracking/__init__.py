@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from locat.config import JobConfig
 from locat.contract.errors import Preempted
 from locat.contract.job_folder import JobFolder
+from locat.engine.tracking.sender import Tracker
 
 
 @contextmanager
@@ -14,8 +15,6 @@ def tracked(job: JobFolder, config: JobConfig, is_main: bool) -> Iterator[None]:
     if config.tracking is None or not is_main:
         yield
         return
-    from locat.engine.tracking.sender import Tracker  # seconds to import, for one rank of many
-
     tracker = Tracker(job, config, config.tracking)
     try:
         yield

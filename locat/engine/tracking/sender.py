@@ -1,20 +1,24 @@
-"""The thread that keeps a job's MLflow run while the job runs; nothing it meets reaches the training."""
+"""The thread that keeps a job's MLflow run while the job runs; nothing it meets reaches the training.
+
+MLflow itself is imported by the thread.
+"""
 
 import logging
 import threading
 import time
-
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from typing import TYPE_CHECKING
 
 from locat.config import JobConfig, Tracking
 from locat.contract.job_folder import JobFolder
-from locat.engine.tracking.client import one_line
-from locat.engine.tracking.job_run import JobRun
-from locat.engine.tracking.refusals import reason
 from locat.engine.tracking.state_files import Lifetime, only_sender
+
+if TYPE_CHECKING:
+    from locat.engine.tracking.job_run import JobRun
 
 logger = logging.getLogger(__name__)
 
+HEAD_START = 5.0
+"""Seconds before MLflow is imported: that takes seconds of Python's lock, which a job's first step would wait for."""
 INTERVAL = 2.0  # seconds between two looks at metrics.jsonl
 LONGEST_INTERVAL = 60.0  # the same while the server is away: it doubles up to this
 SAMPLING_INTERVAL = 5.0  # seconds between two samples of the machine
@@ -34,7 +38,7 @@ class Tracker:
         self.job, self.config, self.tracking = job, config, tracking
         self._lifetime = Lifetime.begin(job)
         self._answered = time.monotonic()
-        self._ended = threading.Event()
+        self._ended, self._imported = threading.Event(), threading.Event()
         self._complete = self._away = self._abandoned = False
         self._thread = threading.Thread(target=self._send_until_end, name="mlflow", daemon=True)
         self._thread.start()
@@ -52,6 +56,8 @@ class Tracker:
             self._abandoned = True
             return
         self._ended.set()
+        while self._thread.is_alive() and not self._imported.wait(0.05):
+            pass
         self._answered = now = time.monotonic()
         limit = now + (FINISH_LIMIT if status == "FINISHED" else SILENCE)
         while self._thread.is_alive() and now < min(limit, self._answered + SILENCE):
@@ -66,6 +72,13 @@ class Tracker:
             )
 
     def _send_until_end(self) -> None:
+        self._ended.wait(HEAD_START)
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        from locat.engine.tracking.client import one_line
+        from locat.engine.tracking.refusals import reason
+
+        self._imported.set()
         run: JobRun | None = None
         monitor: SystemMetricsMonitor | None = None
         interval, tries = INTERVAL, TRIES_AT_END
@@ -99,7 +112,9 @@ class Tracker:
                 elif tries:
                     time.sleep(PAUSE_AT_END)
 
-    def _open(self, key: str) -> JobRun:
+    def _open(self, key: str) -> "JobRun":
+        from locat.engine.tracking.job_run import JobRun
+
         started = self._lifetime.started
         return JobRun(self.job, self.config, self.tracking, key, started, running=True, answered=self._note_answer)
 

@@ -24,5 +24,5 @@ def proxy(server: Server) -> Iterator[Proxy]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     from locat.engine.tracking import sender
 
-    for name, seconds in {"INTERVAL": 0.05, "LONGEST_INTERVAL": 0.2, "PAUSE_AT_END": 0.1}.items():
+    for name, seconds in {"HEAD_START": 0.0, "INTERVAL": 0.05, "LONGEST_INTERVAL": 0.2, "PAUSE_AT_END": 0.1}.items():
         monkeypatch.setattr(sender, name, seconds)
