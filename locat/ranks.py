@@ -15,6 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from torch.distributed import HashStore, run
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.rendezvous import (
     RendezvousHandler,
     RendezvousInfo,
@@ -68,7 +69,7 @@ class Alone(RendezvousHandler):
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Start the ranks and wait for them; exits as torchrun does."""
+    """Start the ranks and wait for them; exits as torchrun does, or with 75 where this process was asked to stop."""
     usage = "%(prog)s --processes=N [--nodes=N] FILE|-m MODULE [ARGUMENT...]"
     parser = argparse.ArgumentParser(prog="python -m locat.ranks", usage=usage, description=__doc__)
     parser.add_argument("--processes", type=int, required=True, help="ranks of this node")
@@ -103,6 +104,9 @@ def _at_meeting() -> list[str]:
 if __name__ == "__main__":
     try:
         main()
+    except SignalException as error:  # its ranks were asked to stop as well, and have ended
+        print(error, file=sys.stderr)
+        sys.exit(ExitCode.PREEMPTED)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(ExitCode.INVALID)

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher.runs.state import JobState, Status
+from locat.contract import clock
 from locat.contract.job_folder import ExitCode
 from locat.contract.outcome import Outcome
 
 RECORD_PATIENCE = 60.0
 """Seconds in which the end of an attempt must be written."""
+HASTY = 60.0
+"""Seconds; an attempt that is preempted before has hardly worked."""
 STATUS_OF = {ExitCode.DONE: Status.DONE, ExitCode.INVALID: Status.INVALID, ExitCode.PREEMPTED: Status.PREEMPTED}
 
 
@@ -25,8 +28,13 @@ class Ending:
     """Whether the job was asked to stop because its time was about to be over."""
 
 
-def explain(folder: Path, code: int, stop_requested: bool, log_name: str) -> Ending:
-    """The job's exit code and reason, from its command's exit code and what its ranks left."""
+def explain(folder: Path, code: int, stop_requested: bool, log_name: str, signals_ranks: bool = False) -> Ending:
+    """The job's exit code and reason, from its command's exit code and what its ranks left.
+
+    Args:
+        stop_requested: the attempt runner was asked to stop, here or on another node, or asked the job to.
+        signals_ranks: the scheduler may ask the command to stop without telling the attempt runner.
+    """
     if code == ExitCode.DONE:
         return Ending(ExitCode.DONE)
     killed_by = signal.Signals(-code).name if code < 0 else ""
@@ -34,15 +42,27 @@ def explain(folder: Path, code: int, stop_requested: bool, log_name: str) -> End
     if killed_by == "SIGKILL":
         own = replace(own, reason="killed by SIGKILL, perhaps out of memory")
     outcome = Outcome.read(folder)
+    if outcome is not None and outcome.exit_code == code == ExitCode.PREEMPTED and signals_ranks:
+        stop_requested = True  # the command itself was signalled, not one of its ranks, and all ranks agreed to stop
+    if outcome is None and code == ExitCode.PREEMPTED and not stop_requested:
+        return Ending(1, _unasked(own.reason))
     if outcome is None:
         # Asked to stop while it was still starting, it stopped: there was nothing to save, and nothing failed.
         stopped = stop_requested and killed_by != "SIGKILL"
         return Ending(ExitCode.PREEMPTED, "stopped when asked to") if stopped else own
-    if outcome.exit_code == ExitCode.PREEMPTED != code and not stop_requested:
-        # When a rank dies torchrun stops the others, which then checkpoint and ask to be run again.
-        # That is a failure all the same; taken for a preemption it would be repeated for ever.
-        return replace(own, reason=f"a rank died: {own.reason}")
+    if outcome.exit_code == ExitCode.PREEMPTED and not stop_requested:
+        # When a rank dies torchrun stops the others, which then checkpoint and ask to be run again; so does a rank that
+        # somebody signals because memory runs short. That is a failure all the same; taken for a preemption it would
+        # be repeated for ever.
+        is_alone = code == ExitCode.PREEMPTED
+        return Ending(1, _unasked(outcome.reason)) if is_alone else replace(own, reason=f"a rank died: {own.reason}")
     return Ending(outcome.exit_code, outcome.reason)
+
+
+def _unasked(reason: str) -> str:
+    """Of a command that ended as if it had been asked to stop."""
+    cause = f"ended with exit code {int(ExitCode.PREEMPTED)} though nobody asked it to stop, perhaps short of memory"
+    return f"{cause}: {reason}" if reason else cause
 
 
 def _last_line(log: Path) -> str:
@@ -57,6 +77,7 @@ def ended(state: JobState, ending: Ending, cancelled: bool) -> JobState:
     status = next((status for code, status in STATUS_OF.items() if code == ending.exit_code), Status.FAILED)
     if cancelled and status in (Status.FAILED, Status.PREEMPTED):
         status = Status.CANCELLED
+    hasty = status is Status.PREEMPTED and not ending.out_of_time and clock.since(state.started or 0.0) < HASTY
     return replace(
         state,
         status=status,
@@ -64,6 +85,7 @@ def ended(state: JobState, ending: Ending, cancelled: bool) -> JobState:
         reason=ending.reason,
         ended=time.time(),
         failures=state.failures + (status is Status.FAILED),
+        hasty=state.hasty + 1 if hasty else 0,
     )
 
 

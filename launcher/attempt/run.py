@@ -18,7 +18,7 @@ from launcher.attempt.stop import GRACE
 from launcher.plan import PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
-from locat.contract import durable
+from locat.contract import clock, durable
 from locat.contract.job_folder import ExitCode, JobFolder
 
 LAUNCH_LOG = "launch.log"
@@ -45,6 +45,8 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         return Ending(ExitCode.DONE)
     if run.is_cancelled(name):
         return Ending(ExitCode.PREEMPTED, "cancelled")
+    if state.pause and state.ended:  # schedulers that know no pauses begin the next attempt at once
+        requests.wait(time.monotonic() + state.pause - clock.since(state.ended))
 
     # What an earlier attempt may have left is killed: two attempts never write to one folder.
     processes.send(processes.of_job(folder), signal.SIGKILL)
@@ -58,6 +60,7 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         os.getpid(),
         started=time.time(),
         failures=state.failures,
+        hasty=state.hasty,
         host=machine.host(),
         machine=machine.machine_id(),
         boot=machine.boot(),
@@ -143,5 +146,5 @@ def execute(
     if stopping.killed:
         return Ending(128 + signal.SIGKILL, f"did not stop within {grace:g} s and was killed")
     requested = stopping.requested or requests.requested or (folder / STOPPED_MARK).exists()
-    ending = explain(folder, process.wait(), requested, log_name)
+    ending = explain(folder, process.wait(), requested, log_name, signals_ranks=bool(host.stop_with))
     return replace(ending, out_of_time=stopping.out_of_time)

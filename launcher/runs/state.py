@@ -10,6 +10,8 @@ from locat.contract import durable, records
 
 FORMAT = 1
 """Of state.json."""
+LONGEST_PAUSE = 60.0
+"""Seconds; the pause between two attempts doubles from 1 s up to this."""
 
 
 class Status(StrEnum):
@@ -49,6 +51,17 @@ class JobState:
     """What tells it from others of that name; empty where that is not told."""
     boot: str = ""
     """Which start of that machine it was: after another one none of its processes lives."""
+    hasty: int = 0
+    """How many attempts in a row were preempted as soon as they had begun (`launcher.attempt.ending.HASTY`)."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds between the end of the latest attempt and the next one, if there is one.
+
+        What ends at once may do so for ever: it is repeated more and more rarely.
+        """
+        in_a_row = {Status.FAILED: self.failures, Status.PREEMPTED: self.hasty}.get(self.status, 0)
+        return min(2.0 ** min(in_a_row - 1, 10), LONGEST_PAUSE) if in_a_row else 0.0
 
     @property
     def is_elsewhere(self) -> bool:

@@ -41,7 +41,7 @@ def test_a_chain_retries_and_branches_that_fail(site: Site) -> None:
         job("wrong", "import sys; sys.exit(2)", retries=3),
         job("after_bad", "", ("bad",)),
         job("once_more", small_runs.FAIL_ONCE, retries=1),
-        job("preempted", "import os, sys; sys.exit(75 if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"),
+        job("preempted", small_runs.AT_FIRST + small_runs.PREEMPTED),
         with_resources(job("eater", ALLOCATE), memory=128),
         job("last", "", ("first", "once_more", "preempted")),
     )

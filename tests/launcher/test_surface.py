@@ -55,7 +55,7 @@ STATUS_WORDS = {
 STATUS = {"run", "folder", "status", "supervisor_alive", "jobs"}
 """Keys of `status --json`; those of each of its `jobs`, and of a running job's `progress`:"""
 STATUS_JOB = {
-    *("name", "status", "reason", "attempt", "exit_code", "failures"),
+    *("name", "status", "reason", "attempt", "exit_code", "failures", "hasty"),
     *("started", "ended", "pid", "host", "machine", "boot", "progress", "tracking"),
 }
 STATUS_PROGRESS = {"phase", "done", "total", "unit", "rate", "updated"}

@@ -21,14 +21,20 @@ from launcher.runs.status import JobView
 TIMEOUT = 50.0
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 CHECKPOINT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); " + SLEEP
+PREEMPTED = "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n" + (
+    "os.kill(os.getppid(), signal.SIGTERM); time.sleep(60)"
+)
+"""A job whose attempt runner is asked to stop at once."""
 SAVE = """\
 import os, pathlib
 job = pathlib.Path(os.environ["LOCAT_ATTEMPT_DIR"]).parents[1]
 (job / "checkpoints" / "step-1").mkdir(parents=True, exist_ok=True)
 """
-CHECKPOINT_AT_FIRST = "import os; os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') or exit()\n" + CHECKPOINT
+AT_FIRST = "import os; os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') or exit()\n"
+"""Before code that only the first attempt runs."""
+CHECKPOINT_AT_FIRST = AT_FIRST + CHECKPOINT
 FAIL_ONCE = "import os, sys; sys.exit('boom' if os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') else 0)"
-SLEEP_AT_FIRST = "import os; os.environ['LOCAT_ATTEMPT_DIR'].endswith('/1') or exit(); " + SLEEP
+SLEEP_AT_FIRST = AT_FIRST + SLEEP
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
 
 

@@ -36,8 +36,6 @@ POLL = 1.0
 """Seconds between two looks for what others did: a user, another run, an attempt that is no child."""
 LOOK_ANYWAY = 60.0
 """Seconds after which the whole run folder is read, whether or not something seems to have changed."""
-LONGEST_BACKOFF = 60.0
-"""Seconds; the wait before a failed job is run again doubles from 1 s up to this."""
 
 
 @dataclass
@@ -55,8 +53,8 @@ class Supervisor:
     run: RunFolder
     plan: Plan
     started: dict[str, Started] = field(default_factory=dict)
-    failed: dict[str, tuple[JobState, float]] = field(default_factory=dict)
-    """Job -> how it was last seen to have failed, and when (monotonic clock)."""
+    pausing: dict[str, tuple[JobState, float]] = field(default_factory=dict)
+    """Job -> how it was last seen to have ended, and when (monotonic clock)."""
     slots: Counter = field(default_factory=Counter)
     view: RunView | None = field(default=None, init=False)
     looked: float = field(default=0.0, init=False)
@@ -121,18 +119,18 @@ class Supervisor:
 
     def _pause(self) -> float:
         """Seconds to sleep if no child ends."""
-        waits = [self._backoff(job.name, job.state) for job in self.view.having(READY)] if self.view else []
+        waits = [self._rest(job.name, job.state) for job in self.view.having(READY)] if self.view else []
         return min([POLL, *(wait for wait in waits if wait > 0)])
 
-    def _backoff(self, name: str, state: JobState) -> float:
-        """Seconds until a job that failed may run again: since it failed, or since this supervisor has known it where
+    def _rest(self, name: str, state: JobState) -> float:
+        """Seconds of its pause that a job must still wait: since it ended, or since this supervisor has known it where
         the clock was set back meanwhile."""
-        if state.status is not Status.FAILED or state.ended is None:
+        if not state.pause or state.ended is None:
             return 0.0
-        if self.failed.get(name, (None, 0.0))[0] != state:
-            self.failed[name] = state, time.monotonic()
-        past = max(clock.since(state.ended), time.monotonic() - self.failed[name][1])
-        return min(2.0 ** min(state.failures - 1, 10), LONGEST_BACKOFF) - past
+        if self.pausing.get(name, (None, 0.0))[0] != state:
+            self.pausing[name] = state, time.monotonic()
+        past = max(clock.since(state.ended), time.monotonic() - self.pausing[name][1])
+        return state.pause - past
 
     def _reap(self) -> bool:
         """Whether children have ended; what they could not record themselves is recorded."""
@@ -163,9 +161,7 @@ class Supervisor:
 
     def _start_ready(self, view: RunView) -> None:
         ready = [
-            job
-            for job in view.having(READY)
-            if job.name not in self.started and self._backoff(job.name, job.state) <= 0
+            job for job in view.having(READY) if job.name not in self.started and self._rest(job.name, job.state) <= 0
         ]
         self.slots.forget_all_but({job.name for job in ready})
         for job in ready:

@@ -15,6 +15,7 @@ import pytest
 
 from launcher import locks, machine
 from launcher.attempt import processes
+from launcher.attempt.ending import explain
 from launcher.compile.resources import command
 from launcher.plan import Resources
 from launcher.runs.state import JobState, Status
@@ -22,6 +23,7 @@ from locat.contract.job_folder import ATTEMPT_VARIABLE
 from support import small_runs
 from support.required import isolation, require
 
+UNASKED = "ended with exit code 75 though nobody asked it to stop, perhaps short of memory"
 AT_LIMIT = "reached its time limit of 0.04 min"
 
 
@@ -31,7 +33,8 @@ AT_LIMIT = "reached its time limit of 0.04 min"
         ("print('hello')", 0, Status.DONE, "", 0),
         ("import sys; sys.exit(2)", 2, Status.INVALID, "", 0),
         ("import sys; print('first\\nthe cause\\n====\\n'); sys.exit(3)", 3, Status.FAILED, "the cause", 1),
-        ("import sys; sys.exit(75)", 75, Status.PREEMPTED, "", 0),
+        ("import sys; sys.exit(75)", 1, Status.FAILED, UNASKED, 1),
+        (small_runs.PREEMPTED, 75, Status.PREEMPTED, "stopped when asked to", 0),
         ("import os; os.kill(os.getpid(), 9)", 137, Status.FAILED, "killed by SIGKILL, perhaps out of memory", 1),
         ("import os; os.kill(os.getpid(), 15)", 143, Status.FAILED, "killed by SIGTERM", 1),
     ],
@@ -110,6 +113,26 @@ def test_the_first_rank_that_fails_tells_the_reason(tmp_path: Path, exit_code: i
     run = small_runs.make(tmp_path, small_runs.job("a", with_outcome(exit_code, reason, "sys.exit(1)")))
     assert small_runs.attempt(run, "a").wait() == exit_code
     assert run.state("a").reason == reason
+
+
+@pytest.mark.parametrize(
+    ("code", "signals_ranks", "ends"),
+    [(75, True, 75), (75, False, 1), (1, True, 1)],  # torchrun's own code is 1 where a rank stops by itself
+)
+def test_slurm_may_ask_a_command_alone_to_stop(tmp_path: Path, code: int, signals_ranks: bool, ends: int) -> None:
+    """A preemption signals the steps of a job, and not its batch script."""
+    (tmp_path / "outcome.json").write_text(json.dumps({"exit_code": 75, "reason": "asked to stop"}))
+    (tmp_path / "launch.log").write_text("the last line\n")
+    assert explain(tmp_path, code, False, "launch.log", signals_ranks).exit_code == ends
+
+
+@pytest.mark.slow
+def test_what_starts_ranks_says_that_it_was_asked_to_stop_itself(tmp_path: Path) -> None:
+    code = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\nopen('up', 'w')"
+    ranks = subprocess.Popen([sys.executable, *in_ranks(tmp_path, f"{code}; time.sleep(60)")[1:]], cwd=tmp_path)
+    small_runs.until((tmp_path / "up").exists)
+    ranks.terminate()
+    assert ranks.wait(small_runs.TIMEOUT) == 75
 
 
 def test_ranks_stopped_because_one_died_are_not_a_preemption(tmp_path: Path) -> None:
@@ -304,7 +327,13 @@ def handles(pid: int, number: signal.Signals) -> bool:
 
 @pytest.mark.parametrize(
     ("code", "retries", "again"),
-    [("exit(75)", 0, True), ("exit(1)", 1, True), ("exit(1)", 0, False), ("exit(2)", 1, False), ("", 1, False)],
+    [
+        (small_runs.PREEMPTED, 0, True),
+        ("exit(1)", 1, True),
+        ("exit(1)", 0, False),
+        ("exit(2)", 1, False),
+        ("", 1, False),
+    ],
 )
 def test_another_attempt_is_asked_for_where_one_is_due(tmp_path: Path, code: str, retries: int, again: bool) -> None:
     run = small_runs.make(tmp_path, small_runs.job("a", code, retries=retries))

@@ -45,10 +45,10 @@ def test_how_a_job_ended_is_written_once_there_is_room_and_the_run_goes_on(small
 
 
 def test_who_waits_for_the_exit_code_gets_it_in_the_end(small: Path) -> None:
-    run = small_runs.make(small, small_runs.job("a", FILL + "exit(75)"))
+    run = small_runs.make(small, small_runs.job("a", FILL + "exit(3)"))
     impatient = "from launcher.attempt import __main__, ending; ending.RECORD_PATIENCE = 1.0; exit(__main__.main())"
     done = subprocess.run(
         [sys.executable, "-c", impatient, str(run.path), "a"], timeout=small_runs.TIMEOUT, check=False
     )
-    assert done.returncode == 75
+    assert done.returncode == 3
     assert run.state("a").status is Status.RUNNING

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launcher.attempt.command import STOPPED_MARK
 from launcher.attempt.run import SCHEDULED_AS
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes import pod as pod_runner
@@ -98,6 +99,7 @@ def test_pods_that_are_asked_to_stop_end_as_the_first_one_does(tmp_path: Path, f
     job = run.job("a")
     job.attempt(1).mkdir(parents=True)
     (job.attempt(1) / SCHEDULED_AS).write_text("uid.0")
+    (job.attempt(1) / STOPPED_MARK).touch()
     JobState(Status.RUNNING, 1).write(job.state)
     first = threading.Timer(1.0, JobState(first_ended, 1, reason="as the first one said").write, [job.state])
     first.start()

@@ -22,19 +22,20 @@ from support import small_runs
 DAY = 86400.0
 
 
-@pytest.mark.parametrize(("failures", "wait"), [(1, 1.0), (3, 4.0), (7, 60.0), (5000, 60.0)])
+@pytest.mark.parametrize("status", [Status.FAILED, Status.PREEMPTED])
+@pytest.mark.parametrize(("in_a_row", "wait"), [(1, 1.0), (3, 4.0), (7, 60.0), (5000, 60.0)])
 @pytest.mark.parametrize("set_back", [0.0, 0.5, DAY, 400 * DAY, -DAY])
 def test_a_clock_that_is_set_delays_no_retry(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, wait: float, set_back: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: Status, in_a_row: int, wait: float, set_back: float
 ) -> None:
     run = small_runs.make(tmp_path, small_runs.job("a"))
     supervisor = Supervisor(run, run.plan())
-    state = JobState(Status.FAILED, 1, ended=time.time(), failures=failures)
+    state = JobState(status, 1, ended=time.time(), failures=in_a_row, hasty=in_a_row)
     now, monotonic = time.time() - set_back, time.monotonic()
     monkeypatch.setattr("time.time", lambda: now)
-    assert supervisor._backoff("a", state) <= wait
+    assert supervisor._rest("a", state) <= wait
     monkeypatch.setattr("time.monotonic", lambda: monotonic + wait + 0.1)
-    assert supervisor._backoff("a", state) <= 0
+    assert supervisor._rest("a", state) <= 0
 
 
 def test_no_time_is_negative() -> None:

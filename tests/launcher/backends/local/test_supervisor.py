@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -63,10 +64,23 @@ def test_a_failure_is_retried_with_backoff_and_logs_stay(tmp_path: Path) -> None
 
 
 def test_a_preempted_job_is_run_again_uncounted(tmp_path: Path) -> None:
-    code = "import os, sys; sys.exit(75 if int(os.environ['LOCAT_ATTEMPT_DIR'].split('/')[-1]) < 3 else 0)"
-    run = small_runs.make(tmp_path, small_runs.job("a", code))
+    code = "import os; int(os.environ['LOCAT_ATTEMPT_DIR'].split('/')[-1]) < 3 or exit()\n"
+    run = small_runs.make(tmp_path, small_runs.job("a", code + small_runs.PREEMPTED))
+    began = time.monotonic()
     small_runs.supervise(run)
     assert (run.state("a").status, run.state("a").attempt, run.state("a").failures) == (Status.DONE, 3, 0)
+    assert time.monotonic() - began > 1 + 2, "what is preempted at once is run again more and more rarely"
+
+
+def test_a_job_that_stops_though_nobody_asked_it_to_is_not_repeated_for_ever(tmp_path: Path) -> None:
+    """What frees memory signals the job alone: it checkpoints, and meets the same memory again."""
+    code = small_runs.SAVE + "import signal; os.kill(os.getpid(), signal.SIGTERM)\n"
+    checkpoint = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n"
+    run = small_runs.make(tmp_path, small_runs.job("a", checkpoint + code, retries=1))
+    small_runs.supervise(run)
+    state = run.state("a")
+    assert (state.status, state.attempt, state.failures, state.exit_code) == (Status.FAILED, 2, 2, 1)
+    assert state.reason == "ended with exit code 75 though nobody asked it to stop, perhaps short of memory"
 
 
 def test_killed_mid_run_its_jobs_live_on_and_another_takes_over(tmp_path: Path) -> None:
