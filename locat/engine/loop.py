@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import torch
@@ -17,7 +17,7 @@ from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
-from locat.engine.guards.nonfinite import NotFiniteError
+from locat.engine.guards.nonfinite import Findings, NotFiniteError
 from locat.engine.guards.throughput import Throughput, slowest
 from locat.engine.guards.watchdog import Watchdog
 from locat.engine.memory import naming_the_remedy
@@ -30,7 +30,7 @@ from locat.engine.tracking.metric_log import MetricLog
 
 logger = logging.getLogger(__name__)
 
-DROPPED = "dropped_updates"
+DROPPED, BAD_IN_A_ROW = "dropped_updates", "bad_updates_in_a_row"
 """In a checkpoint, beside the task's own state."""
 PATIENCE = 1800.0
 """Seconds at least that ranks wait for each other."""
@@ -196,7 +196,7 @@ class Training:
             "train/lr": update.lr,
             "train/grad_norm": update.norm.item(),
             "train/epoch": self.position.epoch,
-            "train/dropped_updates": self._settle(),
+            "train/dropped_updates": self._settle().dropped,
             **self.throughput.metrics(),
             **self.checkpoints.metrics(),
         }
@@ -215,8 +215,8 @@ class Training:
             logger.warning("rank %d holds the others up: seconds for data and forward passes: %s", slow, times)
         self.suspect = slow
 
-    def _settle(self) -> int:
-        """Learn what became of the updates so far; how many were dropped since the start.
+    def _settle(self) -> Findings:
+        """Learn what became of the updates so far.
 
         Raises:
             NotFiniteError: more than allowed; the state before the last of them is saved.
@@ -225,10 +225,11 @@ class Training:
         if findings.since_last_good is not None:
             bad = self.unsettled[-findings.since_last_good]
             self.position = bad.position
-            self._begin_checkpoint({}, findings.dropped - 1)
+            before = replace(findings, dropped=findings.dropped - 1, in_a_row=findings.in_a_row - 1)
+            self._begin_checkpoint({}, before)
             raise NotFiniteError(self._accusation(bad, self.checkpoints.wait()))
         self.unsettled.clear()
-        return findings.dropped
+        return findings
 
     def _accusation(self, bad: Update, saved: bool) -> str:
         told = self.ranks.gather((bad.loss.item(), bad.samples.tolist()))
@@ -249,15 +250,17 @@ class Training:
         self._begin_checkpoint(metrics, self._settle())
         self.throughput.restart()
 
-    def _begin_checkpoint(self, metrics: dict[str, float], dropped: int) -> None:
+    def _begin_checkpoint(self, metrics: dict[str, float], updates: Findings) -> None:
         best = self.task.best.state() if self.task.best else {}
-        state = {**self.task.state(), **best, DROPPED: torch.tensor(dropped)}
+        counts = {DROPPED: torch.tensor(updates.dropped), BAD_IN_A_ROW: torch.tensor(updates.in_a_row)}
+        state = {**self.task.state(), **best, **counts}
         self.checkpoints.save(self.strategy, self.position, state, metrics)
 
     def _restore(self) -> Position:
         position, state, evaluated = self.checkpoints.restore(self.strategy)
         if state:
-            self.strategy.guard.resume(int(state.pop(DROPPED)))
+            in_a_row = int(state.pop(BAD_IN_A_ROW, 0))  # older checkpoints have none
+            self.strategy.guard.resume(int(state.pop(DROPPED)), in_a_row)
             self.task.load_state(state)
         if self.task.best:
             self.task.best.load_state(state)

@@ -25,6 +25,8 @@ class Findings:
 
     dropped: int
     """Updates left out, since the start of training, because their numbers were not finite."""
+    in_a_row: int
+    """Bad updates up to the last one, or to the one that was one too many."""
     since_last_good: int | None
     """Updates asked for since the last good state, if there were more bad ones than allowed; else None."""
 
@@ -55,9 +57,10 @@ class Guard:
         closed: torch.Tensor = self._since_last_good > 0
         return closed
 
-    def resume(self, dropped: int) -> None:
+    def resume(self, dropped: int, in_a_row: int) -> None:
         """Go on with a model whose weights were loaded, counting from what `findings` told."""
         self._dropped.fill_(dropped)
+        self._in_a_row.fill_(in_a_row)
         for buffer, before in zip(self._statistics, self._before, strict=True):
             before.copy_(buffer)
 
@@ -68,7 +71,7 @@ class Guard:
         `norm` is that of all gradients. Nothing is tolerated where the loss was not finite on some rank.
         """
         bad = ~norm.isfinite()
-        self._in_a_row.add_(1).mul_(bad)
+        self._in_a_row.copy_(torch.where(self.closed, self._in_a_row, (self._in_a_row + 1) * bad))
         counted = bad & ((self._in_a_row > self.tolerated) | ~loss_is_finite)
         self._dropped += counted & ~self.closed
         closed = self.closed | (counted & (self._dropped > self.allowed))
@@ -82,7 +85,7 @@ class Guard:
     def findings(self) -> Findings:
         """What happened so far; waits for the device."""
         since = int(self._since_last_good.item())
-        return Findings(int(self._dropped.item()), since or None)
+        return Findings(int(self._dropped.item()), int(self._in_a_row.item()), since or None)
 
 
 def spoil_if_not_finite(loss: torch.Tensor) -> torch.Tensor:

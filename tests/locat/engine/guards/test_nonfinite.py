@@ -39,8 +39,20 @@ def test_as_many_as_allowed_are_left_out_and_counted() -> None:
 
 def test_a_restart_goes_on_counting() -> None:
     watched = guard(allowed=2)
-    watched.resume(dropped=2)
+    watched.resume(dropped=2, in_a_row=0)
     assert judged(watched, BAD, GOOD) == [True, True]
+
+
+def test_a_restart_does_not_let_a_loss_scaler_look_anew() -> None:
+    """Restarted often enough a diverged job would else never end."""
+    first = guard(tolerated=3)
+    assert judged(first, BAD, BAD) == [True, True]
+    second = guard(tolerated=3)
+    second.resume(first.findings().dropped, first.findings().in_a_row)
+    assert judged(second, BAD, BAD) == [True, True]
+    assert second.findings().since_last_good == 1
+    assert judged(second, GOOD, BAD) == [True, True]
+    assert second.findings().in_a_row == 4, "as of the update that was one too many"
 
 
 def test_a_loss_scaler_may_look_for_its_scale() -> None:
@@ -59,7 +71,7 @@ def test_a_loss_scaler_is_no_excuse_for_a_loss_that_is_not_finite() -> None:
 
 def test_fewer_allowed_than_were_dropped_before_accuses_no_good_update() -> None:
     watched = guard(allowed=0)
-    watched.resume(dropped=2)
+    watched.resume(dropped=2, in_a_row=0)
     assert judged(watched, GOOD, BAD, GOOD) == [False, True, True]
     assert watched.findings().since_last_good == 2
 
@@ -69,7 +81,7 @@ def test_batch_statistics_that_were_loaded_are_what_a_dropped_update_goes_back_t
         model = nn.Sequential(nn.BatchNorm1d(2))
         watched = Guard(model, 5, 0, CPU)
         model[0].running_mean.fill_(7)
-        watched.resume(dropped=0)
+        watched.resume(dropped=0, in_a_row=0)
         model(torch.full((8, 2), math.nan))
         watched.judge(BAD, ~FINITE)
         assert model[0].running_mean.tolist() == [7, 7]
