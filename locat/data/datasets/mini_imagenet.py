@@ -11,6 +11,7 @@ from pathlib import Path
 
 from locat.config.datasets import MiniImageNet
 from locat.contract.errors import DataError
+from locat.contract.names import one_line
 from locat.data.datasets.base import ImageFile, ImageFiles, Split
 from locat.data.intake.files import read, size
 from locat.data.intake.stalls import asking
@@ -73,7 +74,13 @@ def rows(path: Path) -> list[tuple[str, str]]:
 
 
 def image(source: Path, name: str, label: int) -> ImageFile:
-    """The image that a csv calls `name`."""
+    """The image that a csv calls `name`.
+
+    Raises:
+        DataError: it is missing, or the name leads out of the folder of images.
+    """
+    if os.path.isabs(name) or ".." in name.split("/"):
+        raise DataError(f"{one_line(name)}: a csv file of {source} lists it, and it lies elsewhere; download all again")
     path = os.path.join(source, "images", name)
     try:
         return ImageFile(f"images/{name}", label, path, 0, size(path))

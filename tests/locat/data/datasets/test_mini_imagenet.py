@@ -90,3 +90,12 @@ def test_a_pipe_in_a_csv_is_named(source: Path) -> None:
     os.mkfifo(source / "images" / "n2_4.jpg")
     with pytest.raises(DataError, match=r"n2_4\.jpg: is a named pipe"):
         small(source)
+
+
+@pytest.mark.parametrize("elsewhere", ["../secret.jpg", "sub/../../secret.jpg", "{}/secret.jpg"])
+def test_a_csv_takes_no_image_from_elsewhere(source: Path, elsewhere: str) -> None:
+    write_jpeg(source / "secret.jpg", 7)
+    listed = source / "val.csv"
+    listed.write_text(listed.read_text().replace("n2_5.jpg", elsewhere.format(source)))
+    with pytest.raises(DataError, match="lists it, and it lies elsewhere"):
+        small(source)
