@@ -5,6 +5,7 @@ A process that waits for such a mount cannot be interrupted, only ended: by a th
 
 import ctypes
 import logging
+import multiprocessing
 import os
 import signal
 import threading
@@ -88,6 +89,7 @@ class Desks:
         self._desks = context.RawArray(Desk, [(NOBODY, NOTHING)] * workers)
         self._next = context.Value("q", 0)
         self._looked = time.monotonic()
+        self._looks = 0
         self._waited: dict[int, tuple[int, int]] = {}
         """The sample that a process was at, and how many looks ago it came there."""
 
@@ -106,11 +108,17 @@ class Desks:
         """Look, no more often than every LOOK seconds.
 
         Raises:
-            JobError: a process, which is ended, was at one sample for more than `limit` seconds.
+            JobError: a process, which is ended, was at one sample for more than `limit` seconds, or did not come to
+                its desk: one that is forked waits forever for what another thread held at that moment.
         """
         if time.monotonic() - self._looked < LOOK:
             return
         self._looked = time.monotonic()
+        self._looks += 1
+        if self._looks * LOOK > limit and any(desk.process == NOBODY for desk in self._desks):
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise JobError(f"a process that was to encode images did not begin within {limit:g} s; run again to go on")
         for desk in self._desks:
             at, looks = self._waited.get(desk.process, (NOTHING, 0))
             self._waited[desk.process] = desk.sample, looks + 1 if desk.sample == at else 0

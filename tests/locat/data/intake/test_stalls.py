@@ -84,11 +84,19 @@ def test_a_job_that_was_stopped_itself_has_not_waited(monkeypatch) -> None:
         desks.look(10, str)
 
 
-def test_a_desk_that_no_process_took_is_nobodys(monkeypatch) -> None:
-    """Signals to process 0 reach this one."""
-    desks = stalls.Desks(multiprocessing.get_context("fork"), 2)
+def test_a_process_that_never_comes_to_its_desk_is_told(monkeypatch) -> None:
+    """One that is forked may wait for a lock that another thread held; signals to process 0 would reach this one."""
+    fork = multiprocessing.get_context("fork")
+    desks = stalls.Desks(fork, 2)
+    waiting = fork.Process(target=time.sleep, args=(600,))
+    waiting.start()
     now = [time.monotonic()]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    for _ in range(5):
+    for _ in range(3):
         now[0] += 3600
-        desks.look(0.5, str)
+        desks.look(3, str)
+    now[0] += 3600
+    with pytest.raises(JobError, match="did not begin within 3 s; run again to go on"):
+        desks.look(3, str)
+    waiting.join(20)
+    assert waiting.exitcode == -9
