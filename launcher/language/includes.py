@@ -1,6 +1,7 @@
 """`include`: a pipeline file put over others, each value with its place in the file it was written in."""
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,20 @@ from locat.contract.yaml_text import to_yaml
 
 MAX_DEPTH = 8
 """Files that include one another."""
+MAX_READS = 100
+"""Files that are read for one pipeline, each as often as it is included."""
 
 
-def read(path: Path, including: tuple[Path, ...] = ()) -> Source:
+def read(path: Path) -> Source:
     """The file at `path` over those it includes.
 
     Raises:
-        PipelineError: one of them cannot be read, or they include each other in a circle.
+        PipelineError: one of them cannot be read, they are too many, or they include each other in a circle.
     """
+    return _read(path, (), count(1))
+
+
+def _read(path: Path, including: tuple[Path, ...], reads: "count[int]") -> Source:
     folder, elsewhere = _folders(path)
     source = replace(yaml_source.read(path), folder=folder, elsewhere=elsewhere)
     names = source.values.get("include", [])
@@ -37,7 +44,9 @@ def read(path: Path, including: tuple[Path, ...] = ()) -> Source:
             raise _wrong(source, where, f"no such file: {name}; paths are from the folder of this file")
         if other.resolve() in known or len(known) > MAX_DEPTH:
             raise _wrong(source, where, f"{name} includes this file in turn; remove one of the two")
-        below = read(other, known)
+        if next(reads) > MAX_READS:
+            raise _wrong(source, where, f"more than {MAX_READS} files are included; name each of them once")
+        below = _read(other, known, reads)
         base = below if base is None else _over(base, below)
     return source if base is None else _over(base, source)
 

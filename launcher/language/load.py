@@ -70,7 +70,7 @@ def _unknown_needs(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
 
 
 _SECRET_NAME = re.compile(r"(^|_)[A-Z0-9]*(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|KEY)S?(_|$)")
-_CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@")
+_CREDENTIALS = re.compile(r"://[^/\s:]*:[^/\s]*@")
 
 
 def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
