@@ -49,13 +49,17 @@ class Command:
             if has_ended:
                 return stopping
             requests.wait(stopping.next_at)
-            has_ended = self.process.poll() is not None
+            has_ended = self._has_ended()
             stopping, actions = stopping.advance(time.monotonic(), requests.new(), has_ended)
 
     def kill(self) -> None:
         """End every process of the job that is still there."""
         self._send(signal.SIGKILL)
         processes.send(processes.of_job(self.job), signal.SIGKILL)
+
+    def _has_ended(self) -> bool:
+        """Whether it has ended. It is not reaped yet, so that the number of its group stays its own for `kill`."""
+        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _mark(self) -> None:
         with contextlib.suppress(OSError):  # a full disk takes no mark

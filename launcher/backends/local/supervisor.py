@@ -34,6 +34,10 @@ from locat.contract.text import printable, speak
 
 POLL = 1.0
 """Seconds between two looks for what others did: a user, another run, an attempt that is no child."""
+SHORTAGES = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT}
+)
+"""Errors of a machine that has too little of something just now, or of a file server that is away: they pass."""
 LOOK_ANYWAY = 60.0
 """Seconds after which the whole run folder is read, whether or not something seems to have changed."""
 
@@ -56,6 +60,8 @@ class Supervisor:
     pausing: dict[str, tuple[JobState, float]] = field(default_factory=dict)
     """Job -> how it was last seen to have ended, and when (monotonic clock)."""
     slots: Counter = field(default_factory=Counter)
+    shortage: int | None = field(default=None, init=False)
+    """The error of the last round, if it was left for later."""
     view: RunView | None = field(default=None, init=False)
     looked: float = field(default=0.0, init=False)
     changed: dict[str, int] = field(default_factory=dict, init=False)
@@ -64,22 +70,26 @@ class Supervisor:
     def watch(self) -> None:
         """Work until nothing runs and nothing more can run."""
         with _ends_of_children() as ended:
-            while self._round_if_room():
+            while self._round_if_possible():
                 select.select([ended], [], [], self._pause())
                 with contextlib.suppress(BlockingIOError):
                     os.read(ended, 4096)
 
-    def _round_if_room(self) -> bool:
-        """A round; one that needs room on a full disk is left for later."""
+    def _round_if_possible(self) -> bool:
+        """A round; one that the machine has no room, memory or processes for is left for later."""
         try:
-            return self.round()
+            goes_on = self.round()
         except OSError as error:
             if not self.run.exists():
                 return False
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in SHORTAGES:
                 raise
-            self.view = None
+            if self.shortage != error.errno:
+                log(f"{error}; tried again every {POLL:g} s")
+            self.shortage, self.view = error.errno, None
             return True
+        self.shortage = None
+        return goes_on
 
     def round(self) -> bool:
         """Start what can run now; False when nothing more can."""
@@ -176,14 +186,16 @@ class Supervisor:
         """Start an attempt, which takes the slots over: they stay its own if this supervisor dies."""
         log(f"{job.name}: starting" + (f" ({job.reason})" if job.reason else ""))
         held = ",".join(map(str, slots.descriptors))
-        process = subprocess.Popen(
-            interpreter.module("launcher.attempt", "--slots", held, str(self.run.path), job.name),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(slots.gpus)},  # a job without GPUs sees none
-            pass_fds=slots.descriptors,
-        )
-        slots.close()
+        try:
+            process = subprocess.Popen(
+                interpreter.module("launcher.attempt", "--slots", held, str(self.run.path), job.name),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(slots.gpus)},  # a job without GPUs sees none
+                pass_fds=slots.descriptors,
+            )
+        finally:
+            slots.close()
         self.started[job.name] = Started(process, job.state)
 
 

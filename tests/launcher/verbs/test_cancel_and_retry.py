@@ -154,3 +154,14 @@ def test_retry_of_a_job_finds_what_it_needs_at_once_however_deep(tmp_path: Path)
     ]
     plan = small_runs.make(tmp_path, *jobs).plan()
     assert len(with_needs(plan, "39a")) == 79
+
+
+def test_retry_by_force_leaves_a_supervisor_of_this_machine_alone(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.wait_for(go)))
+    with small_runs.supervisor(run) as supervisor:
+        small_runs.until_up(run, "a")
+        assert "watched already" in small_runs.cli(run, "retry", "--force", run.name).stdout
+        assert run.is_supervised(), "a second one could else begin"
+        go.touch()
+        assert supervisor.wait(small_runs.TIMEOUT) == 0

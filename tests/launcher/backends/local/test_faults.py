@@ -1,5 +1,6 @@
 """What a machine does to a supervisor and its attempts: clocks, folders, names."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,3 +117,36 @@ def test_two_machines_of_one_name_are_told_apart(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(machine, "ID_FILES", ())
     assert not mine.is_elsewhere
     assert replace(mine, host="node17").is_elsewhere
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.ESTALE])
+def test_a_shortage_of_the_machine_does_not_end_the_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Nor does it keep the slots of what could not be started."""
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.count(tmp_path / "ran")))
+    real, refused = subprocess.Popen, []
+
+    def popen(*words: Any, **options: Any) -> Any:
+        if len(refused) < 2:
+            refused.append(len(os.listdir("/proc/self/fd")))
+            raise OSError(number, os.strerror(number))
+        return real(*words, **options)
+
+    monkeypatch.setattr("launcher.backends.local.supervisor.subprocess.Popen", popen)
+    monkeypatch.setattr("launcher.backends.local.supervisor.POLL", 0.05)
+    Supervisor(run, run.plan()).watch()
+    assert run.state("a").status is Status.DONE
+    assert (tmp_path / "ran").read_text() == "ran\n"
+    assert refused[0] == refused[1], "descriptors of slots were left open"
+
+
+def test_an_error_that_does_not_pass_ends_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a"))
+
+    def refuse(*words: Any, **options: Any) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr("launcher.backends.local.supervisor.subprocess.Popen", refuse)
+    with pytest.raises(OSError, match="read-only"):
+        Supervisor(run, run.plan()).watch()
