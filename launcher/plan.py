@@ -1,6 +1,7 @@
 """What a compiled pipeline is: a pure value that any backend can render."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ FORMAT = 2
 A plan is written in the format it was read in: what `retry` gives a cluster must be read by the image, perhaps an older
 one, that the run was submitted with, and readers of format 1 refuse keys they do not know.
 """
+
+_NAME = re.compile(r"\w[\w.-]{0,254}", re.ASCII)
+"""Names of runs and jobs become names of folders, and are printed."""
 
 
 @dataclass(frozen=True)
@@ -120,14 +124,31 @@ class Plan:
         """The inverse of `to_json`; `file` is where the text is from.
 
         Raises:
-            FormatError: a newer version wrote it.
+            FormatError: a newer version wrote it, or it is no plan.
         """
-        values = json.loads(text)
-        number = records.check_format(values, FORMAT, file)
-        jobs = tuple(_job(job) for job in values["jobs"])
-        secrets = tuple(values.get("secrets", ()))
-        more = {"folder": Path(values["folder"]), "jobs": jobs, "secrets": secrets, "format": number}
-        return records.built(cls, {**values, **more})
+        with records.intact(file):
+            values = json.loads(text)
+            number = records.check_format(values, FORMAT, file)
+            jobs = tuple(_job(job) for job in values["jobs"])
+            secrets = tuple(values.get("secrets", ()))
+            more = {"folder": Path(values["folder"]), "jobs": jobs, "secrets": secrets, "format": number}
+            plan = records.built(cls, {**values, **more})
+            _check(plan)
+            return plan
+
+
+def _check(plan: Plan) -> None:
+    """Raise ValueError or TypeError unless a plan can be shown: anybody may have written it."""
+    for name in (plan.run_id, *(job.name for job in plan.jobs)):
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"no name of a run or job: {name[:50]!r}")
+    if not all(isinstance(text, str) for text in (plan.pipeline, plan.description, plan.backend, plan.tracking_uri)):
+        raise TypeError("a text is none")
+    known: set[str] = set()
+    for job in plan.jobs:
+        if not known.issuperset(job.needs):
+            raise ValueError(f"{job.name} needs what does not come before it")
+        known.add(job.name)
 
 
 def _job(values: dict[str, Any]) -> PlannedJob:

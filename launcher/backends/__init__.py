@@ -5,7 +5,6 @@ A package that is installed beside this one adds a backend by two entry points (
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from launcher.backends.base import Backend
@@ -17,6 +16,7 @@ from launcher.runs.status import RunView, unanswered
 from locat.contract import plugins
 from locat.contract.errors import UserError
 from locat.contract.problems import known_words
+from locat.contract.records import FormatError
 
 if TYPE_CHECKING:
     from launcher.language.words import BackendOptions
@@ -84,24 +84,40 @@ def look(run: RunFolder, plan: Plan) -> RunView:
     return BACKENDS[plan.backend].look(run, plan)
 
 
-def look_all(runs: Sequence[RunFolder]) -> list[RunView]:
-    """Runs as they are now, in the same order; each scheduler is asked once.
+def look_all(runs: Sequence[RunFolder]) -> tuple[list[RunView], list[str]]:
+    """Runs as they are now, in the same order, and why some are not among them; each scheduler is asked once.
 
     Runs of a backend that cannot be used here are shown as they were last recorded, those deleted meanwhile not at all.
     """
-    plans = []
+    plans, unreadable = [], []
     for run in runs:
-        with suppress(RunDeletedError):
+        try:
             plans.append((run, run.plan()))
+        except RunDeletedError:
+            continue
+        except FormatError as error:
+            unreadable.append(str(error))
     views: dict[str, RunView] = {}
     for name in dict.fromkeys(plan.backend for _, plan in plans):
         mine = [(run, plan) for run, plan in plans if plan.backend == name]
-        if trouble := BACKENDS.trouble(name):
-            found = [
-                unanswered(run, plan, {job.name: Observation(run.state(job.name)) for job in plan.jobs}, trouble)
-                for run, plan in mine
-            ]
-        else:
-            found = BACKENDS[name].look_all(mine)
-        views.update({run.name: view for (run, _), view in zip(mine, found, strict=True)})
-    return [views[run.name] for run, _ in plans if run.exists()]
+        try:
+            views.update(_views(name, mine))
+        except FormatError:  # of one of them a state cannot be read
+            for one in mine:
+                try:
+                    views.update(_views(name, [one]))
+                except FormatError as error:
+                    unreadable.append(str(error))
+    return [views[run.name] for run, _ in plans if run.name in views and run.exists()], unreadable
+
+
+def _views(backend: str, runs: Sequence[tuple[RunFolder, Plan]]) -> dict[str, RunView]:
+    """Runs of one backend by their names."""
+    if trouble := BACKENDS.trouble(backend):
+        found = [
+            unanswered(run, plan, {job.name: Observation(run.state(job.name)) for job in plan.jobs}, trouble)
+            for run, plan in runs
+        ]
+    else:
+        found = BACKENDS[backend].look_all(runs)
+    return {run.name: view for (run, _), view in zip(runs, found, strict=True)}

@@ -11,11 +11,12 @@ from locat.contract.problems import did_you_mean
 
 
 def list_runs(runs: Path) -> list[RunFolder]:
-    """The runs in a folder, newest first."""
+    """The runs in a folder, newest first; not those whose name would command a terminal."""
     made = []
     for plan in runs.glob("[!.]*/plan.json"):
-        with suppress(OSError):  # deleted meanwhile
-            made.append((plan.stat().st_mtime_ns, plan))
+        if plan.parent.name.isprintable():
+            with suppress(OSError):  # deleted meanwhile
+                made.append((plan.stat().st_mtime_ns, plan))
     return [RunFolder(plan.parent.resolve()) for _, plan in sorted(made, reverse=True)]
 
 

@@ -7,6 +7,7 @@ from launcher import locks, machine
 from launcher.plan import Plan
 from launcher.runs.errors import RunDeletedError
 from launcher.runs.state import JobState, Observation, Status
+from locat.contract import records
 from locat.contract.job_folder import JobFolder
 
 
@@ -57,12 +58,13 @@ class RunFolder:
         """The compiled plan.
 
         Raises:
-            FormatError: a newer version made it.
+            FormatError: a newer version made it, or it is no plan.
             RunDeletedError: the folder is gone.
         """
         file = self.path / "plan.json"
         try:
-            text = file.read_text()
+            with records.intact(file):
+                text = file.read_text()
         except FileNotFoundError:
             raise RunDeletedError(f"{self.path}: this run was deleted") from None
         return Plan.from_json(text, file)

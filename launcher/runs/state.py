@@ -1,5 +1,6 @@
 """What is recorded about a job (state.json), and what can be observed of it besides."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -73,23 +74,37 @@ class JobState:
         """The state in `path`; the default if there is none yet.
 
         Raises:
-            FormatError: a newer version wrote it.
+            FormatError: a newer version wrote it, or it is no state.
         """
-        try:
-            values = records.read_object(path)
-        except FileNotFoundError:
-            return cls()
-        records.check_format(values, FORMAT, path)
-        return cls.from_json(values)
+        with records.intact(path):
+            try:
+                values = records.read_object(path)
+            except FileNotFoundError:
+                return cls()
+            records.check_format(values, FORMAT, path)
+            return cls.from_json(values)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "JobState":
-        """The state that `asdict` made these values of."""
-        return records.built(cls, {**values, "status": Status(values["status"])})
+        """The state that `asdict` made these values of.
+
+        Raises:
+            ValueError: it made them of none.
+        """
+        state = records.built(cls, {**values, "status": Status(values["status"])})
+        counts, moments = (state.attempt, state.failures, state.hasty), (state.started or 0.0, state.ended or 0.0)
+        texts = (state.reason, state.host, state.machine, state.boot)
+        if not (_all(counts, int) and _all(moments, (int, float)) and _all(texts, str)):
+            raise ValueError("a value is of another type than it should be")
+        return state
 
     def write(self, path: Path) -> None:
         """Replace the state in `path`."""
         durable.write_json(path, records.numbered(asdict(self), FORMAT))
+
+
+def _all(values: Iterable[object], kinds: type | tuple[type, ...]) -> bool:
+    return all(isinstance(value, kinds) for value in values)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from launcher.backends import BACKENDS, look_all
 from launcher.runs.find import list_runs
 from launcher.verbs.arguments import backend_option, runs_option
 from launcher.view import tables
+from locat.contract.text import printable
 
 
 @click.command("list")
@@ -23,8 +24,10 @@ def command(backend: str, runs: Path) -> None:
     if not known:
         click.echo(f"no runs in {runs}")
         return
-    views = look_all(known)
+    views, unreadable = look_all(known)
     tables.console().print(tables.runs_table(views))
+    for trouble in unreadable:
+        click.echo(f"note: {printable(trouble)}", err=True)
     for name in dict.fromkeys(view.plan.backend for view in views):
         if trouble := BACKENDS.trouble(name):
             click.echo(f"note: its runs are shown as last recorded: {trouble}", err=True)

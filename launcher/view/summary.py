@@ -15,7 +15,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.mlflow_sync import troubles
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
-from launcher.view.tables import jobs_table, table
+from launcher.view.tables import jobs_table, table, text
 from locat.contract.comparison import Comparison
 
 
@@ -23,9 +23,9 @@ def run_report(run: RunFolder, view: RunView, bars: bool = False) -> Group:
     """The jobs, what to do if the run stands still, and its results once it has ended."""
     parts: list[RenderableType] = [jobs_table(run, view, bars)]
     if advice := next_step(run, view):
-        parts.append(Text(advice, style="bold"))
+        parts.append(text(advice, "bold"))
     for trouble, jobs in troubles(run).items():
-        parts.append(Text(f"MLflow takes nothing of {', '.join(jobs)}: {trouble}; then `{command('sync', run)}`"))
+        parts.append(text(f"MLflow takes nothing of {', '.join(jobs)}: {trouble}; then `{command('sync', run)}`"))
     if view.ended:
         parts.extend(_results(run, view))
     return Group(*parts)
@@ -53,16 +53,18 @@ def _results(run: RunFolder, view: RunView) -> list[RenderableType]:
             parts.append(_comparison_table(job.name, found))
     figures = sorted(run.path.glob("jobs/*/outputs/figures/*.png"))
     if figures:
-        parts.append(Text("\n".join(["figures:", *(f"  {_short(figure)}" for figure in figures)]), overflow="fold"))
+        listed = text("\n".join(["figures:", *(f"  {_short(figure)}" for figure in figures)]))
+        listed.overflow = "fold"
+        parts.append(listed)
     if view.having([Status.DONE]):
-        parts.append(Text(f"MLflow UI on this run: {command('ui', run)}"))
+        parts.append(text(f"MLflow UI on this run: {command('ui', run)}"))
     return parts
 
 
 def _comparison_table(title: str, comparison: Comparison) -> Table:
     rows = table(f"{title} (percent)")
     for column in comparison.columns:
-        rows.add_column(column, justify="left" if column == "model" else "right")
+        rows.add_column(text(column), justify="left" if column == "model" else "right")
     for row in comparison.rows:
         rows.add_row(*(_number(row.get(column)) for column in comparison.columns))
     return rows
@@ -70,8 +72,8 @@ def _comparison_table(title: str, comparison: Comparison) -> Table:
 
 def _number(value: Any) -> Text:
     if value is None:
-        return Text("")
-    return Text(f"{value:.1f}" if isinstance(value, float) else str(value))
+        return text("")
+    return text(f"{value:.1f}" if isinstance(value, float) else value)
 
 
 def command(verb: str, run: RunFolder) -> str:

@@ -16,6 +16,7 @@ from launcher.runs.state import Status
 from launcher.runs.status import JobView, RunView
 from locat.contract.clock import between
 from locat.contract.progress import ProgressRecord
+from locat.contract.text import printable
 
 STYLES = {
     Status.PENDING: "dim",
@@ -51,6 +52,11 @@ def duration(job: JobView) -> str:
     return "" if end is None else clock(between(job.state.started, end))
 
 
+def text(value: object, style: str = "") -> Text:
+    """A piece of a table or report; it may come from anybody, and commands no terminal."""
+    return Text(printable(str(value)), style=style)
+
+
 def table(title: str | None = None) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
 
@@ -63,8 +69,8 @@ def jobs_table(run: RunFolder, view: RunView, bars: bool) -> Table:
     rows.add_column("progress or reason", overflow="fold")
     for job in view.jobs:
         rows.add_row(
-            Text(job.name),
-            Text(job.status, style=STYLES[job.status]),
+            text(job.name),
+            text(job.status, STYLES[job.status]),
             str(job.state.attempt or ""),
             duration(job),
             _note(job, job_progress(run, job), bars),
@@ -74,8 +80,8 @@ def jobs_table(run: RunFolder, view: RunView, bars: bool) -> Table:
 
 def _note(job: JobView, now: ProgressRecord | None, bars: bool) -> RenderableType:
     if now is None:
-        return Text(job.reason)
-    words = Text(f"{described(now)} {job.reason}".rstrip())
+        return text(job.reason)
+    words = text(f"{described(now)} {job.reason}".rstrip())
     if not bars:
         return words
     grid = Table.grid(padding=(0, 1))
@@ -92,5 +98,5 @@ def runs_table(views: Iterable[RunView]) -> Table:
         starts = [job.state.started for job in view.jobs if job.state.started is not None]
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(min(starts))) if starts else ""
         done = f"{len(view.having([Status.DONE]))}/{len(view.jobs)}"
-        rows.add_row(Text(view.plan.run_id), view.status, done, started, Text(view.plan.description))
+        rows.add_row(text(view.plan.run_id), view.status, done, started, text(view.plan.description))
     return rows

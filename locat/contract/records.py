@@ -6,8 +6,10 @@ field with a default needs no new number. What a reader does with a newer format
 shown is read as far as it is understood; what decides about a run or its weights is refused by `check_format`.
 """
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +19,7 @@ T = TypeVar("T")
 
 
 class FormatError(UserError):
-    """A file is of a newer format than this version reads."""
+    """A file is of a newer format than this version reads, or holds something else than it should."""
 
 
 def numbered(values: dict[str, Any], number: int) -> dict[str, Any]:
@@ -38,6 +40,19 @@ def check_format(values: dict[str, Any], newest: int, file: Path | str) -> int:
             " install the version that wrote it, or a newer one"
         )
     return number
+
+
+@contextlib.contextmanager
+def intact(file: Path | str) -> Iterator[None]:
+    """While a file that anybody may have written is read.
+
+    Raises:
+        FormatError: it holds something else than it should, or may not be read.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PermissionError) as error:
+        raise FormatError(f"{file}: cannot be read ({error!r}); restore it, or remove its run") from error
 
 
 def known(kind: type[T], values: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def of_others(run_id: str, data: dict[str, str]) -> Plan | None:
     (nor any of a newer version)."""
     try:
         plan = from_data(data)
-    except (ValueError, KeyError, TypeError, AttributeError, FormatError):
+    except FormatError:
         return None
     rendered = (plan.run_id, plan.backend, plan.folder) == (run_id, "kubernetes", names.POD_RUNS / run_id)
     return plan if rendered and all(_FOLDER.fullmatch(job.name) for job in plan.jobs) else None

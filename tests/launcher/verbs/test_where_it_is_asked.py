@@ -79,7 +79,7 @@ def test_a_run_that_is_deleted_while_runs_are_listed_is_left_out(
     monkeypatch.setattr(
         backends.BACKENDS["local"], "look_all", lambda runs: shutil.rmtree(gone.path, ignore_errors=True) or real(runs)
     )
-    assert [view.plan.run_id for view in look_all(found)] == [kept.name]
+    assert [view.plan.run_id for view in look_all(found)[0]] == [kept.name]
     answer = small_runs.cli(kept, "status", kept.name)
     assert answer.exit_code == 0
     assert gone.exists() is False

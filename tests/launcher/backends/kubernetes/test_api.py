@@ -86,7 +86,7 @@ def test_a_run_whose_cluster_is_gone_does_not_hide_the_others(tmp_path: Path, mo
     run = RunFolder(plan.folder)
     history.record(run, {"a": JobState(Status.DONE, 1)})
     durable.write_json(run.path / "cluster.json", {"context": "gone", "namespace": "n"})
-    (view,) = look_all([run])
+    ((view,), _) = look_all([run])
     assert [str(job.status) for job in view.jobs] == ["done", "queued", "pending", "queued"]
     assert "as last recorded; no cluster is configured" in view.jobs[1].reason
 
