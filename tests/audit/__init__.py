@@ -1,0 +1,1 @@
+"""Looks the locked packages up among known vulnerabilities; `make audit`."""
