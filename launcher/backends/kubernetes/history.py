@@ -26,17 +26,18 @@ def recorded(run: RunFolder) -> dict[str, JobState]:
     """What was seen of each job that has ended, by its name.
 
     Raises:
-        FormatError: a newer version wrote it.
+        FormatError: a newer version wrote it, or it is damaged.
     """
-    try:
-        values = records.read_object(_file(run))
-    except FileNotFoundError:
-        return {}
-    if isinstance(values.get("format"), dict) or "format" not in values:  # a job may have that name
-        return {name: _counted(JobState.from_json(state)) for name, state in values.items()}
-    records.check_format(values, FORMAT, _file(run))
-    jobs: dict[str, dict[str, Any]] = values["jobs"]
-    return {name: JobState.from_json(state) for name, state in jobs.items()}
+    with records.intact(_file(run)):
+        try:
+            values = records.read_object(_file(run))
+        except FileNotFoundError:
+            return {}
+        if isinstance(values.get("format"), dict) or "format" not in values:  # a job may have that name
+            return {name: _counted(JobState.from_json(state)) for name, state in values.items()}
+        records.check_format(values, FORMAT, _file(run))
+        jobs: dict[str, dict[str, Any]] = values["jobs"]
+        return {name: JobState.from_json(state) for name, state in jobs.items()}
 
 
 def _counted(state: JobState) -> JobState:

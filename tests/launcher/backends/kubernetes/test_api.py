@@ -206,6 +206,13 @@ def test_a_history_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         history.recorded(run)
 
 
+def test_a_history_that_is_damaged_is_one_sentence(tmp_path: Path) -> None:
+    run = RunFolder(diamond(tmp_path).folder)
+    durable.write_json(run.path / "ended.json", {"format": history.FORMAT, "jobs": {"a": {"status": "asleep"}}})
+    with pytest.raises(FormatError, match=r"ended\.json: cannot be read .*'asleep'.*; restore it, or remove its run"):
+        history.recorded(run)
+
+
 def test_an_end_is_not_recorded_of_what_is_being_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = diamond(tmp_path)
     run = RunFolder(plan.folder)
