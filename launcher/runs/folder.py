@@ -5,7 +5,7 @@ from pathlib import Path
 
 from launcher import locks, machine
 from launcher.plan import Plan
-from launcher.runs.errors import RunDeletedError
+from launcher.runs.errors import RunDeletedError, RunError
 from launcher.runs.state import JobState, Observation, Status
 from locat.contract import records
 from locat.contract.job_folder import JobFolder
@@ -89,6 +89,18 @@ class RunFolder:
             return ""
         return host if machine.is_other(host, its_id) else ""
 
+    def check_supervised_here(self) -> None:
+        """See that no other machine supervises the run.
+
+        Raises:
+            RunError: one did when it was last heard of.
+        """
+        if elsewhere := self.supervised_elsewhere():
+            raise RunError(
+                f"{self.name} was last supervised on {elsewhere}, whose processes are not seen from here;"
+                " go on there, or with `retry --force` if that machine is gone"
+            )
+
     def observe(self, name: str) -> Observation:
         """State, lock and marker of a job, consistent with each other.
 
@@ -100,8 +112,10 @@ class RunFolder:
             alive = locks.is_held(self.job_lock(name))
             again = self.state(name)
             if alive or state.status is not Status.RUNNING or again == state:
-                note = _whereabouts(again, alive) if again.status is Status.RUNNING else ""
-                return Observation(again, alive, self.is_cancelled(name), note=note)
+                running = again.status is Status.RUNNING
+                note = _whereabouts(again, alive) if running else ""
+                unseen = running and again.is_elsewhere and not alive
+                return Observation(again, alive, self.is_cancelled(name), note=note, unseen=unseen)
             state = again
 
 

@@ -120,5 +120,7 @@ class Observation:
     """Whether a scheduler has it, or will take it when its turn comes."""
     final: bool = False
     """Whether its scheduler has given it up: a job that failed is not run again, whatever its retries."""
+    unseen: bool = False
+    """Whether it may run on another machine, whose locks this one does not see."""
     note: str = ""
     """What there is to say of it besides: by its scheduler, or of where it ran."""

@@ -108,7 +108,7 @@ def _judge(job: PlannedJob, seen: Observation, needs: list[JobView]) -> tuple[St
         return state.status, state.reason
     if state.status is Status.FAILED and (seen.final or state.failures > job.retries):
         return Status.FAILED, state.reason
-    if seen.cancelled:
+    if seen.cancelled and not seen.unseen:
         return Status.CANCELLED, ""
     if state.status is Status.RUNNING:
         return Status.LOST, seen.note

@@ -48,10 +48,12 @@ def _check_elsewhere(run: RunFolder, plan: Plan, force: bool) -> None:
     running = [job for job in look(run, plan).having([Status.LOST]) if job.state.status is Status.RUNNING]
     lost = [job for job in running if job.state.is_elsewhere]
     if force:
-        if run.supervised_elsewhere():  # one of this machine ends with its processes
-            run.supervisor_lock.unlink()
-    elif lost:
+        if run.supervised_elsewhere():  # one that lives here is no hindrance
+            run.supervisor_lock.unlink(missing_ok=True)
+        return
+    if lost:
         raise UserError(f"{lost[0].name}: {lost[0].reason}; retry there, or with --force if that machine is gone")
+    run.check_supervised_here()
 
 
 def with_needs(plan: Plan, job: str) -> set[str]:

@@ -68,11 +68,7 @@ class LocalBackend(Backend):
 
     def start(self, run: RunFolder) -> str:
         self.check(run.plan())
-        if elsewhere := run.supervised_elsewhere():
-            raise BackendError(
-                f"{run.name} was last supervised on {elsewhere}, whose processes are not seen from here;"
-                " go on there, or with `retry --force` if that machine is gone"
-            )
+        run.check_supervised_here()
         supervised = run.is_supervised()
         with run.supervisor_log.open("ab") as log:
             supervisor = subprocess.Popen(
@@ -132,6 +128,6 @@ def _runner(run: RunFolder, name: str) -> list[psutil.Process]:
 
 
 def _runs_elsewhere(run: RunFolder, name: str) -> bool:
-    """Whether another machine runs a job: a shared file system may show its lock."""
+    """Whether another machine runs a job, or did when last heard of: a shared file system may hide its lock."""
     state = run.state(name)
-    return state.status is Status.RUNNING and state.is_elsewhere and locks.is_held(run.job_lock(name))
+    return state.status is Status.RUNNING and state.is_elsewhere

@@ -104,7 +104,9 @@ class Supervisor:
         self.looked = time.monotonic()
         self.changed = {name: self._changed(name) for name in ("", *(job.name for job in self.plan.jobs))}
         view = status_from_folder(self.run, self.plan)
-        lost = [job for job in view.having([Status.LOST]) if job.name not in self.started]
+        # What another machine may still run is that one's to end, or the user's to take over.
+        dead = [job for job in view.having([Status.LOST]) if not job.state.is_elsewhere]
+        lost = [job for job in dead if job.name not in self.started]
         for job in lost:
             self._end(job.name, job.state, Status.FAILED, f"attempt runner died: {job.reason}")
         return status_from_folder(self.run, self.plan) if lost else view

@@ -83,6 +83,28 @@ def test_cancel_does_not_trust_a_pid_that_is_somebody_elses(tmp_path: Path) -> N
     os.close(lock)
 
 
+def test_what_another_machine_runs_is_neither_called_cancelled_nor_queued(tmp_path: Path) -> None:
+    """Where its lock is not seen from here."""
+    run = small_runs.make(tmp_path, small_runs.job("a"), small_runs.job("b"))
+    state = JobState(Status.RUNNING, 1, pid=1, host="node17")
+    state.write(run.job("a").state)
+    cancelled = small_runs.cli(run, "cancel")
+    assert cancelled.exit_code == 2 and "cancel test on node17 too" in cancelled.stderr, cancelled
+    assert small_runs.statuses(run) == {"a": Status.LOST, "b": Status.CANCELLED}
+    refused = small_runs.cli(run, "retry")
+    assert refused.exit_code == 2 and "it ran on node17" in refused.stderr, refused
+    assert run.state("a") == state and run.is_cancelled("b"), "nothing was changed before it was refused"
+
+
+def test_a_run_that_is_supervised_elsewhere_is_refused_before_anything_is_changed(tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a"))
+    failed = JobState(Status.FAILED, 1, failures=1)
+    failed.write(run.job("a").state)
+    run.supervisor_lock.write_text("elsewhere")
+    assert small_runs.cli(run, "retry").exit_code == 2
+    assert run.state("a") == failed
+
+
 def test_one_job_is_cancelled_and_its_siblings_go_on(tmp_path: Path) -> None:
     run = small_runs.make(
         tmp_path,

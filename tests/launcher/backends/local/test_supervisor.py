@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -141,3 +142,14 @@ def test_the_default_state_is_a_job_never_attempted(tmp_path: Path) -> None:
     state = JobState(Status.FAILED, 2, 7, 1, "why", 1.0, 2.0, 1)
     state.write(run.job("a").state)
     assert run.state("a") == state
+
+
+def test_a_job_of_another_machine_is_waited_for_and_not_called_dead(tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a", retries=1), small_runs.job("b"))
+    elsewhere = JobState(Status.RUNNING, 1, pid=1, host="elsewhere")
+    elsewhere.write(run.job("a").state)
+    with small_runs.supervisor(run) as process:
+        small_runs.until(lambda: run.state("b").status is Status.DONE)
+        assert run.state("a") == elsewhere and process.poll() is None
+        replace(elsewhere, status=Status.DONE).write(run.job("a").state)
+        assert process.wait(small_runs.TIMEOUT) == 0
