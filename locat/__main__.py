@@ -15,6 +15,7 @@ from typing import NoReturn
 from locat.commands import COMMANDS, commands
 from locat.config import load_job
 from locat.contract import durable
+from locat.contract.fence import Fence
 from locat.contract.job_folder import ExitCode, JobFolder, rank_log
 from locat.contract.outcome import CODES, attempt_folder, outcome_of, write_outcome
 from locat.contract.private import settle_caches
@@ -58,6 +59,7 @@ def run(config_file: Path) -> tuple[int, str]:
 
 def dispatch(config_file: Path) -> None:
     """Hand the job to its task; what the task leaves is on the disk before the job is called done."""
+    Fence.here().check()
     job = JobFolder(config_file.resolve().parent)
     run_task(load_job(config_file), job)
     if job.outputs.exists() and os.environ.get("RANK", "0") == "0":

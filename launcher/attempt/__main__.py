@@ -43,17 +43,18 @@ def main() -> int:
     )
     run = RunFolder(arguments.run.resolve())
     try:
-        code = attempt(run, arguments.job, arguments.grace, host).exit_code
+        ending = attempt(run, arguments.job, arguments.grace, host)
     except UserError as error:  # such as a plan that a newer launcher wrote
         print(error, file=sys.stderr)
         return ExitCode.INVALID
-    if not run.exists():  # it was deleted meanwhile
-        return code
-    if rerun_with and runs_again(run, arguments.job, code):
+    # The run was deleted meanwhile, or the job has another attempt already.
+    if not run.exists() or ending.superseded:
+        return ending.exit_code
+    if rerun_with and runs_again(run, arguments.job, ending.exit_code):
         subprocess.run(rerun_with, stdin=subprocess.DEVNULL)
     elif rerun_with:
         mlflow_sync.sync_if_ended(run)
-    return code
+    return ending.exit_code
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from launcher.runs.state import JobState, Status
 from locat.contract import clock
+from locat.contract.errors import Superseded
+from locat.contract.fence import Fence
 from locat.contract.job_folder import ExitCode
 from locat.contract.outcome import Outcome
 
@@ -26,6 +28,8 @@ class Ending:
     reason: str = ""
     out_of_time: bool = False
     """Whether the job was asked to stop because its time was about to be over."""
+    superseded: bool = False
+    """Whether a newer attempt has begun meanwhile, to which the job's record belongs from then on."""
 
 
 def explain(folder: Path, code: int, stop_requested: bool, log_name: str, signals_ranks: bool = False) -> Ending:
@@ -87,6 +91,17 @@ def ended(state: JobState, ending: Ending, cancelled: bool) -> JobState:
         failures=state.failures + (status is Status.FAILED),
         hasty=state.hasty + 1 if hasty else 0,
     )
+
+
+def superseded(fence: Fence) -> Ending | None:
+    """How an attempt ended that is no longer the newest; None if it is, or if that cannot be told."""
+    try:
+        fence.check()
+    except Superseded as error:
+        return Ending(ExitCode.PREEMPTED, str(error), superseded=True)
+    except OSError:
+        return None
+    return None
 
 
 def record(state: JobState, file: Path) -> str:

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from launcher import locks, machine
 from launcher.attempt import environment, meeting, processes
 from launcher.attempt.command import STOPPED_MARK, Command
-from launcher.attempt.ending import Ending, ended, explain, record
+from launcher.attempt.ending import Ending, ended, explain, record, superseded
 from launcher.attempt.host import Host
 from launcher.attempt.requests import StopRequests
 from launcher.attempt.stop import GRACE
@@ -19,6 +20,7 @@ from launcher.plan import PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from locat.contract import clock, durable
+from locat.contract.fence import Fence
 from locat.contract.job_folder import ExitCode, JobFolder
 
 LAUNCH_LOG = "launch.log"
@@ -50,9 +52,9 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
 
     # What an earlier attempt may have left is killed: two attempts never write to one folder.
     processes.send(processes.of_job(folder), signal.SIGKILL)
-    number = last_attempt(folder) + 1
-    folder.attempts.mkdir(exist_ok=True)
-    folder.attempt(number).mkdir()
+    number = _new_attempt(folder)
+    fence = Fence(folder.attempt(number))
+    fence.claim()  # nor if one lives on another machine, where locks are not shared
     folder.progress.unlink(missing_ok=True)  # an earlier attempt's
     state = JobState(
         Status.RUNNING,
@@ -77,9 +79,24 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         ending = replace(ending, reason=f"reached its time limit of {job.resources.time} min")
         if _saved(folder) == saved:  # run again it would get no further, and that for ever
             ending = Ending(1, f"{ending.reason}, with nothing saved: give it more `time`")
+    if newer := superseded(fence):
+        print(f"{name}: {newer.reason}", flush=True)
+        os.close(lock)
+        return newer
     trouble = record(ended(state, ending, cancelled), folder.state)
     os.close(lock)  # from here on whoever looks sees how it ended, this process too
     return replace(ending, reason="; ".join(filter(None, (ending.reason, trouble))))
+
+
+def _new_attempt(job: JobFolder) -> int:
+    """Number of an attempt that begins now; its folder is made, and no other attempt's even at the same moment."""
+    job.attempts.mkdir(exist_ok=True)
+    number = last_attempt(job)
+    while True:
+        number += 1
+        with suppress(FileExistsError):
+            job.attempt(number).mkdir()
+            return number
 
 
 def last_attempt(job: JobFolder) -> int:
@@ -143,6 +160,8 @@ def execute(
     running = Command(process, run.job(job.name), folder, host.stop_with)
     stopping = running.wait(requests, grace, minutes * 60 if minutes else None, is_warned=host.limits_time)
     running.kill()  # what it leaves behind
+    if newer := superseded(Fence(folder)):
+        return newer
     if stopping.killed:
         return Ending(128 + signal.SIGKILL, f"did not stop within {grace:g} s and was killed")
     requested = stopping.requested or requests.requested or (folder / STOPPED_MARK).exists()

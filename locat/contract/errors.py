@@ -23,3 +23,7 @@ class JobError(Exception):
 
 class Preempted(Exception):
     """The job was asked to stop and has saved what it needs to go on."""
+
+
+class Superseded(Exception):
+    """A newer attempt of the job has begun: this one ends, which is not counted (exit code 75)."""

@@ -2,6 +2,7 @@
 
 config.yaml                 what this job trains
 state.json                  attempt, pid, exit code, reason (written by the attempt runner)
+attempts/newest             the attempt that may write here (locat/contract/fence.py)
 attempts/<n>/rank-<r>.log   every attempt's logs stay
 attempts/<n>/outcome.json   the first rank's exit code and reason, when it was not 0
 checkpoints/step-<n>/       complete and digested, or not there

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from locat.contract import filesystem, records
-from locat.contract.errors import JobError, Preempted, UserError
+from locat.contract.errors import JobError, Preempted, Superseded, UserError
 from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode
 
 FORMAT = 1
-CODES = {UserError: ExitCode.INVALID, Preempted: ExitCode.PREEMPTED, JobError: 1}
+CODES = {UserError: ExitCode.INVALID, Preempted: ExitCode.PREEMPTED, Superseded: ExitCode.PREEMPTED, JobError: 1}
 """What one line tells -> exit code; anything else is a failure whose traceback is wanted."""
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from locat.contract import durable
 from locat.contract.errors import DataError, JobError
+from locat.contract.fence import Fence
 from locat.contract.names import one_line
 from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding
@@ -113,18 +114,17 @@ def put_together(path: Path, parts: Parts, most_bad: float) -> Manifest:
             f"({described(bad[:SHOWN])}; all are listed in {bad_path(path).name}); mend or remove them"
         )
     logger.info("putting %s together from its parts", path)
-    temporary = path.with_name(f".{path.name}.partial")
+    fence = Fence.here()
     try:
-        write_samples(temporary, parts, summary, parts.contents)
-        durable.sync_file(temporary)
-        contents = replace(parts.contents, samples=summary.samples)
-        manifest = Manifest(contents, durable.sha256(temporary), temporary.stat().st_size, bad, summary.done)
-        manifest_path(path).unlink(missing_ok=True)  # an old one must never stand beside the new file
-        temporary.replace(path)
+        with fence.replacing(path) as temporary:
+            write_samples(temporary, parts, summary, parts.contents)
+            durable.sync_file(temporary)
+            contents = replace(parts.contents, samples=summary.samples)
+            manifest = Manifest(contents, durable.sha256(temporary), temporary.stat().st_size, bad, summary.done)
+            fence.check()
+            manifest_path(path).unlink(missing_ok=True)  # an old one must never stand beside the new file
     except OSError as error:
         raise JobError(f"{path}: cannot be written: {error!r}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     durable.sync_folder(path.parent)
     write_manifest(path, manifest)
     return manifest

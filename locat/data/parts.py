@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locat.contract import durable
-from locat.contract.errors import DataError, JobError, UserError
+from locat.contract.errors import DataError, JobError, Superseded, UserError
+from locat.contract.fence import Fence
 from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding, encode
 from locat.data.intake.pictures import Undecodable
@@ -119,7 +120,7 @@ class Parts:
                 f"{self.folder}: a process that encoded images was killed, perhaps for want of memory; "
                 "run again with fewer workers to go on"
             ) from error
-        except (UserError, JobError):
+        except (UserError, JobError, Superseded):
             raise
         except Exception as error:
             raise JobError(f"{self.folder}: cannot be written: {error!r}") from error
@@ -153,6 +154,7 @@ class Parts:
             quarantined=np.array(quarantined, np.str_).reshape(-1, 3),
             done=np.array([(what, str(count)) for what, count in done.items()], np.str_).reshape(-1, 2),
         )
+        Fence.here().check()
         durable.write_bytes(self._path(number), file.getvalue())
         return len(self._samples(number))
 
@@ -188,6 +190,7 @@ class Parts:
 
     def remove(self) -> None:
         """Delete all parts."""
+        Fence.here().check()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> None:

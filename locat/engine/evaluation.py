@@ -12,7 +12,7 @@ from locat.data.batch import Batch
 from locat.data.reader import Reader
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.progress import Progress
-from locat.engine.signals import StopRequest
+from locat.engine.stopping import Stopping
 from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
 
@@ -24,7 +24,7 @@ class Watch:
 
     def __init__(self, job: JobFolder, ranks: Ranks) -> None:
         self.job, self.ranks = job, ranks
-        self.stop = StopRequest()
+        self.stopping = Stopping(ranks)
 
     def batches(self, reader: Reader, phase: str) -> Iterator[Batch]:
         """This rank's batches that are not empty, once through the set; `phase` says what for.
@@ -33,13 +33,14 @@ class Watch:
 
         Raises:
             Preempted: some rank was asked to stop.
+            Superseded: a newer attempt of the job has begun.
         """
         with Progress(self.job, phase, reader.batches_per_epoch, "batch", shown=self.ranks.is_main) as progress:
             for number, (batch, _) in enumerate(reader.batches(), 1):
                 if len(batch):
                     yield batch
                 progress.advance_to(number)
-                if self.ranks.any(self.stop.received):
+                if self.stopping.is_asked():
                     raise Preempted("asked to stop; there is nothing to save")
 
 
@@ -64,6 +65,7 @@ def run_evaluation(make_evaluation: Callable[[Ranks], Evaluation], config: JobCo
         watch = Watch(job, ranks)
         evaluation = make_evaluation(ranks)
         metrics = evaluation.measure(watch)
+        watch.stopping.halt_if_superseded()
         if ranks.is_main:
             MetricLog(job.metrics).append(0, {f"val/{name}": value for name, value in metrics.items()})
             logger.info(", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))

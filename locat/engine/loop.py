@@ -22,7 +22,8 @@ from locat.engine.guards.throughput import Throughput, slowest
 from locat.engine.guards.watchdog import Watchdog
 from locat.engine.memory import naming_the_remedy
 from locat.engine.progress import Progress
-from locat.engine.signals import Interrupted, StopRequest
+from locat.engine.signals import Interrupted
+from locat.engine.stopping import Stopping
 from locat.engine.strategies import make_strategy, micro_batch_size
 from locat.engine.task import Batches, Models, Task
 from locat.engine.tracking import tracked
@@ -58,6 +59,7 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
 
     Raises:
         Preempted: the job was asked to stop, and has saved a checkpoint.
+        Superseded: a newer attempt of it has begun.
         NotFiniteError: more updates than allowed were not finite; the state before the last of them is saved.
         ConfigError: a rank's share of the batch cannot be cut into micro-batches.
     """
@@ -69,6 +71,7 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
             training.give_way()
         weights = training.strategy.full_weights()
         training.checkpoints.wait()  # who has results is done for good
+        training.stopping.halt_if_superseded()
         if ranks.is_main:
             durable.make_folder(job.outputs, within=job.path)
             task.export(weights, metrics)
@@ -93,7 +96,7 @@ class Training:
 
     def __init__(self, task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks, stack: ExitStack) -> None:
         self.task, self.config, self.job, self.ranks = task, config, job, ranks
-        self.stop = StopRequest()
+        self.stopping = Stopping(ranks)
         self.micro_batch = micro_batch_size(config, ranks)
         self.names = [name for name, _ in task.model.named_parameters()]
         self.strategy = make_strategy(config, ranks, task.model, task.shadow)
@@ -103,8 +106,9 @@ class Training:
         )
         self.watchdog = stack.enter_context(Watchdog(config.step_timeout, ranks))
         self.throughput = Throughput(ranks.device)
-        self.log = MetricLog(job.metrics) if ranks.is_main else None
         self.position = self._restore()
+        # After it: what led to the restored state was logged before that was saved.
+        self.log = MetricLog(job.metrics) if ranks.is_main else None
         self.unsettled: list[Update] = []
         """Updates since the host last looked at what the device made of them."""
         self.suspect: float | None = None
@@ -132,7 +136,7 @@ class Training:
                 self.watchdog.enter(self.position.step, "waits for the other ranks")
                 self.position, step = after, after.step
                 progress.advance_to(step)
-                stopping = self.ranks.any(self.stop.received)
+                stopping = self.stopping.is_asked()
                 is_last, found = step == total, None
                 if step % config.log_every == 0 or is_last:
                     self._report()
@@ -169,7 +173,7 @@ class Training:
     def _interruptible(self, batches: Batches) -> Batches:
         """The batches, until some rank is asked to stop."""
         for batch in batches:
-            if self.ranks.any(self.stop.received):
+            if self.stopping.is_asked():
                 raise Interrupted
             yield batch
 

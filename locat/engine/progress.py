@@ -8,6 +8,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.contract.progress import ProgressRecord
 
@@ -24,6 +25,7 @@ class Progress:
         self.job, self.phase, self.total, self.unit = job, phase, total, unit
         self.done = self._first = done
         self._shown = shown
+        self._fence = Fence.here()
         self._is_silent = False
         self._started = time.monotonic()
         self._last_file = self._last_line = self._started
@@ -50,7 +52,8 @@ class Progress:
     def _write_file(self) -> None:
         now = ProgressRecord(self.phase, self.done, self.total, self.unit, self.rate, time.time())
         try:
-            now.write(self.job.progress)
+            if not self._fence.reason():
+                now.write(self.job.progress)
         except OSError as error:  # such as a full disk; what is only shown must not end the work
             if not self._is_silent:
                 logger.warning("progress.json cannot be written (%s): the launcher shows no progress", error.strerror)

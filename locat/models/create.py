@@ -17,6 +17,7 @@ from torch import nn
 
 from locat.config import Model
 from locat.contract.errors import ConfigError, WeightsError
+from locat.contract.fence import Fence
 from locat.models.any_size import accept_any_size, size_arguments
 
 
@@ -67,5 +68,8 @@ def save_model(model: nn.Module, folder: Path, **model_args: Any) -> None:
     `model_args` replace arguments of `timm.create_model` that JSON cannot hold.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_weights(model, str(folder / "model.safetensors"))
-    save_config_for_hf(model, str(folder / "config.json"), model_args=model_args)
+    fence = Fence.here()
+    with fence.replacing(folder / "model.safetensors") as file:
+        save_weights(model, str(file))
+    with fence.replacing(folder / "config.json") as file:
+        save_config_for_hf(model, str(file), model_args=model_args)

@@ -10,6 +10,7 @@ from typing import Any
 from locat.config import TASKS, CompareConfig
 from locat.contract.comparison import Comparison
 from locat.contract.errors import DataError
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
@@ -38,6 +39,7 @@ def compare(config: CompareConfig, job: JobFolder) -> None:
         save(comparison_figure(table, shown), job.figures / "comparison.png")
         for row in table:
             logger.info("%s: %s", row["model"], ", ".join(f"{key} {row[key]:.2f}" for key in columns if key in row))
+        Fence.here().check()
         Comparison(["model", *columns], table).write(job.outputs)
 
 

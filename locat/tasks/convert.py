@@ -1,11 +1,13 @@
 """convert: write a dataset as .beton files with FFCV; files that are current stay."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from locat.config import ConvertConfig
 from locat.contract.errors import ConfigError
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.contract.names import one_line
 from locat.data import beton
@@ -26,6 +28,7 @@ def convert(config: ConvertConfig, job: JobFolder) -> None:
     Raises:
         ConfigError: a `shorter_side` is set, and the images have masks or share one size.
         DataError, JobError: see `locat.data.datasets.open_dataset` and `locat.data.beton.write`.
+        Superseded: a newer attempt of the job has begun.
     """
     encoding = Encoding(config.shorter_side, config.jpeg_quality, config.most_pixels)
     with tracked(job, config, is_main=True):
@@ -45,7 +48,7 @@ def convert(config: ConvertConfig, job: JobFolder) -> None:
                     path,
                     dataset,
                     config.workers,
-                    progress.advance_to,
+                    watched(progress),
                     encoding,
                     config.most_bad,
                     config.read_timeout,
@@ -64,6 +67,18 @@ def convert(config: ConvertConfig, job: JobFolder) -> None:
                 common.images,
                 ", ".join(map(one_line, common.examples)),
             )
+
+
+def watched(progress: Progress) -> Callable[[int], None]:
+    """Says how many are done; Superseded once a newer attempt of the job has begun."""
+    fence = Fence.here()
+
+    def advance_to(done: int) -> None:
+        progress.advance_to(done)
+        if fence.notices():
+            fence.check()
+
+    return advance_to
 
 
 def count_common(val: Dataset, train_path: Path, val_path: Path) -> beton.InTrain:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from locat.contract.fence import Fence
 from locat.contract.names import drawable
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def subplots(*shape: int, **options: Any) -> "tuple[Figure, Any]":
 def save(figure: "Figure", path: Path) -> None:
     """Write `figure` as a PNG and forget it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    with Fence.here().replacing(path) as file:
+        figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
     pyplot().close(figure)
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from locat.config.training import Data
 from locat.contract import durable
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.data.beton import open_manifest
 from locat.data.datasets.base import Contents
@@ -46,6 +47,7 @@ def write_results(
         "metrics": dict(metrics),
         **{name: dict(numbers) for name, numbers in beside.items()},
     }
+    Fence.here().check()
     durable.sync_tree(job.outputs)  # what has metrics.json is never trained again
     durable.write_json(job.results, results)
 

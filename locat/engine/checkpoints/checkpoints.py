@@ -22,16 +22,20 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from locat.config.training import Checkpoints as Settings
 from locat.contract import durable
-from locat.contract.errors import ConfigError
+from locat.contract.errors import ConfigError, Superseded
+from locat.contract.fence import Fence
 from locat.data.position import Position
 from locat.engine.checkpoints.manifest import (
     MANIFEST,
+    TASK_STATE,
     UNREADABLE,
     Manifest,
     checkpoints_in,
     complete,
     delete,
+    discard,
     find_fault,
+    random_file,
     read_metrics,
     record_metrics,
     seal,
@@ -44,9 +48,9 @@ from locat.engine.strategies import Snapshot, Strategy
 
 logger = logging.getLogger(__name__)
 
-TASK_STATE = "task.pt"
-NOT_WRITTEN = (OSError, RuntimeError, CheckpointException)
-"""What a full or failing disk raises here, in Python, torch's zip writer and DCP."""
+NOT_WRITTEN = (OSError, RuntimeError, CheckpointException, Superseded)
+"""What a full or failing disk raises here, in Python, torch's zip writer and DCP; and what an attempt meets that is no
+longer the newest, which whoever trains then hears of by itself."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Checkpoints:
         # The thread's own, so that nobody else's messages come between.
         self._group = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=ranks.timeout))
         self._writing: Future[None] | None = None
+        self._fence = Fence.here()
 
     def save(
         self,
@@ -123,8 +128,9 @@ class Checkpoints:
         """Note what an evaluation found of the checkpoint that training was taken up from."""
         if self.ranks.is_main:
             try:
+                self._fence.check()
                 record_metrics(self._path(position), metrics)
-            except UNREADABLE as error:
+            except (*UNREADABLE, Superseded) as error:
                 logger.warning("what was found of step %d could not be noted (%s)", position.step, error)
 
     def metrics(self) -> dict[str, float]:
@@ -148,21 +154,22 @@ class Checkpoints:
                 "use a fresh job folder"
             )
         strategy.load(newest / "strategy", manifest.world_size)
-        random_file = newest / f"random-{self.ranks.rank}.pt"
-        if random_file.exists():  # not on a rank more than there were
-            set_random_state(torch.load(random_file, weights_only=True))
+        if self.ranks.rank < manifest.world_size:  # a rank more than there were draws its own
+            set_random_state(torch.load(newest / random_file(self.ranks.rank), weights_only=True))
         task_state = torch.load(newest / TASK_STATE, map_location=self.ranks.device, weights_only=True)
         logger.info("resumed from %s", newest)
         return Restored(manifest.position, task_state, manifest.metrics)
 
     def _take_stock(self) -> str | None:
         """Name of the newest checkpoint that verifies; what a kill has left is deleted, what is damaged set aside."""
+        self._fence.check()
         sweep(self.folder)
         for checkpoint in reversed(checkpoints_in(self.folder)):
             fault = find_fault(checkpoint)
             if fault is None:
                 self._delete_old()
                 return checkpoint.name
+            self._fence.check()
             aside = set_aside(checkpoint)
             logger.warning("%s: %s; set aside as %s", checkpoint, fault, aside.name)
         return None
@@ -180,27 +187,28 @@ class Checkpoints:
     def _write(self, saved: Saved) -> None:
         """Write, seal and rename a checkpoint, then delete what is not kept; in the thread, on all ranks together."""
         final = self._path(saved.position)
-        temporary = final.with_name(f".{final.name}.partial")
+        temporary = final.with_name(f".{final.name}{self._fence.mark}.partial")
         main = self.ranks.is_main
         if self._together(final, lambda: main and (final / MANIFEST).exists()):
             return  # by an earlier attempt, which had come further
 
         def begin() -> None:
             if main:
+                self._fence.check()
                 sweep(self.folder)
                 durable.make_folder(temporary, within=self.folder.parent)
                 torch.save(saved.task_state, temporary / TASK_STATE)
 
         def own() -> None:  # by itself: who fails here must not leave the others in the next part's collectives
-            torch.save(saved.random, temporary / f"random-{self.ranks.rank}.pt")
+            torch.save(saved.random, temporary / random_file(self.ranks.rank))
 
         def shared() -> None:
             saved.snapshot(temporary / "strategy", self._group)
 
         def end() -> None:
             if main:
-                what = {"metrics": saved.metrics, "world_size": self.ranks.world_size, "config": self.config}
-                seal(temporary, final, saved.position, **what)
+                what = {"metrics": saved.metrics, "config": self.config}
+                seal(temporary, final, saved.position, self.ranks.world_size, self._fence, **what)
                 self._delete_old()
 
         try:
@@ -208,7 +216,7 @@ class Checkpoints:
                 self._together(final, part)
         finally:
             if main:
-                sweep(self.folder)  # room for the next one
+                discard(temporary)  # room for the next one
 
     def _together(self, final: Path, part: Callable[[], bool | None]) -> bool:
         """Do a part of the work on all ranks; the main rank's result, or NotWritten on all if one of them failed."""
@@ -231,6 +239,7 @@ class Checkpoints:
         best = self._best()
         for checkpoint in complete(self.folder):
             if checkpoint not in kept and checkpoint != best:
+                self._fence.check()
                 try:
                     delete(checkpoint)
                 except OSError as error:

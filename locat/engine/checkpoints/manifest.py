@@ -1,21 +1,24 @@
 """A checkpoint's folder: written under a temporary name, sealed by a manifest of digests, then renamed.
 
-step-<n>            complete: manifest.json names every file with its digest
-.step-<n>.partial   being written, or left by a kill
-.step-<n>.deleted   being deleted, or left by a kill
-damaged-step-<n>    set aside: its digests did not hold
+step-<n>                        complete: manifest.json names every file with its digest
+.step-<n>.attempt-<a>.partial   being written by that attempt, or left by a kill
+.step-<n>.deleted               being deleted, or left by a kill
+damaged-step-<n>                set aside: its digests did not hold
 """
 
 import shutil
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from locat.contract import durable, records
+from locat.contract.fence import Fence
 from locat.data.position import Position
 
 MANIFEST = "manifest.json"
+TASK_STATE = "task.pt"
 FORMAT = 1
 """Of manifest.json."""
 UNREADABLE = (OSError, ValueError, TypeError, KeyError)
@@ -52,6 +55,18 @@ class Manifest:
         durable.write_json(folder / MANIFEST, records.numbered(asdict(self), FORMAT))
 
 
+def random_file(rank: int) -> str:
+    """Name of the file with the state of a rank's generators."""
+    return f"random-{rank}.pt"
+
+
+def absent(files: Collection[str], world_size: int) -> list[str]:
+    """What a checkpoint of so many ranks lacks, of which `files` are there."""
+    expected = [TASK_STATE, *map(random_file, range(world_size))]
+    strategy = [] if any(name.startswith("strategy/") for name in files) else ["strategy"]
+    return [name for name in expected if name not in files] + strategy
+
+
 def checkpoints_in(folder: Path) -> list[Path]:
     """What is called a checkpoint in a folder, oldest first."""
     steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
@@ -71,14 +86,22 @@ def read_metrics(checkpoint: Path) -> dict[str, float]:
         return {}
 
 
-def seal(temporary: Path, final: Path, position: Position, **what: Any) -> None:
-    """Make what was written to `temporary` the complete checkpoint `final`: all of it on the disk, then renamed."""
+def seal(temporary: Path, final: Path, position: Position, world_size: int, fence: Fence, **what: Any) -> None:
+    """Make what was written to `temporary` the complete checkpoint `final`: all of it on the disk, then renamed.
+
+    Raises:
+        FileNotFoundError: some of it has been deleted meanwhile.
+        Superseded: the attempt is no longer the newest.
+    """
     files = {}
     for path in sorted(temporary.rglob("*")):
         if path.is_file():
             files[str(path.relative_to(temporary))] = durable.sha256(path)
+    if lacking := absent(files, world_size):
+        raise FileNotFoundError(f"{lacking[0]} is missing")
     durable.sync_tree(temporary)
-    Manifest(position, files=files, **what).write(temporary)
+    Manifest(position, world_size=world_size, files=files, **what).write(temporary)
+    fence.check()
     temporary.rename(final)
     durable.sync_folder(final.parent)
 
@@ -91,10 +114,13 @@ def record_metrics(checkpoint: Path, metrics: dict[str, float]) -> None:
 def find_fault(folder: Path) -> str | None:
     """What is wrong with a checkpoint's files, None if every digest holds."""
     try:
-        files = Manifest.read(folder).files
+        manifest = Manifest.read(folder)
+        lacking = absent(manifest.files, manifest.world_size)
     except UNREADABLE as error:
         return f"its manifest cannot be read ({error})"
-    for name, digest in files.items():
+    if lacking:
+        return f"{lacking[0]} is missing"
+    for name, digest in manifest.files.items():
         path = folder / name
         if not path.exists():
             return f"{name} is missing"
@@ -121,6 +147,12 @@ def delete(checkpoint: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what kills have left of checkpoints that were being written or deleted."""
+    """Delete what kills have left of checkpoints that were being written or deleted, and what an attempt that this one
+    has superseded is writing."""
     for left in [*folder.glob(".step-*.partial"), *folder.glob(".step-*.deleted")]:
-        shutil.rmtree(left, ignore_errors=True)
+        discard(left)
+
+
+def discard(unfinished: Path) -> None:
+    """Delete what is no checkpoint yet, or none any more."""
+    shutil.rmtree(unfinished, ignore_errors=True)

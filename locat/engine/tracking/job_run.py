@@ -15,6 +15,7 @@ from mlflow.entities import Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from locat.config import CompareConfig, JobConfig, Tracking
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.contract.tracking import TrackingCursor
 from locat.engine.tracking.client import connect, create_run, delete_doubles
@@ -50,6 +51,7 @@ class JobRun:
         """Open it, marked as RUNNING or as it is; `answered` is called whenever the server has answered."""
         self.job, self.config, self.key, self._answered = job, config, key, answered
         self.points = self.files = 0
+        self._fence = Fence.here()
         client = connect(tracking.uri)
         mlflow.set_tracking_uri(tracking.uri)  # for MLflow's own thread, which watches the machine
         self._client, self._experiment = client, tracking.experiment
@@ -118,7 +120,8 @@ class JobRun:
                 self._note(outputs=(*self.sent.outputs, name))
 
     def _note(self, **changes: Any) -> None:
-        """Record what the server has just confirmed."""
+        """Record what the server has just confirmed; Superseded where that is a newer attempt's to do."""
+        self._fence.check()
         self.sent = replace(self.sent, trouble="", **changes)
         self.sent.write(self.job)
         self._answered()

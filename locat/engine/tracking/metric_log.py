@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from locat.contract import durable
+from locat.contract.fence import Fence
 
 logger = logging.getLogger(__name__)
 
@@ -52,22 +53,25 @@ class MetricLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._fence = Fence.here()
         self._last_step: dict[str, int] = {}
         intact = 0
         for record, end in read_records(path, 0):
             self._last_step.update(dict.fromkeys(record.metrics, record.step))
             intact = end
-        with path.open("ab") as file:
-            file.truncate(intact)  # a line torn by a kill
-        durable.sync_folder(path.parent)
+        # A new file, without a line torn by a kill: an earlier attempt that lives on has the old one.
+        durable.write_bytes(path, path.read_bytes()[:intact] if intact else b"")
+        self._own = path.stat()
 
     def append(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Record `metrics` at `step`, fsynced on return."""
+        """Record `metrics` at `step`, fsynced on return; nothing once a newer attempt keeps the log."""
         fresh = {key: value for key, value in metrics.items() if step > self._last_step.get(key, -1)}
         if not fresh:
             return
         self._last_step.update(dict.fromkeys(fresh, step))
         with self.path.open("ab") as file:
+            if self._fence.reason() or not os.path.samestat(os.fstat(file.fileno()), self._own):
+                return
             file.write(Record(step, time.time(), fresh).to_line())
             file.flush()
             os.fsync(file.fileno())

@@ -9,6 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from locat.config import JobConfig, Tracking
+from locat.contract.errors import Superseded
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.state_files import Lifetime, only_sender
 
@@ -36,6 +38,7 @@ class Tracker:
 
     def __init__(self, job: JobFolder, config: JobConfig, tracking: Tracking) -> None:
         self.job, self.config, self.tracking = job, config, tracking
+        self._fence = Fence.here()
         self._lifetime = Lifetime.begin(job)
         self._answered = time.monotonic()
         self._ended, self._imported = threading.Event(), threading.Event()
@@ -46,11 +49,16 @@ class Tracker:
     def finish(self, status: str) -> None:
         """Record that the job ended as `status` (an MLflow RunStatus name), and give the thread time to say so.
 
+        The end of an attempt that was superseded is not the job's.
         It gets up to FINISH_LIMIT while the server answers and SILENCE when it does not. A thread that hangs in a
         request is left behind: what it could not send is on the disk, and `launcher sync` sends it.
         """
         try:
+            self._fence.check()
             self._lifetime = self._lifetime.end(self.job, status)
+        except Superseded:
+            self._abandoned = True
+            return
         except OSError as error:  # a full disk; how the job ended does not depend on it
             logger.warning("cannot record that the job is %s: %s", status, error)
             self._abandoned = True
@@ -86,6 +94,7 @@ class Tracker:
             while tries:
                 ended = self._ended.is_set()
                 try:
+                    self._fence.check()
                     if run is None:
                         run = self._open(key)
                     run.send_records()
@@ -100,6 +109,10 @@ class Tracker:
                     if monitor is None:
                         monitor = SystemMetricsMonitor(run.sent.run_id, SAMPLING_INTERVAL, resume_logging=True)
                         monitor.start()
+                except Superseded:
+                    if monitor is not None:
+                        monitor.finish()
+                    return
                 except Exception as error:  # whatever it is, the training does not depend on it
                     self._say(away=True, why=one_line(error), trouble=reason(self.tracking, self.job, error))
                     interval = min(2 * interval, LONGEST_INTERVAL)

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from locat.config import LinearConfig
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.data.batch import Batch
 from locat.data.position import Position
@@ -67,7 +68,8 @@ class Linear(Task):
         return self.accuracy.over(interruptible(self.val_loader.batches()), classify)
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
-        save_file(weights, self.job.outputs / "head.safetensors")
+        with Fence.here().replacing(self.job.outputs / "head.safetensors") as file:
+            save_file(weights, file)
         self.best.tell(metrics, "best")
         write_results(
             self.job, self.config, self.backbone.name, self.train_loader.contents, self.best.found, last=metrics

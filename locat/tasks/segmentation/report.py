@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from locat.contract import durable
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.tasks.figures import save
 from locat.tasks.segmentation.figures import Picture, confusion_figure, iou_figure, overlay_figure
@@ -24,6 +25,7 @@ def write_report(
     columns = (scores.iou * 100, scores.accuracy * 100, confusion.sum(1), confusion.sum(0))
     values = zip(classes, *(column.tolist() for column in columns), strict=True)
     rows = [dict(zip(COLUMNS, (defined(value) for value in row), strict=True)) for row in values]
+    Fence.here().check()
     durable.make_folder(job.outputs, within=job.path)
     durable.write_json(job.outputs / "classes.json", rows)
     durable.write_bytes(job.outputs / "classes.csv", as_csv(rows).encode(errors="backslashreplace"))

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from locat.config import SegmentConfig
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import normalize
 from locat.data.batch import Batch
@@ -77,7 +78,8 @@ class Segment(Task):
         head = self._new_head().to(self.ranks.device)
         head.load_state_dict(weights)
         head.eval()
-        save_file(weights, self.job.outputs / "head.safetensors")
+        with Fence.here().replacing(self.job.outputs / "head.safetensors") as file:
+            save_file(weights, file)
         pictures = []
         with torch.no_grad(), autocast(self.config.precision, self.ranks.device):
             for image, batch in self.val_loader.examples(PICTURED):

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from locat.contract.errors import Preempted
+from locat.contract.errors import Preempted, Superseded
+from locat.contract.fence import Fence
+from locat.contract.job_folder import ATTEMPT_VARIABLE
 from locat.contract.submission import Submission
 from locat.engine.tracking import sender, tracked
-from locat.engine.tracking.metric_log import MetricLog
+from locat.engine.tracking.metric_log import MetricLog, Record
 from locat.engine.tracking.sync import sync
 from support.mlflow_server import Proxy
 from support.tracked_jobs import everything_is_sent, make, until
@@ -47,6 +49,26 @@ def test_what_a_dead_server_missed_is_sent_by_the_next_attempt(tmp_path: Path, p
     (parent,) = (other for other in each.runs() if other.info.run_id != run.info.run_id)
     assert (parent.data.tags["pipeline"], run.data.tags["pipeline"], run.data.tags["job"]) == ("p", "p", "job")
     assert "| pipeline | p; `pipeline.yaml`" in parent.data.tags["mlflow.note.content"]
+
+
+def test_a_superseded_attempt_leaves_the_run_to_the_newer_one(
+    tmp_path: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = make(tmp_path, proxy)
+    for number in (1, 2):
+        each.job.attempt(number).mkdir(parents=True)
+    monkeypatch.setenv(ATTEMPT_VARIABLE, str(each.job.attempt(1)))
+    with pytest.raises(Superseded), tracked(each.job, each.config, is_main=True):
+        MetricLog(each.job.metrics).append(1, {"loss": 1.0})
+        until(lambda: everything_is_sent(each))
+        before = each.job.tracking.read_bytes()
+        Fence(each.job.attempt(2)).claim()
+        with each.job.metrics.open("ab") as file:  # what the newer one writes is its own to send
+            file.write(Record(2, 0.0, {"loss": 0.5}).to_line())
+        until(lambda: not monitors())
+        Fence.here().check()
+    assert each.job.tracking.read_bytes() == before
+    assert each.run().info.status == "RUNNING" and each.points() == [(1, 1.0)]
 
 
 def test_a_server_killed_in_the_middle_gets_everything_once_it_is_back(

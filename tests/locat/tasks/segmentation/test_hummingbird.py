@@ -212,7 +212,7 @@ def test_asked_to_stop_it_stops(data: dict[str, dict[str, Path]], backbone: Path
             Retrieval(HummingbirdConfig(**config(data["digits"], backbone)), job, ranks),
             Watch(job, ranks),
         )
-        watch.stop.received = True
+        watch.stopping.request.received = True
         with pytest.raises(Preempted):
             retrieval.measure(watch)
 
