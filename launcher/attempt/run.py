@@ -20,7 +20,7 @@ from launcher.plan import PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from locat.contract import clock, durable
-from locat.contract.fence import Fence
+from locat.contract.fence import UNFINISHED, Fence
 from locat.contract.job_folder import ExitCode, JobFolder
 
 LAUNCH_LOG = "launch.log"
@@ -105,9 +105,13 @@ def last_attempt(job: JobFolder) -> int:
 
 
 def _saved(job: JobFolder) -> set[str]:
-    """The files and folders that a job has saved until now."""
-    parts = (job.checkpoints, job.outputs)
-    return {f"{at}/{name}" for part in parts for at, folders, files in os.walk(part) for name in (*folders, *files)}
+    """The files and folders that a job has saved until now; what a kill left unfinished is none."""
+    found = set()
+    for part in (job.checkpoints, job.outputs):
+        for at, folders, files in os.walk(part):
+            folders[:] = [name for name in folders if not name.endswith(UNFINISHED)]
+            found |= {f"{at}/{name}" for name in (*folders, *files) if not name.endswith(UNFINISHED)}
+    return found
 
 
 def runs_again(run: RunFolder, name: str, exit_code: int) -> bool:

@@ -23,6 +23,8 @@ from locat.contract.outcome import attempt_folder
 
 NEWEST = "newest"
 """In the folder of a job's attempts: the name of the newest one."""
+UNFINISHED = ".partial"
+"""What the name of a file or folder ends in that an attempt is writing."""
 PAUSE = 1.0
 """Seconds between two looks of who asks at every step."""
 
@@ -92,9 +94,9 @@ class Fence:
             Superseded: the attempt is no longer the newest; nothing is written.
         """
         self.check()
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*partial"):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*{UNFINISHED[1:]}"):
             left.unlink(missing_ok=True)
-        temporary = path.with_name(f".{path.name}{self.mark}.partial")
+        temporary = path.with_name(f".{path.name}{self.mark}{UNFINISHED}")
         try:
             yield temporary
             self.check()

@@ -59,9 +59,9 @@ def make(runs: Path, *jobs: PlannedJob, name: str = "test", backend: str = "loca
     return create(plan, "name: test\n", runs)
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
     """Wait for something that must come true."""
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.02)

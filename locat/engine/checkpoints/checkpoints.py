@@ -23,7 +23,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from locat.config.training import Checkpoints as Settings
 from locat.contract import durable
 from locat.contract.errors import ConfigError, Superseded
-from locat.contract.fence import Fence
+from locat.contract.fence import UNFINISHED, Fence
 from locat.data.position import Position
 from locat.engine.checkpoints.manifest import (
     MANIFEST,
@@ -187,7 +187,7 @@ class Checkpoints:
     def _write(self, saved: Saved) -> None:
         """Write, seal and rename a checkpoint, then delete what is not kept; in the thread, on all ranks together."""
         final = self._path(saved.position)
-        temporary = final.with_name(f".{final.name}{self._fence.mark}.partial")
+        temporary = final.with_name(f".{final.name}{self._fence.mark}{UNFINISHED}")
         main = self.ranks.is_main
         if self._together(final, lambda: main and (final / MANIFEST).exists()):
             return  # by an earlier attempt, which had come further

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from locat.contract import durable, records
-from locat.contract.fence import Fence
+from locat.contract.fence import UNFINISHED, Fence
 from locat.data.position import Position
 
 MANIFEST = "manifest.json"
@@ -149,7 +149,7 @@ def delete(checkpoint: Path) -> None:
 def sweep(folder: Path) -> None:
     """Delete what kills have left of checkpoints that were being written or deleted, and what an attempt that this one
     has superseded is writing."""
-    for left in [*folder.glob(".step-*.partial"), *folder.glob(".step-*.deleted")]:
+    for left in [*folder.glob(f".step-*{UNFINISHED}"), *folder.glob(".step-*.deleted")]:
         discard(left)
 
 

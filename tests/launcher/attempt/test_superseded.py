@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.attempt.run import attempt
+from launcher.attempt.run import _saved, attempt
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from locat.contract.fence import NEWEST, Fence
@@ -54,3 +54,12 @@ def test_two_that_begin_at_once_are_told_apart(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("launcher.attempt.run.last_attempt", lambda job: 0)
     assert attempt(run, "a").exit_code == ExitCode.DONE
     assert run.state("a").attempt == 2 and (run.job("a").attempts / NEWEST).read_text() == "2"
+
+
+def test_what_an_attempt_left_unfinished_is_not_taken_for_something_saved(tmp_path: Path) -> None:
+    """Its name is another one each time: a job that gets no further would be run again for ever."""
+    run = small_runs.make(tmp_path, small_runs.job("a"))
+    (run.job("a").checkpoints / "step-1").mkdir(parents=True)
+    before = _saved(run.job("a"))
+    (run.job("a").checkpoints / ".step-2.attempt-2.partial" / "strategy").mkdir(parents=True)
+    assert _saved(run.job("a")) == before
