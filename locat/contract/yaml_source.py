@@ -209,6 +209,8 @@ class _Composer:
         entries: dict[str, tuple[Place, _Node]] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._node(event, path).value
+            if type(key) is int:  # such as the number of a class
+                key = str(key)
             if not isinstance(key, str):
                 self._fail(event, path, f"the key {shown(key)} is not text; quote it")
             if key == "<<":

@@ -69,6 +69,12 @@ def test_places_are_those_of_keys_and_items() -> None:
 
 
 @pytest.mark.usefixtures("loader")
+def test_a_whole_number_is_a_key_as_text() -> None:
+    source = parse("a: {0: x, 07: y}", "x.yaml")
+    assert source.values == {"a": {"0": "x", "7": "y"}} and source.places["a", "7"] == Place("x.yaml", 1, 11)
+
+
+@pytest.mark.usefixtures("loader")
 def test_an_alias_is_a_copy_placed_where_it_was_written() -> None:
     source = parse("a: &x {k: [1]}\nb: *x\n", "x.yaml")
     assert source.values["a"] == source.values["b"]
@@ -88,7 +94,7 @@ def test_an_alias_is_a_copy_placed_where_it_was_written() -> None:
         "a: 1\n---\nb: 1",
         "",
         "# nothing",
-        "1: a",
+        "1.5: a",
         "? [a]\n: b",
         "a: .nan",
         "a: 1e999",
