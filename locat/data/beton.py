@@ -18,6 +18,7 @@ from locat.contract.names import one_line
 from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding
 from locat.data.ffcv_writer import write_samples
+from locat.data.labels import IGNORED
 from locat.data.parts import READ_TIMEOUT, Parts, Quarantined
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,10 @@ class Manifest:
     """What was done to images beyond encoding them, such as dropping their transparency, and to how many."""
     in_train: InTrain | None = None
     """Of evaluation images."""
+    pixels: tuple[int, ...] = ()
+    """Of each class in the masks; empty where there are no masks, or an older version wrote the file."""
+    ignored_pixels: int = 0
+    """Pixels of the masks that are of no class."""
 
 
 def write(
@@ -62,6 +67,7 @@ def write(
     encoding: Encoding = DEFAULT_ENCODING,
     most_bad: float = 0.0,
     read_timeout: float = READ_TIMEOUT,
+    all_classes: bool = False,
 ) -> Manifest:
     """Write `dataset` to `path` with `workers` processes, unless it is there; `progress` gets the samples encoded.
 
@@ -69,14 +75,14 @@ def write(
 
     Raises:
         DataError: more than the share `most_bad` of the images, or all of a class, cannot be decoded, and are listed
-            in `bad_path(path)`; or a sample cannot be read.
+            in `bad_path(path)`; or a sample cannot be read; or, with `all_classes`, a class of the masks has no pixel.
         JobError: nothing can be written, a process died, or a sample took more than `read_timeout` seconds.
     """
     parts = Parts(path.with_name(f".{path.name}.parts"), dataset, encoding)
     manifest = current(path, parts.contents, most_bad)
     if manifest is None:
         parts.encode(workers, progress, read_timeout)
-        manifest = put_together(path, parts, most_bad)
+        manifest = put_together(path, parts, most_bad, all_classes)
     progress(len(dataset))
     parts.remove()
     return manifest
@@ -94,7 +100,7 @@ def current(path: Path, contents: Contents, most_bad: float = 0.0) -> Manifest |
     return manifest if bad <= most_bad * contents.samples else None
 
 
-def put_together(path: Path, parts: Parts, most_bad: float) -> Manifest:
+def put_together(path: Path, parts: Parts, most_bad: float, all_classes: bool = False) -> Manifest:
     """Write file and manifest from complete parts; see `write`."""
     summary = parts.summary()
     total, bad = parts.contents.samples, summary.quarantined
@@ -113,6 +119,14 @@ def put_together(path: Path, parts: Parts, most_bad: float) -> Manifest:
             f"{path}: no image of {len(summary.emptied)} of the classes ({names}) can be decoded "
             f"({described(bad[:SHOWN])}; all are listed in {bad_path(path).name}); mend or remove them"
         )
+    classes = parts.contents.mask_classes
+    pixels = summary.pixels[: len(classes)]
+    if all_classes and (absent := [name for name, count in zip(classes, pixels, strict=True) if not count]):
+        few = ", ".join(map(one_line, absent[:SHOWN]))
+        raise DataError(
+            f"{path}: no mask has a pixel of {len(absent)} of the {len(classes)} classes ({few}), so that no model can "
+            "learn them; remove them from the classes, or add masks with them"
+        )
     logger.info("putting %s together from its parts", path)
     fence = Fence.here()
     try:
@@ -120,7 +134,15 @@ def put_together(path: Path, parts: Parts, most_bad: float) -> Manifest:
             write_samples(temporary, parts, summary, parts.contents)
             durable.sync_file(temporary)
             contents = replace(parts.contents, samples=summary.samples)
-            manifest = Manifest(contents, durable.sha256(temporary), temporary.stat().st_size, bad, summary.done)
+            manifest = Manifest(
+                contents,
+                durable.sha256(temporary),
+                temporary.stat().st_size,
+                bad,
+                summary.done,
+                pixels=pixels,
+                ignored_pixels=summary.pixels[IGNORED] if classes else 0,
+            )
             fence.check()
             manifest_path(path).unlink(missing_ok=True)  # an old one must never stand beside the new file
     except OSError as error:
@@ -158,6 +180,7 @@ def open_manifest(path: Path) -> Manifest:
             quarantined = tuple(Quarantined(**entry) for entry in values.pop("quarantined"))
             if (in_train := values.pop("in_train", None)) is not None:
                 in_train = InTrain(in_train["images"], tuple(in_train["examples"]), in_train["train"])
+            values["pixels"] = tuple(values.get("pixels", ()))
             manifest = Manifest(Contents(**contents), **values, quarantined=quarantined, in_train=in_train)
     except FileNotFoundError as error:
         raise DataError(f"{path}: its manifest {manifest_path(path).name} is missing; convert it again") from error

@@ -27,11 +27,11 @@ from locat.contract.errors import DataError, JobError, Superseded, UserError
 from locat.contract.fence import Fence
 from locat.data.datasets.base import Contents, Dataset
 from locat.data.encode import Encoding, encode
-from locat.data.intake.pictures import Undecodable
+from locat.data.intake.pictures import Undecodable, opened
 from locat.data.intake.stalls import LOOK, NOTHING, Desks
 from locat.parent import die_with_parent
 
-FORMAT = 2
+FORMAT = 3
 """Raise when the same contents are encoded or laid out otherwise."""
 PART_SIZE = 512  # samples
 READ_TIMEOUT = 300.0  # seconds
@@ -60,6 +60,8 @@ class Summary(NamedTuple):
     """Labels of which every image is quarantined."""
     done: dict[str, int]
     """What was done to images beyond encoding them, and to how many."""
+    pixels: tuple[int, ...]
+    """How many pixels of the masks have each number, 0 to 255."""
 
 
 class Encoded(NamedTuple):
@@ -130,6 +132,7 @@ class Parts:
     def encode_part(self, number: int, begin: Callable[[int], None]) -> int:
         """Make one part, and say of how many samples; `begin` hears of each when it begins."""
         samples, images, masks, quarantined, done = [], [], [], [], Counter[str]()
+        pixels = np.zeros(256, np.int64)
         for index in self._samples(number):
             begin(index)
             image, label, mask = self.dataset[index]
@@ -141,6 +144,8 @@ class Parts:
             content, height, width, changes = jpeg
             done.update(changes)
             classes = b"" if mask is None else bytes(mask)
+            if mask is not None:
+                pixels += np.bincount(numbers_in(mask).reshape(-1), minlength=256)
             samples.append((label, height, width, len(content), len(classes)))
             images.append(content)
             masks.append(classes)
@@ -153,6 +158,7 @@ class Parts:
             masks=np.frombuffer(b"".join(masks), np.uint8),
             quarantined=np.array(quarantined, np.str_).reshape(-1, 3),
             done=np.array([(what, str(count)) for what, count in done.items()], np.str_).reshape(-1, 2),
+            pixels=pixels,
         )
         Fence.here().check()
         durable.write_bytes(self._path(number), file.getvalue())
@@ -167,7 +173,8 @@ class Parts:
         count, largest, quarantined, done = 0, 0, [], Counter[str]()
         good: set[int] = set()
         bad: set[int] = set()
-        for part in self._read("samples", "quarantined", "done"):
+        pixels = np.zeros(256, np.int64)
+        for part in self._read("samples", "quarantined", "done", "pixels"):
             count += len(part["samples"])
             sizes = part["samples"]["image_bytes"] + part["samples"]["mask_bytes"]
             largest = max(largest, int(sizes.max(initial=0)))
@@ -175,7 +182,9 @@ class Parts:
             good |= set(part["samples"]["label"].tolist())
             bad |= {int(label) for *_, label in part["quarantined"]}
             done.update({str(what): int(images) for what, images in part["done"]})
-        return Summary(count, largest, tuple(quarantined), tuple(sorted(bad - good)), dict(sorted(done.items())))
+            pixels += part["pixels"]
+        emptied, changes = tuple(sorted(bad - good)), dict(sorted(done.items()))
+        return Summary(count, largest, tuple(quarantined), emptied, changes, tuple(pixels.tolist()))
 
     def __iter__(self) -> Iterator[Encoded]:
         """The good samples, in their order; DataError as for `summary`."""
@@ -239,6 +248,14 @@ def as_pixels(image: NDArray[np.uint8]) -> tuple[bytes, int, int, tuple[str, ...
     """Pixels (H, W, 3) as bytes, with height and width; nothing was done to them."""
     height, width, _ = image.shape
     return image.tobytes(), height, width, ()
+
+
+def numbers_in(mask: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The numbers (H, W) of a sample's mask."""
+    if not isinstance(mask, bytes):
+        return mask
+    with opened(mask) as image:
+        return np.asarray(image)
 
 
 _inherited: Parts

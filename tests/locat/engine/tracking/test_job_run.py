@@ -22,4 +22,5 @@ def test_every_point_is_in_one_batch_and_no_record_in_two(metrics: list[dict[str
 
 
 def test_parameters_are_called_by_dotted_keys() -> None:
+    assert dict(flatten({"classes": {"0": "sky", "#ff0000": "road"}})) == {"classes": {"0": "sky", "#ff0000": "road"}}
     assert dict(flatten({"a": 1, "b": {"c": {"d": 2}, "e": [3]}})) == {"a": 1, "b.c.d": 2, "b.e": [3]}
