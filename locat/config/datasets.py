@@ -1,6 +1,5 @@
 """Datasets as their owners distribute them, and how they become .beton files."""
 
-import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -8,32 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import Field, create_model
 
-from locat.config.base import Fraction, Int, JobConfig, PositiveFloat, PositiveInt, Schema
+from locat.config.base import Fraction, Int, JobConfig, PositiveFloat, PositiveInt
 from locat.config.cost import Costs
+from locat.config.mask_folder import MaskFolder
+from locat.config.source import Source as Source  # plugins import it from here
 from locat.contract.names import one_line
 from locat.contract.plugins import Registry, subclass_of
-
-
-class Source(Schema):
-    """What is known of a dataset before anything is read."""
-
-    reader: ClassVar[str] = ""
-    """`module:function` that reads it, imported when it does; it takes the config and returns both splits, each a
-    `locat.data.datasets.base.Dataset`."""
-    counts: ClassVar[tuple[int, int] | None] = None
-    """Training and evaluation images of the official release."""
-    image_bytes: ClassVar[int] = 0
-    """About what one stored image takes, its mask included."""
-
-    name: str
-
-    def images(self) -> tuple[float, float]:
-        """Training and evaluation images; NaN where they are not known."""
-        return self.counts or (math.nan, math.nan)
-
-    def stored_bytes(self) -> float:
-        """About what both .beton files take; NaN where it is not known."""
-        return sum(self.counts) * self.image_bytes if self.counts else math.nan
 
 
 class DigitsScenes(Source):
@@ -165,6 +144,7 @@ DATASETS = Registry(
     {
         "digits": f"{__name__}:DigitsScenes",
         "image_folder": f"{__name__}:ImageFolder",
+        "mask_folder": "locat.config.mask_folder:MaskFolder",
         "imagenet": f"{__name__}:ImageNet",
         "mini_imagenet": f"{__name__}:MiniImageNet",
         "cifar100": f"{__name__}:Cifar100",
@@ -175,7 +155,7 @@ DATASETS = Registry(
     subclass_of(Source, "reader"),
 )
 Dataset = Annotated[
-    DigitsScenes | ImageFolder | ImageNet | MiniImageNet | Cifar100 | Ade20k | PascalContext | CocoStuff,
+    DigitsScenes | ImageFolder | MaskFolder | ImageNet | MiniImageNet | Cifar100 | Ade20k | PascalContext | CocoStuff,
     Field(discriminator="name"),
 ]
 
@@ -185,7 +165,8 @@ class ConvertConfig(JobConfig):
 
     entry: ClassVar[str] = "locat.tasks.convert:convert"
     outputs: ClassVar[dict[str, str]] = {"train": "train.beton", "val": "val.beton"}
-    artifacts: ClassVar[str] = "*.json"
+    artifacts: ClassVar[str] = "**/*.[jp][sn][og]*"
+    """Manifests and figures: .json and .png, not the images."""
 
     task: Literal["convert"]
     dataset: Dataset = DigitsScenes()

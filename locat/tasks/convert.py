@@ -18,12 +18,13 @@ from locat.data.intake.stalls import answers_within
 from locat.data.overlap import in_both
 from locat.engine.progress import Progress
 from locat.engine.tracking import tracked
+from locat.tasks.segmentation.pixels import draw_pixels
 
 logger = logging.getLogger(__name__)
 
 
 def convert(config: ConvertConfig, job: JobFolder) -> None:
-    """Write outputs/train.beton and outputs/val.beton, each with its manifest.
+    """Write outputs/train.beton and outputs/val.beton, each with its manifest, and of masks a figure of their pixels.
 
     Raises:
         ConfigError: a `shorter_side` is set, and the images have masks or share one size.
@@ -52,6 +53,7 @@ def convert(config: ConvertConfig, job: JobFolder) -> None:
                     encoding,
                     config.most_bad,
                     config.read_timeout,
+                    all_classes=config.dataset.all_classes and split == "train",
                 )
             stored, bad = manifest.contents.samples, manifest.quarantined
             logger.info("%s: %d images, %.0f MB, %d left out", path, stored, manifest.bytes / 1e6, len(bad))
@@ -59,6 +61,7 @@ def convert(config: ConvertConfig, job: JobFolder) -> None:
                 logger.warning("left out %s: %s", one_line(entry.file), entry.reason)
             for what, images in manifest.done.items():
                 logger.warning("%s: %d images: %s", path, images, what)
+        draw_pixels(paths, job.figures / "pixels.png")
         common = count_common(splits["val"], paths["train"], paths["val"])
         if common.images:
             logger.warning(

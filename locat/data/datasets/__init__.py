@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pkgutil import resolve_name
 
-from locat.config.datasets import Source
+from locat.config.source import Source
 from locat.data.datasets.base import Dataset, Split
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,8 @@ class MaskedImages:
     """The owner's labels in a file, (H, W) of integers."""
     table: NDArray[np.uint8]
     """The class of each of the owner's labels, IGNORED for none and INVALID for what is no label."""
+    again: ClassVar[str] = ", download both again"
+    """What to do about an image and a mask of different sizes."""
 
     @cached_property
     def contents(self) -> Contents:
@@ -62,8 +64,13 @@ class MaskedImages:
             image_size=None,
             source=self.source,
             seed=0,
-            options={"files": digest.hexdigest()},
+            options={"files": digest.hexdigest(), **self.options},
         )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Whatever else decides the file's bytes."""
+        return {}
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -77,28 +84,36 @@ class MaskedImages:
             DataError: a file is missing or damaged, holds labels that the dataset does not have, or is of another size.
         """
         pair = self.pairs[index]
-        content, mask = read(pair.image), self._mask(pair.mask)
+        content, mask = self.image(pair.image), self._mask(pair.mask)
         size = image_size(content)
         if size is not None and size != mask.shape:
             raise DataError(
                 f"{one_line_path(pair.mask)}: {describe(mask.shape)} pixels where its image "
-                f"{one_line(pair.image.name)} has {describe(size)}; they do not belong together, download both again"
+                f"{one_line(pair.image.name)} has {describe(size)}; they do not belong together{self.again}"
             )
         return Sample(content, 0, png(mask))
 
     def name(self, index: int) -> str:
         return self.pairs[index].name
 
+    def image(self, path: Path) -> bytes:
+        """The content of an image file as it is to be encoded."""
+        return read(path)
+
+    def unknown(self, path: Path, label: int, pixels: int) -> DataError:
+        """What is said of a mask in which so many pixels have a label that the dataset does not have."""
+        return DataError(
+            f"{one_line_path(path)}: holds label {label}, which {self.source} does not have; "
+            "expected the annotations as they are distributed"
+        )
+
     def _mask(self, path: Path) -> NDArray[np.uint8]:
         labels = self.read_labels(path)
-        known = len(self.table)
-        classes: NDArray[np.uint8] = self.table[np.minimum(labels, known - 1)]
-        wrong = (labels >= known) | (classes == INVALID)
+        classes: NDArray[np.uint8] = self.table.take(labels, mode="clip")
+        wrong = (labels >= len(self.table)) | (classes == INVALID)
         if wrong.any():
-            raise DataError(
-                f"{one_line_path(path)}: holds label {int(labels[wrong][0])}, which {self.source} does not have; "
-                "expected the annotations as they are distributed"
-            )
+            label = int(labels[wrong][0])
+            raise self.unknown(path, label, int((labels == label).sum()))
         return classes
 
 

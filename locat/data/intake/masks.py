@@ -30,23 +30,23 @@ def read_png(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     Raises:
         DataError: it is none, or damaged; colours do not say which label they stand for.
     """
-    content = read(path)
+    try:
+        return png_labels(read(path))
+    except Undecodable as error:
+        raise DataError(
+            f"{one_line_path(path)}: not a PNG of labels ({error}); save the labels as grey levels or palette indices, "
+            "or download it again"
+        ) from error
+
+
+def png_labels(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """As `read_png`, of the content of a file; Undecodable says what it is instead."""
     if not content.startswith(SIGNATURE) or len(content) <= KIND:
-        raise _none(path, "it does not begin as a PNG does")
+        raise Undecodable("it does not begin as a PNG does")
     depth, kind = content[DEPTH], content[KIND]
     if kind not in (GREY, PALETTE):
-        raise _none(path, f"it holds {KINDS.get(kind, 'something else')}")
-    try:
-        with opened(content, MOST_PIXELS) as image:
-            found = np.array(image)
-    except Undecodable as error:
-        raise _none(path, str(error)) from error
+        raise Undecodable(f"it holds {KINDS.get(kind, 'something else')}")
+    with opened(content, MOST_PIXELS) as image:
+        found = np.array(image)
     labels: NDArray[np.uint8] | NDArray[np.uint16] = found.astype(np.uint8) if found.dtype == bool else found
     return labels // STEPS[depth] if kind == GREY and depth in STEPS else labels
-
-
-def _none(path: Path, found: str) -> DataError:
-    return DataError(
-        f"{one_line_path(path)}: not a PNG of labels ({found}); save the labels as grey levels or palette indices, "
-        "or download it again"
-    )

@@ -94,7 +94,10 @@ def refuse_unscaled(image: Image.Image) -> None:
         numbers = "32-bit numbers"
     else:
         return
-    raise Undecodable(f"{numbers}, of which a {image.format} file does not say which is white; save 8 or 16 bits")
+    raise Undecodable(
+        f"{numbers}, of which a {image.format} file does not say which is white; save 8 or 16 bits, or give the "
+        "mask_folder a `range`"
+    )
 
 
 def _findings(image: Image.Image) -> Iterator[str]:
