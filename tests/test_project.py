@@ -35,7 +35,12 @@ def test_a_wheel_has_its_data_and_says_that_it_is_typed(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", command], cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert set(zipfile.ZipFile(wheel).namelist()) >= {
-        *("launcher/py.typed", "locat/py.typed", "launcher/verbs/init_template.yaml"),
+        *(
+            "launcher/py.typed",
+            "locat/py.typed",
+            "launcher/verbs/init_template.yaml",
+            "launcher/verbs/init_masks_template.yaml",
+        ),
         *(f"locat/models/kernels/compiled/{source}" for source in build.SOURCES),
     }
 

@@ -1,6 +1,5 @@
 """`launcher init`."""
 
-import json
 import os
 import re
 import shlex
@@ -11,6 +10,8 @@ import click
 
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import validate
+from launcher.verbs import init_masks
+from launcher.verbs.init_masks import quoted
 from locat.contract.errors import UserError
 from locat.contract.system_files import is_system
 from locat.contract.yaml_source import parse
@@ -26,7 +27,8 @@ class Template(string.Template):
     delimiter = "@"
 
 
-TEMPLATE = Template(Path(__file__).with_name("init_template.yaml").read_text())
+def _template(name: str) -> Template:
+    return Template(Path(__file__).with_name(name).read_text())
 
 
 @click.command("init")
@@ -35,15 +37,23 @@ TEMPLATE = Template(Path(__file__).with_name("init_template.yaml").read_text())
     "--images",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Folder with train/ and val/, each with a folder of images per class.",
+    help="Folder with train/ and val/, each with a folder of images per class; with --masks, of images.",
 )
-def command(file: Path, images: Path | None) -> None:
+@click.option(
+    "--masks",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Folder of masks with the names of the images; both may have train/ and val/.",
+)
+def command(file: Path, images: Path | None, masks: Path | None) -> None:
     """Write a pipeline, with comments, that trains and compares models on images of your own.
+
+    With --masks it segments the images, else it classifies them.
 
     FILE is what to write, or a folder to write pipeline.yaml into. What exists is never overwritten.
     """
     path = file / "pipeline.yaml" if file.is_dir() else file
-    text = starter(path, images)
+    text = starter(path, images, masks)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x") as written:
@@ -53,24 +63,31 @@ def command(file: Path, images: Path | None) -> None:
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
     click.echo(f"wrote {path}; `launcher submit {shlex.quote(str(path))} --dry-run` shows what it would do")
-    if images is None:
+    if masks is not None:
+        click.echo("look at `classes` in it: the names there are what tables and figures will show")
+    elif images is None:
         click.echo(f"say in it where your images are ({PLACEHOLDER}) and how many classes they have (num_classes)")
 
 
-def starter(path: Path, images: Path | None) -> str:
+def starter(path: Path, images: Path | None, masks: Path | None = None) -> str:
     """The text of the pipeline to be written to `path`, valid.
 
     Raises:
-        UserError: `images` is not laid out as the pipeline needs it.
+        UserError: `images` or `masks` are not laid out as the pipeline needs it.
     """
-    folder = Path(PLACEHOLDER) if images is None else images.resolve()
-    text = TEMPLATE.substitute(
-        file=shlex.quote(str(path)),
-        name=_name(path.stem),
-        train=_quoted(folder / "train"),
-        val=_quoted(folder / "val"),
-        classes=10 if images is None else _classes(images),
-    )
+    if masks is None:
+        folder = Path(PLACEHOLDER) if images is None else images.resolve()
+        words: dict[str, object] = {
+            "train": quoted(folder / "train"),
+            "val": quoted(folder / "val"),
+            "classes": 10 if images is None else _classes(images),
+        }
+        template = _template("init_template.yaml")
+    elif images is None:
+        raise UserError("--masks needs --images, the folder of the images that they belong to")
+    else:
+        words, template = init_masks.words(images, masks), _template("init_masks_template.yaml")
+    text = template.substitute(words, file=shlex.quote(str(path)), name=_name(path.stem))
     if SCHEMA.exists():
         text = f"# yaml-language-server: $schema={SCHEMA}\n{text}"
     compile_pipeline(validate(parse(text, str(path))), "run", Path("/runs"))
@@ -81,10 +98,6 @@ def _name(stem: str) -> str:
     """A pipeline's name, as near to the file's as it may be."""
     slug = re.sub("[^a-z0-9]+", "-", stem.lower()).strip("-")
     return (slug if slug[:1].isalpha() else f"own-{slug}")[:40].strip("-")
-
-
-def _quoted(path: Path) -> str:
-    return json.dumps(str(path).replace("${", "$${"), ensure_ascii=False)
 
 
 def _classes(images: Path) -> int:

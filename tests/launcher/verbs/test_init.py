@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from launcher.cli import cli
 from launcher.language.load import load
-from support.pictures import write_tree
+from support.pictures import write_jpeg, write_tree
 
 
 def init(*arguments: object) -> Result:
@@ -68,4 +70,59 @@ def test_images_that_are_laid_out_otherwise_are_refused_and_nothing_is_written(t
     write_tree(folder / "val", ["a"])
     answer = init(tmp_path / "p.yaml", "--images", folder)
     assert answer.exit_code == 2 and "2 classes in train/ and 1 in val/" in answer.output
+    assert not (tmp_path / "p.yaml").exists()
+
+
+def masked(folder: Path, mask: Image.Image, *parts: str, count: int = 4) -> tuple[object, ...]:
+    """Images of 40 x 30 pixels with this mask, in these folders; what says so to `init`."""
+    for part in parts or ("",):
+        for number in range(count):
+            write_jpeg(folder / "images" / part / f"{number}.jpg", number)
+            path = folder / "masks" / part / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mask.save(path)
+    return ("--images", folder / "images", "--masks", folder / "masks")
+
+
+def numbers(*labels: int) -> Image.Image:
+    return Image.fromarray(np.resize(np.array(labels, np.uint8), (30, 40)))
+
+
+def test_with_masks_it_says_where_they_are_and_which_classes_they_have(tmp_path: Path) -> None:
+    folders = masked(tmp_path / "my: #own ${scenes}", numbers(0, 2, 255))
+    answer = init(tmp_path / "scenes.yaml", *folders)
+    assert answer.exit_code == 0, answer.output
+    pipeline = load(tmp_path / "scenes.yaml")
+    dataset = pipeline.jobs["convert"].config["dataset"]
+    assert dataset["train"]["masks"] == str(folders[3]).replace("${", "$${")
+    assert dataset["classes"] == {"0": "class 0", "2": "class 2"} and dataset["split"] == {"val": 0.1, "seed": 0}
+    assert pipeline.jobs["pretrain"].config["batch_size"] == 2  # of 4 images one is held out
+
+
+def test_two_folders_of_each_are_two_splits(tmp_path: Path) -> None:
+    folders = masked(tmp_path, numbers(0, 255), "train", "val", count=1)
+    assert init(tmp_path / "p.yaml", *folders).exit_code == 0
+    dataset = load(tmp_path / "p.yaml").jobs["convert"].config["dataset"]
+    assert dataset["val"] == {name: str(tmp_path / name / "val") for name in ("images", "masks")}
+    assert "split" not in dataset and dataset["classes"] == {"0": "background", "255": "foreground"}
+
+
+def test_colours_are_classes_as_well(tmp_path: Path) -> None:
+    mask = Image.new("RGB", (40, 30), (255, 128, 0))
+    mask.putpixel((0, 0), (0, 0, 0))
+    assert init(tmp_path / "p.yaml", *masked(tmp_path, mask)).exit_code == 0
+    dataset = load(tmp_path / "p.yaml").jobs["convert"].config["dataset"]
+    assert dataset["classes"] == {"#000000": "class 000000", "#ff8000": "class ff8000"}
+
+
+def test_masks_that_are_no_classes_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    soft = np.arange(1200).reshape(30, 40).astype(np.uint16)
+    folders = masked(tmp_path, Image.fromarray(soft))
+    answer = init(tmp_path / "p.yaml", *folders)
+    assert answer.exit_code == 2 and "more than 254 numbers are in the masks" in answer.output
+    (tmp_path / "masks" / "3.png").unlink()
+    answer = init(tmp_path / "p.yaml", *folders)
+    assert answer.exit_code == 2 and "1 images have no mask (3.jpg)" in answer.output
+    assert len(answer.output.splitlines()) == 1
+    assert init(tmp_path / "p.yaml", *folders[2:]).output.startswith("--masks needs --images")
     assert not (tmp_path / "p.yaml").exists()
