@@ -109,9 +109,10 @@ def test_every_other_command_leads_to_something(document: Path) -> None:
 
 
 def followed_elsewhere() -> set[str]:
-    """What the tests of docs/tutorial.md, docs/kubernetes.md and docs/extend/ take from them."""
+    """What the tests of docs/tutorial.md, docs/own-masks.md, docs/kubernetes.md and docs/extend/ take from them."""
     tutorial, kubernetes = (blocks((ROOT / "docs" / name).read_text()) for name in ("tutorial.md", "kubernetes.md"))
-    pages = [blocks(page.read_text()) for page in (ROOT / "docs" / "extend").glob("*.md")]
+    followed = (ROOT / "docs" / "own-masks.md", *(ROOT / "docs" / "extend").glob("*.md"))
+    pages = [blocks(page.read_text()) for page in followed]
     verbs, setup, run_it = [lines(block) for language, block in kubernetes if not language][:3]
     return {
         *verbs[1:5],

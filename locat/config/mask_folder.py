@@ -62,7 +62,7 @@ class HeldOut(Schema):
 
 
 class MaskFolder(Source):
-    """Images and masks of your own, paired by their paths below two folders."""
+    """Images and masks of your own, paired by their paths below two folders (docs/own-masks.md)."""
 
     reader: ClassVar[str] = "locat.data.datasets.mask_folder:from_config"
     all_classes: ClassVar[bool] = True
