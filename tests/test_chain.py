@@ -124,7 +124,7 @@ def test_mlflow_has_models_and_figures(chain: tuple[RunFolder, str], runs: dict[
     assert segment == {"figures/overlays.png", "figures/iou.png", "figures/confusion.png"}
     assert {"classes.csv", "classes.json", "head.safetensors"} <= artifacts("segment-locatvit_tiny")
     assert artifacts("compare", "figures") == {"figures/comparison.png"}
-    assert artifacts("convert") == {"train.beton.json", "val.beton.json"}
+    assert artifacts("convert") == {"figures", "train.beton.json", "val.beton.json"}
     assert "pipeline.yaml" in artifacts(run.name)
     assert str(run.path.parent / "mlartifacts") in runs["compare"].info.artifact_uri
 
