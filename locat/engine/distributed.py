@@ -13,6 +13,7 @@ import torch.distributed as dist
 
 from locat.contract.meeting import STORE
 from locat.contract.outcome import outcome_of, write_outcome
+from locat.engine import peers
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ class Ranks:
     def gather(self, value: T, group: dist.ProcessGroup | None = None) -> list[T]:
         """Every rank's `value` (anything JSON can say), by rank; every rank must call it, of `group` if not of all.
 
-        torch's own collectives of objects unpickle what comes from the network.
+        torch's own collectives of objects are pickles: locat/engine/peers.py.
         """
         own = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
         sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.world_size)]
@@ -74,6 +75,7 @@ def join_ranks(patience: float = 1800.0) -> Iterator[Ranks]:
     The ranks wait for each other for `patience` seconds. Why one fails is written before the others can notice. On GPUs
     it then stays in the group: to leave it would be to wait for ranks that wait for this one.
     """
+    peers.restrict()
     timeout = timedelta(seconds=patience)
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     if torch.cuda.is_available():

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from locat.engine.strategies.zero_reading import read_states
+
 WEIGHTS = "fp32"
 """Beside the optimizer's own names (exp_avg, ...): the weights."""
 
@@ -35,7 +37,8 @@ class Whole:
 def load_resharded(engine: Any, folder: Path) -> None:
     """Put what is in `folder`, written by any number of ranks, into a DeepSpeed engine; every rank must call it.
 
-    The files are unpickled: they must be those that were written, by their digests.
+    Raises:
+        JobError: a file asks for something that is not data.
     """
     whole = read_whole(folder)
     zero, is_stage_3 = engine.optimizer, engine.zero_optimization_stage() == 3
@@ -60,8 +63,10 @@ def load_resharded(engine: Any, folder: Path) -> None:
 
 def read_whole(folder: Path) -> Whole:
     """Join what each rank has saved."""
-    optimizers = [_read(path)["optimizer_state_dict"] for path in _by_rank(folder, "*_optim_states.pt")]
-    engine = _read(_by_rank(folder, "*_model_states.pt")[0])
+    optimizers = [
+        read_states(path, mmap=True)["optimizer_state_dict"] for path in _by_rank(folder, "*_optim_states.pt")
+    ]
+    engine = read_states(_by_rank(folder, "*_model_states.pt")[0], mmap=True)
     shapes = {name: shape for group in engine["param_shapes"] for name, shape in group.items()}
     pieces: dict[str, dict[str, list[Tensor]]] = {name: {} for name in shapes}
     for saved in optimizers:
@@ -157,8 +162,3 @@ def _by_rank(folder: Path, pattern: str) -> list[Path]:
         return int(found[1]) if found else 0
 
     return sorted(folder.glob(pattern), key=rank)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
-    return found

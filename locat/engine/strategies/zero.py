@@ -21,6 +21,7 @@ from locat.engine.precision import DTYPES
 from locat.engine.strategies.base import Piece, Snapshot, Strategy, micro_batch_size
 from locat.engine.strategies.optimizers import make_optimizer
 from locat.engine.strategies.reshard import load_resharded
+from locat.engine.strategies.zero_reading import AsData
 from locat.engine.strategies.zero_snapshot import host_copy, snapshot, write
 
 TAG, SHADOW = "zero", "shadow.pt"
@@ -84,6 +85,7 @@ class Zero(Strategy):
 
     def load(self, folder: Path, world_size: int) -> None:
         if world_size == self.ranks.world_size:
+            self.engine.checkpoint_engine = AsData()
             loaded, _ = self.engine.load_checkpoint(str(folder), tag=TAG)
             assert loaded is not None, f"DeepSpeed finds nothing in {folder}"
         else:

@@ -12,7 +12,7 @@ NOWHERE = Path("not-a-folder")
 
 
 class HeldBack(TorchCheckpointEngine):  # type: ignore[misc]
-    """DeepSpeed's checkpoint engine, which reads as ever and writes when `write` is called."""
+    """DeepSpeed's checkpoint engine, which writes when `write` is called."""
 
     def __init__(self) -> None:
         super().__init__()
