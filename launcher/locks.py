@@ -1,5 +1,6 @@
 """File locks that tell who is alive: the kernel drops them when the last holder of the descriptor dies."""
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -21,7 +22,7 @@ def acquire(path: Path, patience: float = PATIENCE) -> int | None:
         NoLocksError: its file system has none.
         OSError: its folder is not there, such as that of a run that was deleted, or not this user's.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = filesystem.open_lock(path)
     deadline = time.monotonic() + patience
     try:
         while not filesystem.lock(descriptor, fcntl.LOCK_EX, path):
@@ -36,7 +37,7 @@ def acquire(path: Path, patience: float = PATIENCE) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock at `path`.
+    """Whether a living process holds the lock at `path`. Of another user's, those of this machine are known.
 
     Raises:
         NoLocksError: its file system has none.
@@ -45,10 +46,22 @@ def is_held(path: Path) -> bool:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return bool(holders(path))
     try:
         return not filesystem.lock(descriptor, fcntl.LOCK_SH, path)
     finally:
         os.close(descriptor)
+
+
+def holders(path: Path) -> list[int]:
+    """Processes of this machine that have taken the lock at `path`: one may have ended since and left it to a child."""
+    with contextlib.suppress(OSError):
+        inode = path.stat().st_ino
+        found = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        # By the number of the file alone: that of its device is another one in there on some file systems.
+        return [int(words[4]) for words in found if words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode)]
+    return []
 
 
 def check(folder: Path) -> None:

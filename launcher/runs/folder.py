@@ -85,7 +85,7 @@ class RunFolder:
         """The other machine whose supervisor was last heard of and did not end by itself; empty if there is none."""
         try:
             host, _, its_id = self.supervisor_lock.read_text().partition(" ")
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # another user's: who is not its owner starts nothing
             return ""
         return host if machine.is_other(host, its_id) else ""
 

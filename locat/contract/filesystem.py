@@ -19,6 +19,21 @@ class NoLocksError(UserError):
     """A file system has no locks, by which attempts of a job keep apart."""
 
 
+def open_lock(path: Path) -> int:
+    """Open the file of a lock, made if it is not there: nobody else may open it.
+
+    Who can open a file can lock it, for reading too, and so stop whoever waits for the lock.
+
+    Raises:
+        OSError: its folder is not there, or the file is another user's.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with suppress(OSError):  # an earlier version let others read it
+        if os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
 def lock(descriptor: int, kind: int, path: Path) -> bool:
     """Take a lock of `fcntl` on an open file, at once or not at all; whether it is taken.
 

@@ -101,7 +101,9 @@ class LocalBackend(Backend):
             )
         asked: set[str] = set()
         started = time.monotonic()
-        while alive := {name for name in jobs if locks.is_held(run.job_lock(name))}:
+        while alive := [name for name in jobs if locks.is_held(run.job_lock(name))]:
+            if time.monotonic() > started + grace + 2 * KILL_TIMEOUT:
+                raise BackendError("; ".join(_held(run, name) for name in alive))
             for name in alive:
                 if name not in asked and _ask(run, name):
                     asked.add(name)
@@ -113,6 +115,14 @@ class LocalBackend(Backend):
         # Ranks hold no lock: torchrun may be dead and they alive.
         for name in jobs:
             processes.send(processes.of_job(run.job(name)), signal.SIGKILL)
+
+
+def _held(run: RunFolder, name: str) -> str:
+    """What to say of a job that was killed, and whose lock is held all the same."""
+    lock = run.job_lock(name)
+    pids = ", ".join(map(str, locks.holders(lock)))
+    holder = f"process {pids}" if pids else "a process that is not seen from here"
+    return f"job {name} was killed, but {holder} holds {lock}; end that process, then go on"
 
 
 def _ask(run: RunFolder, name: str) -> bool:

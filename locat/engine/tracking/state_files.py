@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from locat.contract import durable, records
+from locat.contract import durable, filesystem, records
 from locat.contract.job_folder import JobFolder
 
 FORMAT = 1
@@ -72,13 +72,13 @@ def only_sender(folder: Path, wait: bool = True) -> Iterator[str]:
     Raises:
         BlockingIOError: another process sends, and `wait` is False.
     """
-    with (folder / "tracking.lock").open("a+") as file:
+    with os.fdopen(filesystem.open_lock(folder / "tracking.lock"), "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        file.seek(0)
         key = file.read()
         if len(key) != len(uuid.uuid4().hex):
             key = uuid.uuid4().hex
-            file.truncate(0)
+            file.seek(0)
+            file.truncate()
             file.write(key)
             file.flush()
             os.fsync(file.fileno())

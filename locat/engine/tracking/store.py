@@ -5,6 +5,7 @@ opens. So the tables are made in memory, and copied into the file in one transac
 """
 
 import fcntl
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from locat.contract import filesystem
 from locat.contract.errors import UserError
 from locat.contract.tracking_uri import artifact_folder, file_of
 from locat.engine.tracking.environment import settle
@@ -33,7 +35,7 @@ def ensure(uri: str) -> None:
     if file is None or is_whole(file):
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(f"{file.name}.lock").open("a") as lock:
+    with os.fdopen(filesystem.open_lock(file.with_name(f"{file.name}.lock")), "r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
         if not is_whole(file):
             _make(uri, file)
