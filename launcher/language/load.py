@@ -13,6 +13,7 @@ from launcher.language import includes
 from launcher.language import overrides as command_line
 from launcher.language.explain import explain
 from launcher.language.model import Environment, Pipeline, language
+from locat.contract.credentials import has_password
 from locat.contract.problems import KeyPath, PipelineError, known_words
 from locat.contract.yaml_source import Source
 
@@ -69,8 +70,10 @@ def _unknown_needs(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
                 yield ("jobs", name, "needs", position), f"no job {need!r}{known_words(need, pipeline.jobs)}"
 
 
-_SECRET_NAME = re.compile(r"(^|_)[A-Z0-9]*(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|KEY)S?(_|$)")
-_CREDENTIALS = re.compile(r"://[^/\s:]*:[^/\s]*@")
+_SECRET_NAME = re.compile(
+    "(^|_)([A-Z0-9]*(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|CRED|BEARER|KEY)|(PG|DB|SMTP|USER)?PASS)S?(_|$)"
+    "|(^|_)O?AUTH$|_PWD$"
+)
 
 
 def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
@@ -79,6 +82,6 @@ def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
     environments.update({("jobs", name, "env"): job.env for name, job in pipeline.jobs.items()})
     for path, environment in environments.items():
         for name, value in environment.items():
-            if _SECRET_NAME.search(name.upper()) or _CREDENTIALS.search(value):
+            if _SECRET_NAME.search(name.upper()) or has_password(value):
                 remedy = f"list {name} under `secrets` and export it in the shell that submits"
                 yield (*path, name), f"looks like a secret, which a pipeline must not hold; {remedy}"

@@ -1,10 +1,8 @@
 """A run's folder: created complete or not at all."""
 
 import os
-import re
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +13,7 @@ from launcher.plan import Plan
 from launcher.runs.errors import RunError
 from launcher.runs.folder import RunFolder
 from locat.contract import durable
+from locat.contract.credentials import redact
 from locat.contract.submission import Step, Submission
 
 if TYPE_CHECKING:
@@ -41,11 +40,11 @@ def create(
     run = RunFolder(runs / plan.run_id)
     try:
         durable.make_folder(runs)
-        temporary = Path(tempfile.mkdtemp(dir=runs, prefix=".new-"))
+        temporary = runs / f".new-{secrets.token_hex(8)}"
+        temporary.mkdir()
         try:
             _write(temporary, plan, pipeline_text)
             _submission(plan, source, settings).write(temporary)
-            temporary.chmod(0o755)
             durable.sync_tree(temporary)
             os.rename(temporary, run.path)
         except BaseException:
@@ -85,8 +84,3 @@ def _submission(plan: Plan, source: "Source | None", settings: Sequence[str]) ->
         elsewhere=tuple((path, str(folder)) for path, folder in source.elsewhere.items()),
         settings=tuple(map(redact, settings)),
     )
-
-
-def redact(text: str) -> str:
-    """`text` without the credentials of URLs (user:password@host)."""
-    return re.sub(r"(?<=://)[^\s/@'\"]+@", "***@", text)

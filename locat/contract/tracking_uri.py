@@ -30,6 +30,7 @@ IGNORED = (
 the shell's."""
 _SQLITE = re.compile(r"sqlite(\+pysqlite)?:///(?P<path>[^?]*)", re.DOTALL)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+_LOGIN = re.compile(r"(user|uid|pass|pwd|token|secret|cred)[\w-]*\s*=", re.IGNORECASE)
 _EXAMPLES = "http://SERVER:5000 or sqlite:///FILE.db"
 
 
@@ -110,13 +111,19 @@ def checked(uri: str) -> str:
         raise ValueError(f"MLflow has no store {scheme!r}; write {_EXAMPLES}")
     if any(character.isspace() for character in uri) and kind != "sqlite":
         raise ValueError("holds a space; write it without")
-    if "@" in uri.split("://", 1)[-1].split("/", 1)[0]:
+    if kind != "sqlite" and _has_credentials(uri):
         raise ValueError("holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead")
     if scheme in SERVERS:
         _check_server(uri)
     if kind == "sqlite":
         _check_sqlite(uri)
     return uri
+
+
+def _has_credentials(uri: str) -> bool:
+    """Whether any part of it may hold some: a password may hold a `/`, a driver takes one in the query."""
+    before, _, query = uri.partition("?")
+    return "@" in before or _LOGIN.search(unquote(unquote(query))) is not None
 
 
 def checked_experiment(name: str) -> str:

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from launcher.cli import VERBS, cli
 from launcher.plan import Plan, PlannedJob
-from launcher.runs.create import redact
 from launcher.runs.find import find
 from launcher.runs.state import JobState, Status
 from launcher.verbs.doctor import Check, _attention
@@ -217,11 +216,6 @@ def test_status_as_json(tmp_path: Path) -> None:
     first, second = status["jobs"]
     assert (first["name"], first["status"], first["exit_code"], first["reason"]) == ("a", "failed", 1, "boom")
     assert (second["status"], second["attempt"], second["progress"]) == ("blocked", 0, None)
-
-
-def test_credentials_do_not_reach_the_run_folder() -> None:
-    assert redact("uri: https://me:secret@host/x # a@b") == "uri: https://***@host/x # a@b"
-    assert redact("uri: https://host/x@y") == "uri: https://host/x@y"
 
 
 def test_ui_of_a_server_prints_the_page_of_the_run(tmp_path: Path) -> None:

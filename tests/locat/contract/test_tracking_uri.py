@@ -58,6 +58,7 @@ def test_a_relative_store_is_in_the_folder_of_the_file_that_names_it(monkeypatch
     [
         *("http://localhost:5000", "https://mlflow.example/team", "http://[::1]:5000", "sqlite:///my.db"),
         *("sqlite:////a b.db", "postgresql://db/mlflow", "mysql+pymysql://db:3306/mlflow", "databricks://profile"),
+        *("postgresql://db/mlflow?sslmode=verify-full", "sqlite:////a@b/c.db"),
     ],
 )
 def test_what_mlflow_takes_is_taken(uri: str) -> None:
@@ -86,6 +87,11 @@ def test_what_mlflow_takes_is_taken(uri: str) -> None:
         ("HTTP://host", "did you mean 'http://host'"),
         ("http://me:word@host", "holds credentials"),
         ("postgresql://me:word@host/db", "holds credentials"),
+        ("http://me:pass/word@host", "holds credentials"),
+        ("http://host/me:word@x", "holds credentials"),
+        ("postgresql://host/db?user=me&password=word", "holds credentials"),
+        ("mysql+pymysql://host/db?charset=utf8&passwd=word", "holds credentials"),
+        ("mssql+pyodbc:///?odbc_connect=SERVER%3Dhost%3BUID%3Dme%3BPWD%3Dword", "holds credentials"),
         ("sqlite:my.db", "did you mean 'sqlite:///my.db'"),
         ("sqlite://my.db", "not a SQLite file's URI"),
         ("sqlite:///my.db?mode=ro", "written %3F"),
