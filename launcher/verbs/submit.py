@@ -47,8 +47,9 @@ def command(
         for _, plan in made:
             click.echo(tree(plan))
         return
-    for _, plan in made:
-        secrets.check(plan, BACKENDS[backend].takes_environment)
+    for pipeline, plan in made:
+        texts = [pipeline.source.data.decode(), *overrides]
+        secrets.check(plan, BACKENDS[backend].takes_environment, texts)
         BACKENDS[backend].check(plan)
     started = []
     for pipeline, plan in made:

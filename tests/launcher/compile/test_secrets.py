@@ -1,7 +1,10 @@
 """A secret that is written into a plan is found; a word that a plan has anyway is none."""
 
+import base64
+import json
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -38,3 +41,28 @@ def test_a_value_that_was_written_into_the_pipeline_is_refused(
     }[where]
     with pytest.raises(ConfigError, match="the value of MODE is written in it"):
         secrets.check(plan, from_shell=True)
+
+
+@pytest.mark.parametrize("secret", ['quote"d\\ too', "schlüssel", "it's mine", "pass word/+", "0123456789abcdef0123"])
+def test_a_value_is_found_in_every_spelling_and_in_comments(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODE", secret)
+    spelled = {
+        secret,
+        json.dumps(secret)[1:-1],
+        secret.replace("'", "''"),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        base64.b64encode(secret.encode()).decode(),
+        base64.urlsafe_b64encode(secret.encode()).decode(),
+    }
+    secrets.check(PLAN, True, ["name: small  # the token is elsewhere\n"])
+    for spelling in spelled:
+        with pytest.raises(ConfigError, match="the value of MODE is written in it"):
+            secrets.check(PLAN, True, [f"name: small  # the token is {spelling}\n"])
+        with pytest.raises(ConfigError, match="the value of MODE is written in it"):
+            secrets.check(replace(PLAN, description=spelling), from_shell=True)
+
+
+def test_a_word_of_the_plan_is_no_secret_in_the_file_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODE", "supervised")
+    secrets.check(PLAN, True, ["jobs: {train: {task: supervised}}\n"])
