@@ -117,7 +117,7 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (native, "spoil_if_not_finite", "guard"),
     (native, "clip_gradients", "clipping and the gradients' norm"),
     (base.Strategy, "follow", "EMA"),
-    (base.Strategy, "set_rates", "rates"),
+    (base.Strategy, "begin", "rates"),
     (Ranks, "any", "asking the ranks whether to stop"),
     (Watchdog, "enter", "watchdog"),
     (Progress, "advance_to", "progress"),

@@ -134,5 +134,5 @@ def _bounded(plain: str, positive: str, schema: JsonSchema) -> str:
     if least is not None and most is not None:
         return f"{plain} between {least} and {most}"
     if schema.get("exclusiveMinimum") == 0:
-        return positive
+        return positive if most is None else f"{positive} of at most {most}"
     return plain if least is None else f"{plain} of at least {least}"

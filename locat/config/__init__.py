@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from locat.config.base import JobConfig, PositiveInt, Tracking
 from locat.config.datasets import ConvertConfig, DigitsScenes
+from locat.config.optimizer import Optimizer
 from locat.config.tasks import (
     CompareConfig,
     DinoConfig,
@@ -22,7 +23,7 @@ from locat.config.tasks import (
     SegmentConfig,
     SupervisedConfig,
 )
-from locat.config.training import Model, Optimizer, Strategy, TrainingConfig
+from locat.config.training import Model, Strategy, TrainingConfig
 from locat.contract import yaml_source
 from locat.contract.errors import ConfigError
 from locat.contract.plugins import Registry, subclass_of

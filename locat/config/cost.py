@@ -7,8 +7,6 @@ from locat.config.training import Model
 
 FORWARD, TRAINING = 2, 6
 """Operations per multiply-add of a forward pass; of a forward and a backward pass."""
-OPTIMIZER_STATE = 3
-"""Copies of the weights in a checkpoint: the weights and AdamW's two moments."""
 FLOAT32 = 4
 """Bytes."""
 

@@ -28,8 +28,9 @@ from locat.config.base import (
     PositiveInt,
     Protocol,
 )
-from locat.config.cost import FLOAT32, FORWARD, OPTIMIZER_STATE, TRAINING, Costs
-from locat.config.training import Data, Model, Optimizer, Schedule, TrainingConfig
+from locat.config.cost import FLOAT32, FORWARD, TRAINING, Costs
+from locat.config.optimizer import Optimizer
+from locat.config.training import Data, Freeze, Model, Schedule, TrainingConfig
 
 MODEL_FOLDER = {"model": "", "metrics": "metrics.json"}
 """Outputs of a task that leaves a model: model.safetensors and config.json."""
@@ -42,10 +43,12 @@ class PretrainingConfig(TrainingConfig):
 
     model: Model
     epochs: PositiveInt
+    freeze: Freeze | None = None
+    """None: the whole model is trained from the start."""
 
     def storage(self, costs: Costs) -> float:
         """The checkpoints that are kept, and the model."""
-        copies = self.checkpoints.keep * OPTIMIZER_STATE + 1
+        copies = self.checkpoints.keep * self.optimizer.state_copies + 1
         return copies * FLOAT32 * costs.parameters(self.model)
 
 
@@ -76,6 +79,12 @@ class SupervisedConfig(PretrainingConfig):
         return images * TRAINING * costs.multiply_adds(self.model, self.image_size)
 
 
+class DinoSchedule(Schedule):
+    """The schedule of DINO: by default a cosine."""
+
+    name: Literal["triangular", "cosine", "constant", "step"] = "cosine"
+
+
 class DinoConfig(PretrainingConfig):
     """Self-distillation without labels (Caron et al. 2021; docs/method.md section 4)."""
 
@@ -87,8 +96,7 @@ class DinoConfig(PretrainingConfig):
     optimizer: Optimizer = Optimizer(lr=5e-4, weight_decay=0.04, clip_grad=3.0, clip="tensor")
     """`lr` is to be 5e-4 * batch_size / 256; `weight_decay` is where its cosine begins, here of positions as well."""
     weight_decay_end: NonNegativeFloat = 0.4
-    schedule: Schedule = Schedule(warmup_epochs=10, min_lr=1e-6)
-    """After the warm-up the learning rate falls by a cosine."""
+    schedule: DinoSchedule = DinoSchedule(warmup_epochs=10, min_lr=1e-6)
     crops: DinoCrops = DinoCrops()
     head: DinoHead = DinoHead()
     temperatures: Temperatures = Temperatures()
@@ -145,6 +153,7 @@ class LinearConfig(TrainingConfig):
     label: ClassVar[str] = "top-1, linear"
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
     evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
+    frozen_backbone: ClassVar[bool] = True
 
     task: Literal["linear"]
     backbone: Path
@@ -177,6 +186,7 @@ class SegmentConfig(TrainingConfig):
     label: ClassVar[str] = "mIoU"
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
     evaluated: ClassVar[tuple[str, ...]] = ("miou", "aacc", "macc")
+    frozen_backbone: ClassVar[bool] = True
 
     task: Literal["segment"]
     backbone: Path

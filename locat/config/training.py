@@ -3,18 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from locat.config.base import (
-    Fraction,
     Int,
     JobConfig,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
+    PositiveFraction,
     PositiveInt,
     Schema,
 )
+from locat.config.optimizer import Optimizer
 
 
 class Strategy(Schema):
@@ -63,29 +64,52 @@ class Data(Schema):
     """The evaluation set's .beton file."""
 
 
-class Optimizer(Schema):
-    """AdamW or SGD with momentum (docs/method.md section 4)."""
-
-    name: Literal["adamw", "sgd"] = "adamw"
-    lr: PositiveFloat = 1e-3
-    """Peak learning rate."""
-    weight_decay: NonNegativeFloat = 0.05
-    """Decay of matrices; biases, norms and position parameters are not decayed."""
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    """AdamW only."""
-    momentum: Fraction = 0.9
-    """SGD only."""
-    clip_grad: NonNegativeFloat = 5.0
-    """Gradient norm above which gradients are scaled down; 0 for never."""
-    clip: Literal["global", "tensor"] = "global"
-    """Whose norm: that of all gradients together, or of each parameter's by itself (DINO)."""
-
-
 class Schedule(Schema):
-    """The learning rate per update: from `min_lr` linearly to the peak over the warm-up, then back to `min_lr`."""
+    """The learning rate per update: a warm-up to the peak `optimizer.lr`, then what `name` says (docs/finetune.md)."""
 
+    name: Literal["triangular", "cosine", "constant", "step"] = "triangular"
+    """triangular: linearly back to `min_lr`. cosine: by half a cosine to `min_lr`. constant: the peak. step: times
+    `step_factor` every `step_epochs`."""
     warmup_epochs: NonNegativeFloat = 20
+    """Epochs until the peak, linearly from `min_lr`; of cosine from 0."""
+    warmup_steps: NonNegativeInt | None = None
+    """The same in updates; it then counts instead of `warmup_epochs`."""
     min_lr: NonNegativeFloat = 1e-7
+    """Where the warm-up begins, and below which no schedule falls."""
+    step_epochs: PositiveFloat | None = None
+    """step only: epochs between two falls, from the end of the warm-up on."""
+    step_factor: PositiveFraction = 0.1
+    """step only: what is left of the rate after a fall."""
+
+    @model_validator(mode="after")
+    def _has_its_steps(self) -> "Schedule":
+        if self.name == "step" and self.step_epochs is None:
+            raise ValueError("step needs step_epochs, the epochs between two falls of the learning rate")
+        if self.name != "step" and (self.step_epochs is not None or self.step_factor != 0.1):
+            raise ValueError(f"step_epochs and step_factor are for step, not for {self.name}")
+        return self
+
+
+class Freeze(Schema):
+    """Parameters that stay as they are for a while, to the bit: neither gradient nor decay moves them."""
+
+    patterns: Annotated[list[str], Field(min_length=1)]
+    """Names in the model as shells match them, such as `patch_embed.*` or `blocks.[0-5].*`; each must match some."""
+    epochs: PositiveInt | None = None
+    """Of the whole training how many from its start; by default all."""
+
+
+class EarlyStop(Schema):
+    """End the training, as done, once evaluations find nothing better any more."""
+
+    metric: str
+    """Evaluation metric (top1, miou, ...)."""
+    patience: PositiveInt
+    """Evaluations in a row without anything better, after which training ends."""
+    min_delta: NonNegativeFloat = 0.0
+    """By how much more than this a value must be better than the best so far to count."""
+    best_is: Literal["largest", "smallest"] = "largest"
+    """Which value of `metric` is the best."""
 
 
 class Checkpoints(Schema):
@@ -99,6 +123,14 @@ class Checkpoints(Schema):
     """Evaluation metric (top1, miou, ...) whose best checkpoint stays as well; there is then one at each evaluation."""
     best_is: Literal["largest", "smallest"] = "largest"
     """Which value of `best` is the best."""
+    export: Literal["last", "best"] = "last"
+    """Whose weights the job leaves: those of the last update, or of the checkpoint that `best` keeps."""
+
+    @model_validator(mode="after")
+    def _best_is_kept(self) -> "Checkpoints":
+        if self.export == "best" and self.best is None:
+            raise ValueError("export: best needs `best`, the evaluation metric by which a checkpoint is the best")
+        return self
 
 
 INDECISIVE = frozenset({"loader_threads", "log_every", "checkpoints", "skip_nonfinite", "step_timeout"})
@@ -111,6 +143,8 @@ class TrainingConfig(JobConfig):
     distributed: ClassVar[bool] = True
     evaluated: ClassVar[tuple[str, ...]] = ()
     """What an evaluation finds."""
+    frozen_backbone: ClassVar[bool] = False
+    """Whether the task trains a head alone, on features of a backbone that stays as it is."""
 
     seed: Int = 0
     """Of weights, order and augmentation."""
@@ -136,6 +170,8 @@ class TrainingConfig(JobConfig):
     """Seconds that one step may take, compilation included, before all stacks are logged and the job starts again."""
     checkpoints: Checkpoints = Checkpoints()
     optimizer: Optimizer = Optimizer()
+    early_stop: EarlyStop | None = None
+    """None: all of the training."""
 
     def decisive(self) -> dict[str, Any]:
         """What a checkpoint must have been made with to be gone on from: all that decides what is computed."""
@@ -147,3 +183,18 @@ class TrainingConfig(JobConfig):
         if best is not None and best not in self.evaluated:
             raise ValueError(f"checkpoints.best: {self.task} evaluates {', '.join(self.evaluated)}, not {best}")
         return self
+
+    @field_validator("optimizer")
+    @classmethod
+    def _layers_are_trained(cls, optimizer: Optimizer) -> Optimizer:
+        if cls.frozen_backbone and optimizer.layer_decay != 1:
+            raise ValueError("layer_decay: the backbone is frozen, and its head has one rate; leave layer_decay out")
+        return optimizer
+
+    @field_validator("early_stop")
+    @classmethod
+    def _stops_by_what_is_evaluated(cls, early_stop: EarlyStop | None) -> EarlyStop | None:
+        if early_stop is not None and early_stop.metric not in cls.evaluated:
+            found = ", ".join(cls.evaluated) or "nothing"
+            raise ValueError(f"metric: the task evaluates {found}, not {early_stop.metric}")
+        return early_stop

@@ -17,6 +17,7 @@ from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.early_stop import FILE, EarlyStop
 from locat.engine.guards.nonfinite import Findings, NotFiniteError
 from locat.engine.guards.throughput import Throughput, slowest
 from locat.engine.guards.watchdog import Watchdog
@@ -55,7 +56,7 @@ def run_training(make_task: Callable[[Ranks], Task], config: TrainingConfig, job
 
 
 def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> None:
-    """Train from the newest checkpoint, or the start, to the end; then export.
+    """Train from the newest checkpoint, or the start, to the end or to where `early_stop` ends it; then export.
 
     Raises:
         Preempted: the job was asked to stop, and has saved a checkpoint.
@@ -65,8 +66,8 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
     """
     with ExitStack() as stack:
         training = Training(task, config, job, ranks, stack)
-        training.run()
-        metrics = training.evaluate()
+        metrics = training.run() or training.evaluate()
+        metrics = metrics and training.take_best(metrics)
         if metrics is None:
             training.give_way()
         weights = training.strategy.full_weights()
@@ -74,6 +75,8 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
         training.stopping.halt_if_superseded()
         if ranks.is_main:
             durable.make_folder(job.outputs, within=job.path)
+            if training.ended_early:
+                durable.write_json(job.outputs / FILE, training.early_stop.report())
             task.export(weights, metrics)
         ranks.barrier()
 
@@ -98,14 +101,14 @@ class Training:
         self.task, self.config, self.job, self.ranks = task, config, job, ranks
         self.stopping = Stopping(ranks)
         self.micro_batch = micro_batch_size(config, ranks)
-        self.names = [name for name, _ in task.model.named_parameters()]
-        self.strategy = make_strategy(config, ranks, task.model, task.shadow)
+        self.strategy = make_strategy(config, ranks, task.model, task.shadow, task.frozen_until)
         self.models = Models(self.strategy.module, self.strategy.shadow)
         self.checkpoints = stack.enter_context(
             Checkpoints(job.checkpoints, config.checkpoints, ranks, config.decisive())
         )
         self.watchdog = stack.enter_context(Watchdog(config.step_timeout, ranks))
         self.throughput = Throughput(ranks.device)
+        self.early_stop = EarlyStop(config.early_stop)
         self.position = self._restore()
         # After it: what led to the restored state was logged before that was saved.
         self.log = MetricLog(job.metrics) if ranks.is_main else None
@@ -114,11 +117,14 @@ class Training:
         self.suspect: float | None = None
         """The rank that was slow when last reported."""
 
-    def run(self) -> None:
-        """Every step that is left, with the evaluations, metrics and checkpoints that are due between them."""
+    def run(self) -> dict[str, float] | None:
+        """Every step that is left, with the evaluations, metrics and checkpoints that are due between them.
+
+        What the last evaluation found, where training ends early after it; else None.
+        """
         config, task = self.config, self.task
         self.models.trained.train()
-        total = task.total_steps
+        total, found = task.total_steps, None
         if self.owes_evaluation:
             if (owed := self.evaluate()) is None:
                 self.give_way()
@@ -127,7 +133,7 @@ class Training:
             Progress(self.job, "train", total, "step", done=self.position.step, shown=self.ranks.is_main) as progress,
             closing(task.batches(self.position)) as batches,  # the process must not end while threads decode
         ):
-            while self.position.step < total:
+            while self.position.step < total and not self.early_stop.reached:
                 self.watchdog.enter(self.position.step, "waits for its data")
                 with self.throughput.waiting():
                     batch, after = next(batches)
@@ -144,31 +150,62 @@ class Training:
                 if step % task.evaluate_every == 0 and not is_last and not stopping:
                     found = self.evaluate()
                     stopping = found is None
-                judged = found is not None and config.checkpoints.best in found
+                judged = found is not None and (config.checkpoints.best in found or self.early_stop.reached)
                 if step % config.checkpoints.every_steps == 0 or is_last or stopping or judged:
                     self._save(found or {})
                 if stopping:
                     self.give_way()
+        if self.ended_early:
+            self.early_stop.tell(total)
+        return found
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether `early_stop` has ended the training before its last step."""
+        return self.early_stop.reached and self.position.step < self.task.total_steps
 
     def evaluate(self) -> dict[str, float] | None:
         """What the task finds of the models as they are now, logged; None if some rank is asked to stop meanwhile."""
         self._settle()
-        self.models.trained.eval()
-        try:
-            with torch.no_grad(), self.strategy.autocast():
-                found = self.task.evaluate(self.models, self._interruptible)
-        except Interrupted:
+        found = self._find()
+        if found is None:
             return None
-        finally:
-            self.models.trained.train()
         if self.task.best:
             self.task.best.see(found)
+        self.early_stop.see(self.position.step, found)
         if self.log:
             self.log.append(self.position.step, {f"val/{name}": value for name, value in found.items()})
             numbers = ", ".join(f"{key} {value:.4f}" for key, value in found.items())
             logger.info("step %d: %s", self.position.step, numbers)
         self.throughput.restart()
         return found
+
+    def take_best(self, metrics: dict[str, float]) -> dict[str, float] | None:
+        """At the end, of which `metrics` were found: take up the weights that the config asks to leave.
+
+        What is found of these; None if some rank is asked to stop meanwhile.
+        """
+        if self.config.checkpoints.export == "last":
+            return metrics
+        self.checkpoints.wait()
+        self.checkpoints.judge(self.position, metrics)
+        best = self.checkpoints.restore_best(self.strategy)
+        if best is None:
+            return metrics
+        self.task.load_state(best.task_state)
+        logger.info("leaves the weights of step %d", best.position.step)
+        return self._find()
+
+    def _find(self) -> dict[str, float] | None:
+        """What the task finds of the models as they are now; None if some rank is asked to stop meanwhile."""
+        self.models.trained.eval()
+        try:
+            with torch.no_grad(), self.strategy.autocast():
+                return self.task.evaluate(self.models, self._interruptible)
+        except Interrupted:
+            return None
+        finally:
+            self.models.trained.train()
 
     def _interruptible(self, batches: Batches) -> Batches:
         """The batches, until some rank is asked to stop."""
@@ -183,9 +220,9 @@ class Training:
 
     def _update(self, batch: Batch) -> None:
         task, strategy, step = self.task, self.strategy, self.position.step
-        strategy.set_rates(lr := task.learning_rate(step), task.weight_decay(step))
+        strategy.begin(step, lr := task.learning_rate(step), task.weight_decay(step))
         loss = strategy.accumulate(self._loss, list(batch.split(self.micro_batch)))
-        norm = strategy.update([name for name in self.names if task.is_frozen(name, step)])
+        norm = strategy.update()
         if strategy.shadow is not None:
             strategy.follow(task.shadow_momentum(step))
         task.after_update(step, strategy.guard.dropping)
@@ -257,7 +294,7 @@ class Training:
     def _begin_checkpoint(self, metrics: dict[str, float], updates: Findings) -> None:
         best = self.task.best.state() if self.task.best else {}
         counts = {DROPPED: torch.tensor(updates.dropped), BAD_IN_A_ROW: torch.tensor(updates.in_a_row)}
-        state = {**self.task.state(), **best, **counts}
+        state = {**self.task.state(), **best, **self.early_stop.state(), **counts}
         self.checkpoints.save(self.strategy, self.position, state, metrics)
 
     def _restore(self) -> Position:
@@ -266,9 +303,12 @@ class Training:
             in_a_row = int(state.pop(BAD_IN_A_ROW, 0))  # older checkpoints have none
             self.strategy.guard.resume(int(state.pop(DROPPED)), in_a_row)
             self.task.load_state(state)
+            self.early_stop.load_state(state)
+        if evaluated:  # perhaps after the checkpoint was written
+            self.early_stop.see(position.step, evaluated)
         if self.task.best:
             self.task.best.load_state(state)
-            if evaluated:  # perhaps after the checkpoint was written
+            if evaluated:
                 self.task.best.see(evaluated)
         # Who is asked to stop saves first.
         step, every = position.step, self.task.evaluate_every

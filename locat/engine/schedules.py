@@ -2,6 +2,22 @@
 
 import math
 
+from locat.config.training import Schedule
+
+
+def learning_rate(step: int, schedule: Schedule, *, peak: float, total: int, steps_per_epoch: int) -> float:
+    """The rate of an update by `schedule`, up to `peak`, of a training of `total` updates."""
+    warmup = schedule.warmup_epochs * steps_per_epoch if schedule.warmup_steps is None else schedule.warmup_steps
+    least = schedule.min_lr
+    if schedule.name == "cosine":
+        return cosine(step, total=total, start=peak, end=least, warmup=round(warmup))
+    if schedule.name == "triangular" or step < warmup:
+        return triangular(step, total=total, warmup=warmup, start=least, peak=peak, end=least)
+    falls = 0
+    if schedule.step_epochs is not None:
+        falls = int((step - warmup) / (schedule.step_epochs * steps_per_epoch))
+    return max(least, peak * schedule.step_factor**falls) if falls else peak
+
 
 def triangular(step: float, *, total: float, warmup: float, start: float, peak: float, end: float) -> float:
     """Linear from `start` at step 0 to `peak` at `warmup`, linear to `end` at `total`; constant outside."""

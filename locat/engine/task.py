@@ -63,9 +63,9 @@ class Task(ABC):
         """m of shadow = m * shadow + (1 - m) * model, which follows an update; of tasks with a shadow."""
         raise NotImplementedError
 
-    def is_frozen(self, name: str, step: int) -> bool:
-        """Whether an update leaves the parameter of `model` called `name` as it is."""
-        return False
+    def frozen_until(self, name: str) -> int:
+        """How many updates, the first ones, leave the parameter of `model` called `name` as it is."""
+        return 0
 
     @abstractmethod
     def loss(self, models: Models, batch: Batch, position: Position) -> torch.Tensor:

@@ -25,7 +25,6 @@ from locat.engine.strategies import make_strategy, micro_batch_size
 from support.traffic import traffic
 
 BATCH = 12
-FROZEN_UPDATES = 3
 MOMENTUM = 0.9
 VIT = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2, "num_classes": 5}
 PLAIN = {"precision": "fp32", "optimizer": {"lr": 1e-3, "clip_grad": 1.0}}
@@ -57,11 +56,12 @@ def weight_decay_of(step: int) -> float:
 
 def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
     config, updates, follows = new_config(case["config"]), case["updates"], case.get("follows", False)
+    frozen: dict[str, int] = case.get("frozen", {})
     rows: list[list[float]] = []
     for until in case.get("stops", (updates // 2, updates)):
         model = new_model(until if rows else 0)  # what comes back from the checkpoint is not what it starts from
         shadow = copy.deepcopy(model) if follows else None
-        strategy = make_strategy(config, ranks, model, shadow)
+        strategy = make_strategy(config, ranks, model, shadow, lambda name: frozen.get(name, 0))
         checkpoints = Checkpoints(folder, config.checkpoints, ranks, config.recorded())
         position = checkpoints.restore(strategy).position
         strategy.module.train()
@@ -69,7 +69,7 @@ def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
             share = BATCH // ranks.world_size
             mine = [part[ranks.rank * share :][:share] for part in batch_of(step)]
             pieces = list(zip(*(part.split(micro_batch_size(config, ranks)) for part in mine), strict=True))
-            strategy.set_rates(lr_of(step), weight_decay_of(step) if case.get("schedules_decay") else None)
+            strategy.begin(step, lr_of(step), weight_decay_of(step) if case.get("schedules_decay") else None)
             spoiled = step in case.get("spoiled", []) and ranks.rank == ranks.world_size - 1
             factor = math.inf if spoiled else 1.0
             with traffic() as sent:
@@ -79,8 +79,7 @@ def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
                     ),
                     pieces,
                 )
-            freezes = case.get("freezes") and step < FROZEN_UPDATES
-            norm = strategy.update(["head.weight"] if freezes else [])
+            norm = strategy.update()
             if follows:
                 strategy.follow(MOMENTUM)
             rows.append([ranks.mean(loss), norm.item()])

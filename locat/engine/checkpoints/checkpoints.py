@@ -153,12 +153,29 @@ class Checkpoints:
                 f"{newest}: belongs to another config ({differing_keys(manifest.config, self.config)}); "
                 "use a fresh job folder"
             )
-        strategy.load(newest / "strategy", manifest.world_size)
+        restored = self._take_up(newest, strategy)
         if self.ranks.rank < manifest.world_size:  # a rank more than there were draws its own
             set_random_state(torch.load(newest / random_file(self.ranks.rank), weights_only=True))
-        task_state = torch.load(newest / TASK_STATE, map_location=self.ranks.device, weights_only=True)
         logger.info("resumed from %s", newest)
+        return restored
+
+    def restore_best(self, strategy: Strategy) -> Restored | None:
+        """Take up the best checkpoint; None where none is, and with a warning where it does not verify."""
+        name = self.ranks.from_main(self._verified_best() if self.ranks.is_main else None)
+        return None if name is None else self._take_up(self.folder / name, strategy)
+
+    def _take_up(self, folder: Path, strategy: Strategy) -> Restored:
+        manifest = Manifest.read(folder)
+        strategy.load(folder / "strategy", manifest.world_size)
+        task_state = torch.load(folder / TASK_STATE, map_location=self.ranks.device, weights_only=True)
         return Restored(manifest.position, task_state, manifest.metrics)
+
+    def _verified_best(self) -> str | None:
+        best = self._best()
+        if best is not None and (fault := find_fault(best)) is not None:
+            logger.warning("%s: %s; the last weights are left in place of the best ones", best, fault)
+            return None
+        return best.name if best else None
 
     def _take_stock(self) -> str | None:
         """Name of the newest checkpoint that verifies; what a kill has left is deleted, what is damaged set aside."""

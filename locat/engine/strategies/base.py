@@ -1,7 +1,7 @@
 """What the training loop asks of a strategy; the loop knows no other word of parallelism."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,15 @@ Piece = TypeVar("Piece")
 Snapshot = Callable[[Path, dist.ProcessGroup], None]
 """Writes a copy of the training state below a folder, in any thread, with a process group that only it uses."""
 
+FrozenUntil = Callable[[str], int]
+"""Of a parameter by name: how many updates, the first ones, leave it as it is."""
+
+
+def never_frozen(name: str) -> int:
+    """Of a model all of which is trained from the start."""
+    return 0
+
+
 SCALE_HALVINGS = 24
 """Updates in a row that a loss scaler may drop until its scale is small enough; of more it is not the cause."""
 
@@ -30,7 +39,7 @@ class Strategy(ABC):
     """One model, and perhaps a shadow that follows it, trained by all ranks together.
 
     `module` is called like the plain model, under `autocast`, `shadow` too, but never differentiated. One update is
-    `accumulate`, `update`, and `follow` where there is a shadow. Gradients are averaged over ranks,
+    `begin`, `accumulate`, `update`, and `follow` where there is a shadow. Gradients are averaged over ranks,
     so the loss of each rank is the mean over its own images.
     """
 
@@ -47,12 +56,20 @@ class Strategy(ABC):
         """The precision in which the models compute."""
         return autocast(self.config.precision, self.ranks.device)
 
-    def set_rates(self, lr: float, weight_decay: float | None = None) -> None:
-        """From the next update on use `lr`, and `weight_decay` for what decays; None leaves it as it is."""
+    def begin(self, step: int, lr: float, weight_decay: float | None = None) -> None:
+        """Update number `step` uses `lr`, and `weight_decay` for what decays; None leaves that as it is."""
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["lr_scale"]
             if weight_decay is not None and group["decays"]:
                 group["weight_decay"] = weight_decay
+        self.freeze(step)
+
+    @abstractmethod
+    def freeze(self, step: int) -> None:
+        """Have update number `step` leave what is frozen until later as it is, with its optimizer state.
+
+        Its gradients do not count for the norm.
+        """
 
     @abstractmethod
     def accumulate(self, loss_of: Callable[[Piece], torch.Tensor], pieces: Sequence[Piece]) -> torch.Tensor:
@@ -62,11 +79,10 @@ class Strategy(ABC):
         """
 
     @abstractmethod
-    def update(self, frozen: Collection[str] = ()) -> torch.Tensor:
+    def update(self) -> torch.Tensor:
         """Clip, step, clear gradients; the norm of all gradients before clipping.
 
-        The parameters named in `frozen` stay as they are, with their optimizer state, and do not count for the norm.
-        All stay as they are where `guard` finds that the gradients are not finite.
+        All parameters stay as they are where `guard` finds that the gradients are not finite.
         """
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """Training by torch alone, and the simplest way to do it: DDP, a whole model per rank."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +24,7 @@ from locat.config import TrainingConfig
 from locat.engine.checkpoints import dcp_reading
 from locat.engine.distributed import Ranks
 from locat.engine.guards.nonfinite import spoil_if_not_finite
-from locat.engine.strategies.base import Piece, Snapshot, Strategy
+from locat.engine.strategies.base import FrozenUntil, Piece, Snapshot, Strategy
 from locat.engine.strategies.clipping import clip_gradients
 from locat.engine.strategies.optimizers import make_optimizer, start_state
 
@@ -35,11 +35,20 @@ class Native(Strategy):
     shards: dist.ProcessGroup | None = None
     """Ranks that hold a parameter together."""
 
-    def __init__(self, config: TrainingConfig, ranks: Ranks, model: nn.Module, shadow: nn.Module | None) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        ranks: Ranks,
+        model: nn.Module,
+        shadow: nn.Module | None,
+        frozen_until: FrozenUntil,
+    ) -> None:
         super().__init__(config, ranks, model, shadow)
         self.model = model  # state dicts are of it: DDP's names of shared parameters do not load
         self.module = self.wrap(self.model)
-        self.optimizer = make_optimizer(config.optimizer, self.model)
+        self.optimizer = make_optimizer(config.optimizer, self.model, frozen_until)
+        self.frozen: list[nn.Parameter] = []
+        """By the update that was begun."""
         start_state(self.optimizer)
         cuda = ranks.device.type == "cuda"
         self.stager = DefaultStager(
@@ -71,9 +80,13 @@ class Native(Strategy):
             dist.all_reduce(self._finite, dist.ReduceOp.MIN)
         return total
 
-    def update(self, frozen: Collection[str] = ()) -> torch.Tensor:
-        for name in frozen:
-            self.model.get_parameter(name).grad = None  # what has no gradient is not even decayed
+    def freeze(self, step: int) -> None:
+        groups = self.optimizer.param_groups
+        self.frozen = [parameter for group in groups if step < group["frozen_until"] for parameter in group["params"]]
+
+    def update(self) -> torch.Tensor:
+        for parameter in self.frozen:
+            parameter.grad = None  # what has no gradient is not even decayed
         self.scaler.unscale_(self.optimizer)
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         optimizer = self.config.optimizer

@@ -1,26 +1,40 @@
-"""The optimizers, and which parameters they decay."""
+"""The optimizers, over groups of parameters that decay, move and are frozen alike."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import timm.optim
 import torch
+from timm.models import group_parameters
 from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim.sgd import sgd
 
 from locat.config import Optimizer
-from locat.engine.strategies.base import local
+from locat.contract.errors import ConfigError
+from locat.engine.strategies.base import FrozenUntil, local, never_frozen
 
 
-def make_optimizer(config: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(
+    config: Optimizer, model: nn.Module, frozen_until: FrozenUntil = never_frozen
+) -> torch.optim.Optimizer:
     """The optimizer that `config` names, over the trainable parameters of `model`.
 
-    Fused: then it leaves everything as it is where its attribute `found_inf` is 1.
+    It leaves everything as it is where its attribute `found_inf` is 1: AdamW and SGD on the device, for they are fused;
+    timm's ask the device at every step.
     """
-    groups = decayed_groups(model, config.weight_decay)
+    groups = parameter_groups(model, config, frozen_until)
     if config.name == "adamw":
-        return AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
-    return ShardedSGD(groups, lr=config.lr, momentum=config.momentum)
+        return AdamW(groups, lr=config.lr, betas=config.betas or (0.9, 0.999), fused=True)
+    if config.name == "sgd":
+        return ShardedSGD(groups, lr=config.lr, momentum=config.momentum)
+    known = timm.optim.get_optimizer_info(config.name)
+    betas = {"betas": config.betas} if config.betas and known.has_betas and known.num_betas == 2 else {}
+    optimizer: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
+        groups, config.name, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, **betas
+    )
+    heed_found_inf(optimizer)
+    return optimizer
 
 
 class ShardedSGD(SGD):
@@ -47,19 +61,70 @@ class ShardedSGD(SGD):
             )
 
 
-def decayed_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two parameter groups: what decays, and biases, norms and what the model's `no_weight_decay()` names."""
+def heed_found_inf(optimizer: torch.optim.Optimizer) -> None:
+    """Have an optimizer that is not fused leave out the steps of which its `found_inf` says so."""
+    step: Callable[[], None] = optimizer.step
+
+    def step_if_finite() -> None:
+        found: torch.Tensor | None = optimizer.__dict__.pop("found_inf", None)  # torch's, not fused, refuse to see one
+        if found is None or not found.item():
+            step()
+
+    optimizer.step = step_if_finite  # type: ignore[method-assign, assignment]
+
+
+def parameter_groups(
+    model: nn.Module, config: Optimizer, frozen_until: FrozenUntil = never_frozen
+) -> list[dict[str, Any]]:
+    """Groups of parameters: what decays first; then biases, norms and what the model's `no_weight_decay()` names.
+
+    Beside weight_decay, each says whether it `decays`, its `lr_scale`, and until which update it is frozen.
+
+    Raises:
+        ConfigError: nothing is trained at first, or the model does not say what its layers are.
+    """
     exempt: Iterable[str] = getattr(model, "no_weight_decay", tuple)()
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
+    scales = layer_scales(model, config.layer_decay) if config.layer_decay != 1 else {}
+    groups: dict[tuple[bool, int, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (plain if parameter.ndim <= 1 or name in exempt else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay, "decays": True},
-        {"params": plain, "weight_decay": 0.0, "decays": False},
+            key = parameter.ndim <= 1 or name in exempt, frozen_until(name), scales.get(name, 1.0)
+            groups.setdefault(key, []).append(parameter)
+    if all(until for _, until, _ in groups):
+        raise ConfigError(
+            "freeze.patterns: they match all parameters, which leaves nothing to train; leave the head out"
+        )
+    return [
+        {
+            "params": groups[plain, until, scale],
+            "weight_decay": 0.0 if plain else config.weight_decay,
+            "decays": not plain,
+            "lr_scale": scale,
+            "frozen_until": until,
+        }
+        for plain, until, scale in sorted(groups)
     ]
-    return [group for group in groups if group["params"]]
+
+
+def layer_scales(model: nn.Module, decay: float) -> dict[str, float]:
+    """By which the rate of each parameter is multiplied: 1 in the last layer, `decay` times less in each before it.
+
+    The layers are timm's, of the model or of the one part of it that has some (DINO's backbone); all else is last.
+
+    Raises:
+        ConfigError: the model does not say what its layers are.
+    """
+    layered = [(name, part) for name, part in model.named_modules() if hasattr(part, "group_matcher")]
+    if not layered:
+        raise ConfigError(
+            f"optimizer.layer_decay: {type(model).__name__} does not say what its layers are (timm's group_matcher); "
+            "leave layer_decay out, or take a model of timm that does"
+        )
+    prefix, part = layered[0]
+    layers = group_parameters(part, part.group_matcher(coarse=False), reverse=True)
+    dot = f"{prefix}." if prefix else ""
+    last = max(layers.values())
+    return {f"{dot}{name}": decay ** (last - layer) for name, layer in layers.items()}
 
 
 def start_state(optimizer: torch.optim.Optimizer) -> None:
@@ -77,5 +142,13 @@ def start_state(optimizer: torch.optim.Optimizer) -> None:
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
     for state in optimizer.state.values():
-        for value in state.values():
+        zero(state)
+
+
+def zero(state: dict[str, Any]) -> None:
+    """Make an optimizer's state of one parameter what it was before the first update."""
+    for key, value in state.items():
+        if torch.is_tensor(value):
             value.zero_()
+        else:
+            state[key] = type(value)(0)

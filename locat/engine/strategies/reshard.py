@@ -26,8 +26,8 @@ class Whole:
 
     tensors: dict[str, dict[str, Tensor]]
     """Parameter -> WEIGHTS or the optimizer's name -> all of it, flat."""
-    scalars: dict[str, Any]
-    """What the optimizer keeps beside tensors: its step. The same for all parameters."""
+    scalars: dict[str, dict[str, Any]]
+    """Parameter -> what the optimizer keeps beside tensors: its step, which differs where some were frozen."""
     groups: list[dict[str, Any]]
     """The optimizer's parameter groups."""
     engine: dict[str, Any]
@@ -69,12 +69,14 @@ def read_whole(folder: Path) -> Whole:
     engine = read_states(_by_rank(folder, "*_model_states.pt")[0], mmap=True)
     shapes = {name: shape for group in engine["param_shapes"] for name, shape in group.items()}
     pieces: dict[str, dict[str, list[Tensor]]] = {name: {} for name in shapes}
+    scalars: dict[str, dict[str, Any]] = {}
     for saved in optimizers:
         base, flats, cuts = _flats(saved, engine["param_shapes"], len(optimizers))
         for number, (flat, where) in enumerate(zip(flats, cuts, strict=True)):
             state = base["state"].get(number, {})
             tensors = {key: value for key, value in state.items() if torch.is_tensor(value) and value.ndim}
-            scalars = {key: value for key, value in state.items() if key not in tensors}
+            beside = {key: value for key, value in state.items() if key not in tensors}
+            scalars |= {name: beside for name in where}
             for key, values in {WEIGHTS: flat, **tensors}.items():
                 for name, (first, count) in where.items():
                     pieces[name].setdefault(key, []).append(values.detach()[first : first + count])
@@ -108,15 +110,15 @@ def _flats(
     return saved["optimizer_state_dict"], saved["fp32_flat_groups"], cuts
 
 
-def _cut(engine: Any, whole: Whole) -> list[dict[str, Tensor]]:
-    """This rank's flat buffers: of each, WEIGHTS and the optimizer's tensors."""
+def _cut(engine: Any, whole: Whole) -> list[dict[str, Any]]:
+    """This rank's flat buffers: of each, WEIGHTS and the optimizer's state."""
     zero, rank, is_stage_3 = engine.optimizer, engine.global_rank, engine.zero_optimization_stage() == 3
     groups = zero.fp16_groups if is_stage_3 else zero.bit16_groups
     flats = zero.fp32_partitioned_groups_flat if is_stage_3 else zero.single_partition_of_fp32_groups
     keys = {WEIGHTS}.union(*whole.tensors.values())
     found = []
     for parameters, flat in zip(groups, flats, strict=True):
-        mine = {key: torch.zeros(flat.numel()) for key in keys}
+        mine: dict[str, Any] = {key: torch.zeros(flat.numel()) for key in keys}
         offset = 0
         for parameter in parameters:
             if is_stage_3:
@@ -132,17 +134,16 @@ def _cut(engine: Any, whole: Whole) -> list[dict[str, Tensor]]:
                 target = fragment.hp_fragment_address.start
             for key, values in whole.tensors[engine.param_names[parameter]].items():
                 mine[key][target : target + count] = values[source : source + count]
+        for key, value in whole.scalars[engine.param_names[parameters[0]]].items():  # a step for each: counted in place
+            mine[key] = value.clone() if torch.is_tensor(value) else value
         found.append(mine)
     return found
 
 
-def _in_zeros_words(zero: Any, whole: Whole, mine: list[dict[str, Tensor]], is_stage_3: bool) -> dict[str, Any]:
+def _in_zeros_words(zero: Any, whole: Whole, mine: list[dict[str, Any]], is_stage_3: bool) -> dict[str, Any]:
     """The entries of ZeRO's state dict that hold weights and optimizer."""
     weights = [flat.pop(WEIGHTS) for flat in mine]
-    scalars = [  # a step for each: they are counted in place
-        {key: value.clone() if torch.is_tensor(value) else value for key, value in whole.scalars.items()} for _ in mine
-    ]
-    state = {number: {**scalars[number], **flat} for number, flat in enumerate(mine) if flat or whole.scalars}
+    state = {number: flat for number, flat in enumerate(mine) if flat}
     owner = zero.sub_group_to_group_id if is_stage_3 else {number: number for number in range(len(mine))}
     groups = [
         {**group, "params": [flat for flat in range(len(mine)) if owner[flat] == number]}

@@ -1,7 +1,8 @@
 """DeepSpeed's ZeRO, stages 1 to 3."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from locat.contract.errors import ConfigError
 from locat.engine.distributed import Ranks
 from locat.engine.guards.nonfinite import spoil_if_not_finite
 from locat.engine.precision import DTYPES
-from locat.engine.strategies.base import Piece, Snapshot, Strategy, micro_batch_size
-from locat.engine.strategies.optimizers import make_optimizer
+from locat.engine.strategies.base import FrozenUntil, Piece, Snapshot, Strategy, micro_batch_size
+from locat.engine.strategies.optimizers import make_optimizer, zero
 from locat.engine.strategies.reshard import load_resharded
 from locat.engine.strategies.zero_reading import AsData
 from locat.engine.strategies.zero_snapshot import host_copy, snapshot, write
@@ -40,14 +41,26 @@ class Zero(Strategy):
         ConfigError: the config asks for what DeepSpeed cannot do soundly.
     """
 
-    def __init__(self, config: TrainingConfig, ranks: Ranks, model: nn.Module, shadow: nn.Module | None) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        ranks: Ranks,
+        model: nn.Module,
+        shadow: nn.Module | None,
+        frozen_until: FrozenUntil,
+    ) -> None:
         super().__init__(config, ranks, model, shadow)
         refuse_unsound(config, shadow)
         deepspeed_logger.setLevel("WARNING")
         os.environ.setdefault("LOCAL_RANK", str(ranks.rank))
+        self.step = 0
+        """The update that was begun."""
+        for name, parameter in model.named_parameters():
+            if until := frozen_until(name):
+                parameter.register_hook(partial(self._gradient, until))
         self.engine, self.optimizer, *_ = deepspeed.initialize(
             model=model,
-            optimizer=make_optimizer(config.optimizer, model),
+            optimizer=make_optimizer(config.optimizer, model, frozen_until),
             config=deepspeed_config(config, ranks, sum(weight.numel() for weight in model.parameters())),
             dist_init_required=False,
         )
@@ -63,14 +76,37 @@ class Zero(Strategy):
             total += self.engine.backward(loss).detach()  # which divides by the number of pieces
         return total
 
-    def update(self, frozen: Collection[str] = ()) -> torch.Tensor:
-        if frozen:
-            raise ConfigError("strategy: deepspeed cannot freeze a layer for a while, as DINO does; use ddp or fsdp")
+    def freeze(self, step: int) -> None:
+        self.step = step
+        for group in self.optimizer.param_groups:
+            if step < group["frozen_until"]:
+                group["lr"] = 0.0
+
+    def update(self) -> torch.Tensor:
         self.optimizer.optimizer.found_inf = self.guard.closed.float()  # type: ignore[attr-defined]
         self.engine.step()
+        for state in self._frozen_states():
+            zero(state)  # which counts updates all the same
         norm = torch.as_tensor(self.engine.get_global_grad_norm(), device=self.ranks.device)
         self.guard.judge(norm, norm.isfinite())
         return norm
+
+    def _gradient(self, until: int, gradient: torch.Tensor) -> torch.Tensor:
+        """What the engine sees of the gradient of a parameter that is frozen until then."""
+        return torch.zeros_like(gradient) if self.step < until else gradient
+
+    def _frozen_states(self) -> Iterator[dict[str, Any]]:
+        """The optimizer's state of each flat piece that the update which was begun leaves as it is."""
+        if self.engine.zero_optimization_stage() == 3:
+            flats = self.optimizer.fp32_partitioned_groups_flat  # type: ignore[attr-defined]
+            owners = self.optimizer.sub_group_to_group_id  # type: ignore[attr-defined]
+        else:
+            flats = self.optimizer.single_partition_of_fp32_groups  # type: ignore[attr-defined]
+            owners = range(len(flats))
+        inner = self.optimizer.optimizer  # type: ignore[attr-defined]
+        for number, flat in enumerate(flats):
+            if self.step < inner.param_groups[owners[number]]["frozen_until"] and flat in inner.state:
+                yield inner.state[flat]
 
     def full_weights(self) -> dict[str, torch.Tensor]:
         model = self.engine.module if self.shadow is None else self.shadow

@@ -20,8 +20,9 @@ from locat.data.producer import BatchStream
 from locat.data.views import CentreCrop, RandomResizedCrop, View, Whole
 from locat.engine.best import Best
 from locat.engine.distributed import Ranks
+from locat.engine.freezing import Frozen
 from locat.engine.loop import run_training
-from locat.engine.schedules import triangular
+from locat.engine.schedules import learning_rate
 from locat.engine.strategies import micro_batch_size
 from locat.engine.task import Batches, Models, Task
 from locat.models.attention_maps import cls_attends
@@ -79,6 +80,7 @@ class Supervised(Task):
         self.steps_per_epoch = self.train_loader.batches_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch
         self.evaluate_every = config.evaluate_epochs * self.steps_per_epoch
+        self.frozen = Frozen(config.freeze, self.model, self.steps_per_epoch, self.total_steps)
         self.accuracy = Accuracy(len(self.classes), ranks.device)
         self.best: Best = Best("top1")
 
@@ -88,15 +90,16 @@ class Supervised(Task):
         return super().batches(position)
 
     def learning_rate(self, step: int) -> float:
-        schedule, peak = self.config.schedule, self.config.optimizer.lr
-        return triangular(
+        return learning_rate(
             step,
+            self.config.schedule,
+            peak=self.config.optimizer.lr,
             total=self.total_steps,
-            warmup=schedule.warmup_epochs * self.steps_per_epoch,
-            start=schedule.min_lr,
-            peak=peak,
-            end=schedule.min_lr,
+            steps_per_epoch=self.steps_per_epoch,
         )
+
+    def frozen_until(self, name: str) -> int:
+        return self.frozen.until(name)
 
     def shadow_momentum(self, step: int) -> float:
         return self.config.ema_decay

@@ -17,8 +17,9 @@ from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.data.views import CentreCrop, RandomResizedCrop
 from locat.engine.distributed import Ranks
+from locat.engine.freezing import Frozen
 from locat.engine.loop import run_training
-from locat.engine.schedules import cosine
+from locat.engine.schedules import cosine, learning_rate
 from locat.engine.task import Batches, Models, Task
 from locat.models.create import create_model, save_model, title
 from locat.models.dino_head import DinoHead, MultiCrop
@@ -62,15 +63,20 @@ class Dino(Task):
         self.evaluate_every = self.steps_per_epoch
         backbone = self._new_backbone()
         width = backbone(torch.zeros(1, 3, crops.global_size, crops.global_size)).shape[1]
+        self.frozen = Frozen(config.freeze, backbone, self.steps_per_epoch, self.total_steps)
         self.model = MultiCrop(backbone, DinoHead(width, config.head))
         self.shadow = copy.deepcopy(self.model)
         self.centre = Centre(config.head.out_dim, config.centre_momentum, ranks.device)
         self.schedule = partial(cosine, total=self.total_steps)
 
     def learning_rate(self, step: int) -> float:
-        schedule = self.config.schedule
-        warmup = round(schedule.warmup_epochs * self.steps_per_epoch)
-        return self.schedule(step, start=self.config.optimizer.lr, end=schedule.min_lr, warmup=warmup)
+        return learning_rate(
+            step,
+            self.config.schedule,
+            peak=self.config.optimizer.lr,
+            total=self.total_steps,
+            steps_per_epoch=self.steps_per_epoch,
+        )
 
     def weight_decay(self, step: int) -> float:
         return self.schedule(step, start=self.config.optimizer.weight_decay, end=self.config.weight_decay_end)
@@ -78,10 +84,10 @@ class Dino(Task):
     def shadow_momentum(self, step: int) -> float:
         return self.schedule(step, start=self.config.teacher_momentum, end=1.0)
 
-    def is_frozen(self, name: str, step: int) -> bool:
-        return (
-            name.startswith("head.last_layer.") and step < self.config.freeze_last_layer_epochs * self.steps_per_epoch
-        )
+    def frozen_until(self, name: str) -> int:
+        if name.startswith("head.last_layer."):
+            return self.config.freeze_last_layer_epochs * self.steps_per_epoch
+        return self.frozen.until(name.removeprefix("backbone."))
 
     def loss(self, models: Models, batch: Batch, position: Position) -> torch.Tensor:
         views = self.transform(batch.views, batch.index, position.epoch)

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm.optim
 import torch
 from torch import nn
 
-from support.strategy_worker import FROZEN_UPDATES, MOMENTUM, batch_of, lr_of, new_config, new_model, weight_decay_of
+from locat.config.optimizer import OPTIMIZERS
+from support.strategy_worker import MOMENTUM, batch_of, lr_of, new_config, new_model, weight_decay_of
 from support.traffic import GATHERS, SUMS
 
 BEGAN = time.time()
@@ -52,12 +54,25 @@ DINO: Case = {
     "config": {"optimizer": clipped(clip="tensor", clip_grad=0.05), "micro_batch_size": 2},
     "updates": 20,
     "follows": True,
-    "freezes": True,
+    "frozen": {"head.weight": 3},
     "schedules_decay": True,
 }
 AVERAGED: Case = {"config": {}, "updates": 20, "follows": True, "schedules_decay": True}
 SPOILED: Case = {"config": {"skip_nonfinite": 2}, "updates": 12, "spoiled": [4, 9]}
 SPOILED_AVERAGED: Case = {**SPOILED, "follows": True}
+TUNED: Case = {
+    "config": {"optimizer": clipped(layer_decay=0.7)},
+    "updates": 10,
+    "stops": [3, 7, 10],
+    "frozen": {
+        "patch_embed.proj.weight": 5,
+        "blocks.0.mlp.fc1.weight": 5,
+        "blocks.0.norm1.bias": 5,
+        "pos_embed": 8,
+        "blocks.1.mlp.fc2.weight": 99,
+    },
+}
+"""Layers move at rates of their own, and some are frozen until after the first restart."""
 SGD: Case = {"config": {"optimizer": clipped(name="sgd")}, "updates": 6}
 COMPILED: Case = {"config": {"compile": True, "activation_checkpointing": True}, "updates": 4}
 RECOMPUTED: Case = {"config": {"activation_checkpointing": True}, "updates": 6}
@@ -82,19 +97,32 @@ OPTIONS = {
     **over_all("spoiled-averaged", SPOILED_AVERAGED, ["ddp", "fsdp", "zero1", "zero2"]),
     **over_all("spoiled-sgd", {**SPOILED, "config": {**SPOILED["config"], **SGD["config"]}}, ["ddp", "fsdp", "zero2"]),
     **over_all("sgd", SGD, ["ddp", "fsdp", "zero2"]),
+    **over_all("tuned", TUNED, ALL),
+    "fsdp-tuned-averaged": with_strategy({**TUNED, "follows": True}, "fsdp", micro_batch_size=2),
     "zero2-offloaded": with_strategy(SGD, zero(2, offload=True)),
     "zero3-offloaded": with_strategy({**PLAIN, "updates": 6}, zero(3, offload=True)),
 }
+BY_NAME = {
+    f"{each}-by-{name}": with_strategy({"config": {"optimizer": clipped(name=name)}, "updates": 4}, STRATEGIES[each])
+    for name in OPTIMIZERS
+    for each in ("fsdp", "zero2")
+    if each == "fsdp" or name in ("adabelief", "laprop", "lion", "nesterov", "radam")
+}
+"""Each optimizer of timm's that is carried, of sharded parameters; of flat pieces one for each kind of state."""
 HALF = {
     **over_all("bf16", {**PLAIN, "updates": 6}, ALL, precision="bf16"),
     **over_all("fp16", {**PLAIN, "updates": 6}, ["ddp", "fsdp"], precision="fp16"),
 }
-MOVED = {
+MOVED: dict[str, Case] = {
     **over_all("averaged", AVERAGED, ["ddp", "fsdp", "zero1", "zero2"]),
     **over_all("plain", {**PLAIN, "updates": 20}, ["zero3"]),
     **over_all("sgd", {**SGD, "updates": 20}, ["fsdp", "zero1", "zero3"]),
 }
 """Half of their updates by two ranks, and half by another number."""
+MOVED |= over_all(
+    "tuned", {**TUNED, "updates": 20, "frozen": {**TUNED["frozen"], "pos_embed": 12}}, ["fsdp", "zero1", "zero3"]
+)
+MOVED |= over_all("by-adabelief", {"config": {"optimizer": clipped(name="adabelief")}, "updates": 20}, ["zero2"])
 WHOLE: Case = {"config": {}, "updates": 8, "stops": [8]}
 RESTARTED: Case = {**WHOLE, "stops": [4, 8]}
 HSDP = {"name": "fsdp", "replicas": 2}
@@ -104,7 +132,7 @@ CASES = {
     | over_all("compiled", COMPILED, ["fsdp"])
     | over_all("bf16", HALF["ddp-bf16"], ["ddp", "fsdp"])
     | over_all("fp16", HALF["ddp-fp16"], ["ddp"]),
-    2: EVERYWHERE | OPTIONS | HALF,
+    2: EVERYWHERE | OPTIONS | BY_NAME | HALF,
     3: EVERYWHERE | over_all("whole", WHOLE, ALL) | over_all("restarted", RESTARTED, ALL),
     4: {"hsdp": with_strategy(DINO, HSDP, micro_batch_size=1)}
     | over_all("whole", WHOLE, ["ddp"])
@@ -139,20 +167,22 @@ def by_hand(case: Case, skipped: Collection[int] = ()) -> tuple[list[list[float]
     settings = new_config(case["config"]).optimizer
     model = new_model()
     shadow = copy.deepcopy(model)
-    exempt = {name for name, weight in model.named_parameters() if weight.ndim < 2} | {"pos_embed", "cls_token"}
     named = dict(model.named_parameters())
-    decayed = {"params": [named[name] for name in named if name not in exempt], "weight_decay": settings.weight_decay}
-    groups = [decayed, {"params": [named[name] for name in named if name in exempt], "weight_decay": 0.0}]
+    exempt = [name for name, weight in named.items() if weight.ndim < 2] + ["pos_embed", "cls_token"]
+    groups = timm.optim.param_groups_layer_decay(model, settings.weight_decay, exempt, layer_decay=settings.layer_decay)
+    optimizer: torch.optim.Optimizer
     if settings.name == "adamw":
-        optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=0.1, foreach=False)
+        optimizer = torch.optim.AdamW(groups, lr=settings.lr, foreach=False)
+    elif settings.name == "sgd":
+        optimizer = torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, foreach=False)
     else:
-        optimizer = torch.optim.SGD(groups, lr=0.1, momentum=settings.momentum, foreach=False)
+        optimizer = timm.optim.create_optimizer_v2(groups, settings.name, settings.lr, settings.weight_decay)
     rows = []
     for step in range(case["updates"]):
         for group in optimizer.param_groups:
-            group["lr"] = lr_of(step)
-        if case.get("schedules_decay"):
-            optimizer.param_groups[0]["weight_decay"] = weight_decay_of(step)
+            group["lr"] = lr_of(step) * group["lr_scale"]
+            if case.get("schedules_decay") and group["weight_decay"]:
+                group["weight_decay"] = weight_decay_of(step)
         if step in case.get("spoiled", []):
             rows.append([math.nan, math.nan])
             continue
@@ -160,8 +190,9 @@ def by_hand(case: Case, skipped: Collection[int] = ()) -> tuple[list[list[float]
         loss = nn.functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
-        if case.get("freezes") and step < FROZEN_UPDATES:
-            named["head.weight"].grad = None
+        for name, until in case.get("frozen", {}).items():
+            if step < until:
+                named[name].grad = None
         gradients = [weight.grad for weight in named.values() if weight.grad is not None]
         norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
         if settings.clip == "global":
@@ -187,7 +218,7 @@ def test_a_restart_changes_no_bit(ranks: int, strategy: str, results_of: Callabl
 
 
 @pytest.mark.parametrize(
-    ("ranks", "name"), [(ranks, name) for ranks in CASES for name in CASES[ranks] if name not in HALF]
+    ("ranks", "name"), [(ranks, name) for ranks in CASES for name in CASES[ranks] if name not in HALF | BY_NAME]
 )
 def test_losses_and_weights_are_those_by_hand_also_after_a_restart(
     ranks: int, name: str, results_of: Callable[[int], dict[str, Any]]
@@ -206,6 +237,25 @@ def test_losses_and_weights_are_those_by_hand_also_after_a_restart(
     if case.get("follows"):
         with torch.no_grad():
             assert found["shadow"] == pytest.approx(model(batch_of(0)[0]).sum().item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if "-tuned" in name])
+def test_what_is_frozen_does_not_move_by_a_bit(name: str, results_of: Callable[[int], dict[str, Any]]) -> None:
+    kept = "blocks.1.mlp.fc2.weight"
+    found = torch.tensor(results_of(2)[name]["weights"][kept])
+    assert torch.equal(found, new_model().get_parameter(kept))
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_optimizer_that_is_carried_gives_the_losses_by_hand(
+    name: str, results_of: Callable[[int], dict[str, Any]]
+) -> None:
+    """Not the weights: Lion's step is the sign also of a gradient that is nothing but rounding."""
+    expected, _ = by_hand(BY_NAME[name])
+    found = results_of(2)[name]["rows"]
+    assert len(found) == 4
+    for row, other in zip(found, expected, strict=True):
+        assert row == pytest.approx(other, rel=TOLERANCE)
 
 
 @pytest.fixture(scope="module")

@@ -207,6 +207,8 @@ def test_segmentation_trains_a_head_on_the_frozen_backbone(data: dict[str, str],
         ),
         ({"batch_size": 200}, "batch_size 200 exceeds the 96 samples"),
         ({"micro_batch_size": 7}, "micro_batch_size 7 does not divide the 24 images"),
+        ({"freeze": {"patterns": ["stem.*"]}}, "'stem.*' matches none of the model's"),
+        ({"freeze": {"patterns": ["*"]}}, "freeze.patterns: they match all parameters"),
         ({"data": {"train": "nowhere.beton", "val": "nowhere.beton"}}, "nowhere.beton: no such file"),
     ],
 )

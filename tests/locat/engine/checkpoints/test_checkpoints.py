@@ -37,7 +37,7 @@ def fresh(ranks: Ranks) -> RunningStrategy:
 
 
 def step(strategy: RunningStrategy) -> None:
-    strategy.set_rates(0.1)
+    strategy.begin(0, 0.1)
     strategy.accumulate(lambda images: strategy.module(images).square().mean(), [torch.ones(4, 3)])
     strategy.update()
 
