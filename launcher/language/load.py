@@ -2,7 +2,7 @@
 
 import graphlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from launcher.backends import OPTIONS
 from launcher.language import includes
 from launcher.language import overrides as command_line
 from launcher.language.explain import explain
-from launcher.language.model import Environment, Pipeline, language
+from launcher.language.model import Defaults, Environment, Job, Pipeline, language
 from locat.contract.credentials import has_password
 from locat.contract.problems import KeyPath, PipelineError, known_words
 from locat.contract.yaml_source import Source
@@ -40,7 +40,7 @@ def validate(source: Source) -> Pipeline:
     except ValidationError as error:
         raise PipelineError(source.problem(path, text) for path, text in explain(error, model)) from None
     pipeline._source = source
-    problems = [source.problem(*found) for check in (_unknown_needs, _secrets) for found in check(pipeline)]
+    problems = [source.problem(*found) for check in (_unknown_needs, _secrets, _tokens) for found in check(pipeline)]
     if problems:
         raise PipelineError(problems)
     try:
@@ -85,3 +85,29 @@ def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
             if _SECRET_NAME.search(name.upper()) or has_password(value):
                 remedy = f"list {name} under `secrets` and export it in the shell that submits"
                 yield (*path, name), f"looks like a secret, which a pipeline must not hold; {remedy}"
+
+
+_TOKENS = ("serviceAccountToken", "podCertificate")
+"""Sources of a projected volume by which a pod of Kubernetes is given an identity in the cluster."""
+
+
+def _tokens(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
+    """A job's pods get no token of the cluster (docs/security.md), by no way round."""
+    owners: dict[KeyPath, Defaults | Job] = {("defaults",): pipeline.defaults}
+    owners.update({("jobs", name): job for name, job in pipeline.jobs.items()})
+    for path, owner in owners.items():
+        for mount, storage in owner.storage.items():
+            for place in _places((*path, "storage", mount, "volume"), storage.volume, _TOKENS):
+                yield place, "would give jobs a token of the cluster, and they get none; leave it out"
+
+
+def _places(path: KeyPath, value: Any, keys: Collection[str]) -> Iterator[KeyPath]:
+    """Where one of these keys stands, at whatever depth."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in keys:
+                yield (*path, key)
+            yield from _places((*path, key), inner, keys)
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from _places((*path, position), inner, keys)
