@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -134,7 +134,7 @@ class KubernetesBackend(Backend):
 
     def forget(self, run: RunFolder, jobs: Collection[str]) -> None:
         cluster = _cluster(run)
-        _mark_cancelled(run, cluster, _cancelled(run, cluster) - frozenset(jobs))
+        _mark_cancelled(run, cluster, lambda marked: marked.difference(jobs))
         failed = [each for each in cluster.jobsets(run.name) if each.condition("Failed") and not each.is_done]
         _delete(run, cluster, {each.name for each in failed if each.job in jobs}, grace=0)
         history.record(run, {}, forgotten=jobs)
@@ -142,11 +142,24 @@ class KubernetesBackend(Backend):
     def stop(self, run: RunFolder, jobs: Collection[str], grace: float) -> None:
         plan = run.plan()
         cluster = _cluster(run)
-        # First the mark, then again and again what is there: an `advance` may just now have applied another one.
-        _mark_cancelled(run, cluster, _cancelled(run, cluster) | frozenset(jobs))
+        # First the mark, then again and again what is there: an `advance` that began before may apply another one.
+        _mark_cancelled(run, cluster, lambda marked: marked.union(jobs))
         mine = {names.jobset(plan.run_id, job) for job in jobs}
-        while alive := {each.name for each in cluster.jobsets(run.name) if each.is_active} & mine:
-            _delete(run, cluster, alive, grace)
+        needed = {names.jobset(plan.run_id, need) for job in jobs for need in plan.job(job).needs}
+        unaware = _advancing(run, cluster, needed)
+        deadline = time.monotonic() + grace + END_TIMEOUT
+        while True:
+            unaware &= _advancing(run, cluster, needed)
+            alive = {each.name for each in cluster.jobsets(run.name) if each.is_active} & mine
+            if alive:
+                _delete(run, cluster, alive, grace)
+            elif not unaware:
+                return
+            elif time.monotonic() > deadline:
+                pods = ", ".join(sorted(unaware))
+                raise BackendError(f"{pods} may yet apply what was cancelled; see `kubectl get pods`, cancel again")
+            else:
+                time.sleep(STOP_POLL)
 
 
 def _cluster(run: RunFolder) -> Cluster:
@@ -195,11 +208,21 @@ def _recorded(run: RunFolder, plan: Plan) -> dict[str, Observation]:
 
 
 def _cancelled(run: RunFolder, cluster: Cluster) -> frozenset[str]:
-    return frozenset(cluster.data(names.plan(run.name), CANCELLED).splitlines())
+    plan = cluster.config_map(names.plan(run.name)) or {}
+    return frozenset(plan.get(CANCELLED, "").splitlines())
 
 
-def _mark_cancelled(run: RunFolder, cluster: Cluster, jobs: frozenset[str]) -> None:
-    cluster.set_data(names.plan(run.name), CANCELLED, "\n".join(sorted(jobs)) or None)
+def _mark_cancelled(run: RunFolder, cluster: Cluster, change: Callable[[frozenset[str]], frozenset[str]]) -> None:
+    def changed(marked: str) -> str:
+        return "\n".join(sorted(change(frozenset(marked.splitlines()))))
+
+    cluster.change_data(names.plan(run.name), CANCELLED, changed)
+
+
+def _advancing(run: RunFolder, cluster: Cluster, jobsets: Collection[str]) -> set[str]:
+    """Pods that apply what needs one of these JobSets' jobs, and have begun."""
+    theirs = [pod for pod in cluster.pods(run.name) if not pod.is_main and pod.jobset in jobsets]
+    return {pod.name for pod in theirs if pod.spec.node_name and pod.status.phase in ("Pending", "Running")}
 
 
 def _delete(run: RunFolder, cluster: Cluster, jobsets: Collection[str], grace: float) -> None:

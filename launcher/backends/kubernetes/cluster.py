@@ -1,7 +1,7 @@
 """What is asked of a Kubernetes API server, and its answers in words that users recognise."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,25 +133,32 @@ class Cluster:
                 found.setdefault(labels[names.RUN_LABEL], {}).update(part.data or {})
         return found
 
-    def data(self, config_map: str, key: str) -> str:
-        """What a ConfigMap has under a key; empty if nothing, or it is not there."""
+    def config_map(self, name: str) -> dict[str, str] | None:
+        """A ConfigMap's data; None if it is not there."""
         try:
             with translated():
-                found = self.client.get(ConfigMap, config_map)
+                return self.client.get(ConfigMap, name).data or {}
         except Missing:
-            return ""
-        data: dict[str, str] = found.data or {}
-        return data.get(key, "")
+            return None
 
     def set_label(self, jobset: str, label: str, value: str) -> None:
         """Put a label on a JobSet."""
         with translated():
             self.client.patch(JobSet, jobset, {"metadata": {"labels": {label: value}}}, patch_type=PatchType.MERGE)
 
-    def set_data(self, config_map: str, key: str, value: str | None) -> None:
-        """Put something into a ConfigMap, or take it out."""
-        with translated():
-            self.client.patch(ConfigMap, config_map, {"data": {key: value}}, patch_type=PatchType.MERGE)
+    def change_data(self, config_map: str, key: str, change: Callable[[str], str]) -> None:
+        """Change what a ConfigMap has under a key; where others were quicker, `change` is called again with theirs."""
+        while True:
+            with translated():
+                found = self.client.get(ConfigMap, config_map)
+            before = (found.data or {}).get(key, "")
+            if (after := change(before)) == before:
+                return
+            version = found.metadata.resourceVersion if found.metadata else None
+            patch = {"metadata": {"resourceVersion": version}, "data": {key: after or None}}
+            with contextlib.suppress(Conflict), translated():
+                self.client.patch(ConfigMap, config_map, patch, patch_type=PatchType.MERGE)
+                return
 
     def delete_jobset(self, name: str) -> None:
         """Begin to delete a JobSet; it is gone when its pods are."""
@@ -175,6 +182,10 @@ class UnansweredError(KubernetesError, NoAnswerError):
 
 class Missing(KubernetesError):
     """There is no such object."""
+
+
+class Conflict(KubernetesError):
+    """The object was changed since it was read."""
 
 
 @contextlib.contextmanager
@@ -202,6 +213,8 @@ def _explained(error: ApiError) -> KubernetesError:
     if status.code == 404:
         unnamed = status.details is None or not status.details.name
         return (_not_installed(error) if unnamed else None) or Missing(message)
+    if status.code == 409:
+        return Conflict(message)
     if (status.code or 0) >= 500:
         return UnansweredError(message)
     remedy = REMEDIES.get(status.code or 0)

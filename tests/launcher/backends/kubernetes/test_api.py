@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import Mock
 
 import msgspec
 import pytest
 
 from launcher.backends import BACKENDS, look, look_all
+from launcher.backends.errors import BackendError
 from launcher.backends.kubernetes import history, names
-from launcher.backends.kubernetes.api_objects import JobSet, Metadata
+from launcher.backends.kubernetes.api_objects import JobSet, Metadata, Pod
+from launcher.backends.kubernetes.backend import _mark_cancelled
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError, UnansweredError, translated
 from launcher.backends.kubernetes.watch import Changes
 from launcher.runs.folder import RunFolder
@@ -33,6 +35,7 @@ from support.kubernetes_objects import (
     jobset,
     jobset_of,
     observed,
+    pod,
     seen_with,
     terminal,
 )
@@ -162,7 +165,7 @@ def test_retry_forgets_how_jobs_failed_and_not_what_is_done(tmp_path: Path, monk
     jobsets = {"a": COMPLETED, "b": FAILED, "c": stuck, "d": FAILED}
     there = {job: jobset_of(plan, job, each) for job, each in jobsets.items()}
     cluster = Mock(spec=Cluster)
-    cluster.data.return_value = ""
+    cluster.config_map.return_value = None
     cluster.jobsets.side_effect = lambda _: list(there.values())
     cluster.delete_jobset.side_effect = lambda name: there.pop(next(job for job in there if there[job].name == name))
     monkeypatch.setattr("launcher.backends.kubernetes.backend._cluster", lambda _: cluster)
@@ -179,7 +182,7 @@ def test_a_job_that_failed_for_good_says_so_without_a_made_up_number(
     run = RunFolder(plan.folder)
     lenient = replace(plan, jobs=tuple(replace(job, retries=5) for job in plan.jobs))
     cluster = Mock(spec=Cluster)
-    cluster.data.return_value = ""
+    cluster.config_map.return_value = None
     cluster.pods.return_value = []
     cluster.failed_creations.return_value = {}
     monkeypatch.setattr("launcher.backends.kubernetes.backend._cluster", lambda _: cluster)
@@ -219,9 +222,90 @@ def test_an_end_is_not_recorded_of_what_is_being_deleted(tmp_path: Path, monkeyp
     failed, leaving = (jobset_of(plan, job, FAILED) for job in "ab")
     leaving.metadata.deletion_timestamp = NOW
     cluster = Mock(spec=Cluster)
-    cluster.data.return_value = ""
+    cluster.config_map.return_value = None
     cluster.jobsets_and_pods.return_value = [failed, leaving], []
     cluster.pods.return_value = []
     monkeypatch.setattr("launcher.backends.kubernetes.backend._cluster", lambda _: cluster)
     assert {job.name: str(job.status) for job in look(run, plan).jobs}["b"] == "failed"
     assert set(history.recorded(run)) == {"a"}
+
+
+class Kept(BaseHTTPRequestHandler):
+    """One ConfigMap, which another one changes whenever it has been read."""
+
+    data: ClassVar[dict[str, str]] = {}
+    version = 1
+    meanwhile: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self._answer(200)
+        if self.meanwhile:
+            type(self).data = {"cancelled": self.meanwhile.pop()}
+            type(self).version += 1
+
+    def do_PATCH(self) -> None:
+        patch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if patch["metadata"]["resourceVersion"] != str(self.version):
+            self._send(409, {"kind": "Status", "code": 409, "message": "changed", "reason": "Conflict"})
+            return
+        type(self).data = {key: value for key, value in patch["data"].items() if value is not None}
+        self._answer(200)
+
+    def _answer(self, code: int) -> None:
+        metadata = {"name": "r-plan-0", "resourceVersion": str(self.version)}
+        self._send(code, {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": self.data})
+
+    def _send(self, code: int, value: object) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(value).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_two_who_cancel_at_once_lose_no_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Kept, "data", {})
+    monkeypatch.setattr(Kept, "meanwhile", ["b\nc", "b"])
+    plan = diamond(tmp_path)
+    with serving(Kept) as server:
+        use_kubeconfig(tmp_path, monkeypatch, server, {"token": "x"})
+        _mark_cancelled(RunFolder(plan.folder), Cluster(), lambda marked: marked | {"a"})
+        assert Kept.data == {"cancelled": "a\nb\nc"}
+        _mark_cancelled(RunFolder(plan.folder), Cluster(), lambda marked: marked - {"a", "b", "c"})
+        assert Kept.data == {}
+
+
+def test_who_cancels_waits_for_an_advance_that_has_not_seen_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It applies the cancelled job after the first look, which must find it and delete it."""
+    plan = diamond(tmp_path)
+    labels = {names.JOBSET_NAME_LABEL: names.jobset(plan.run_id, "a"), names.REPLICATED_JOB_LABEL: names.ADVANCE}
+    began = msgspec.structs.replace(pod("Running"), metadata=Metadata("began", labels=labels))
+    later = msgspec.structs.replace(began, metadata=Metadata("later", labels=labels))
+    applied: list[JobSet] = []
+    deleted = []
+    looks = iter([[began], [began, later], [later], [later]])
+
+    def pods(_: str) -> list[Pod]:
+        found = next(looks)
+        if found == [later] and not deleted:
+            applied[:] = [jobset_of(plan, "d", jobset())]
+        return found
+
+    def delete(name: str) -> None:
+        deleted.append(name)
+        applied.clear()
+
+    cluster = Mock(spec=Cluster)
+    cluster.pods.side_effect = pods
+    cluster.jobsets.side_effect = lambda _: list(applied)
+    cluster.delete_jobset.side_effect = delete
+    monkeypatch.setattr("launcher.backends.kubernetes.backend._cluster", lambda _: cluster)
+    monkeypatch.setattr("launcher.backends.kubernetes.backend.STOP_POLL", 0.0)
+    BACKENDS["kubernetes"].stop(RunFolder(plan.folder), {"d"}, grace=1)
+    assert deleted == [names.jobset(plan.run_id, "d")]
+    looks = iter([[began]] * 100_000)
+    monkeypatch.setattr("launcher.backends.kubernetes.backend.END_TIMEOUT", 0.0)
+    with pytest.raises(BackendError, match="began may yet apply what was cancelled"):
+        BACKENDS["kubernetes"].stop(RunFolder(plan.folder), {"d"}, grace=0)
