@@ -99,11 +99,11 @@ class Site:
 
 def make_site(cluster: Cluster, namespace: str, here: Path, limit: str = "") -> Site:
     """A namespace with the accounts and the security of k8s/base, and a volume of its own (of at most `limit`)."""
-    for file in ("namespace.yaml", "accounts.yaml"):
+    for file in ("namespace.yaml", "accounts.yaml", "advance-policy.yaml"):
         for manifest in yaml.safe_load_all((BASE / file).read_text()):
             if manifest["kind"] == "Namespace":
                 manifest["metadata"]["name"] = namespace
-            else:
+            elif not manifest["kind"].startswith("Validating"):  # which are of no namespace
                 manifest["metadata"]["namespace"] = namespace
             cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump(manifest))
     return Site(cluster, namespace, cluster.volume("locat-runs", namespace, limit=limit), here)

@@ -9,7 +9,7 @@ from pathlib import Path
 from launcher.backends.base import Backend, Places
 from launcher.backends.checks import Check
 from launcher.backends.errors import BackendError
-from launcher.backends.kubernetes import doctor, history, names
+from launcher.backends.kubernetes import allowance, doctor, history, names
 from launcher.backends.kubernetes.api_objects import Pod
 from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
 from launcher.backends.kubernetes.config_maps import CANCELLED, ELSEWHERE, config_maps, of_others
@@ -69,6 +69,8 @@ class KubernetesBackend(Backend):
             if shape not in tried:
                 tried.append(shape)
                 cluster.apply(jobset(plan, job, [names.plan(plan.run_id)]), dry_run=True)
+        if (allowed := cluster.config_map(allowance.CONFIG_MAP)) is not None:
+            allowance.check(plan, allowed)
 
     def start(self, run: RunFolder) -> str:
         plan = run.plan()

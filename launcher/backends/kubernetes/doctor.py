@@ -10,7 +10,7 @@ from lightkube.resources.core_v1 import Node, PersistentVolumeClaim, Service, Se
 from lightkube.resources.storage_v1 import StorageClass
 
 from launcher.backends.checks import Check
-from launcher.backends.kubernetes import pod_template
+from launcher.backends.kubernetes import allowance, pod_template
 from launcher.backends.kubernetes.cluster import (
     INSTALL_JOBSET,
     Cluster,
@@ -44,6 +44,7 @@ def checks(cluster: Cluster) -> Iterator[Check]:
     yield _kueue(client)
     yield rights
     yield from _accounts(client)
+    yield _limits(cluster)
     yield _claim(client)
     yield _mlflow(client)
     yield _gpus(client)
@@ -103,6 +104,17 @@ def _accounts(client: Client) -> Iterator[Check]:
             yield Check(f"service account {name}", False, f"cannot tell: {error}", INSTALL_BASE, needed=False)
         else:
             yield Check(f"service account {name}", True, "there", "")
+
+
+def _limits(cluster: Cluster) -> Check:
+    subject = "limits of advance"
+    try:
+        allowed = cluster.config_map(allowance.CONFIG_MAP)
+    except KubernetesError as error:
+        return Check(subject, False, f"cannot tell: {error}", INSTALL_BASE, needed=False)
+    if allowed is None:
+        return Check(subject, False, f"no ConfigMap {allowance.CONFIG_MAP}", INSTALL_BASE, needed=False)
+    return Check(subject, True, f"ConfigMap {allowance.CONFIG_MAP}", "")
 
 
 def _claim(client: Client) -> Check:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.backends import BACKENDS
-from launcher.backends.kubernetes import config_maps, names
+from launcher.backends.kubernetes import allowance, config_maps, names
 from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
 from launcher.compile import secrets
 from launcher.compile.compiler import compile_pipeline
@@ -177,7 +177,7 @@ def test_a_jobset_that_others_wait_for_beside_others_is_kept() -> None:
 
 
 @given(st.from_regex("[a-z]([a-z0-9_-]{0,60}[a-z0-9])?", fullmatch=True), st.text("abc-123", min_size=1, max_size=60))
-def test_names_fit_kubernetes_and_do_not_collide(job: str, run_id: str) -> None:
+def test_thosefit_kubernetes_and_do_not_collide(job: str, run_id: str) -> None:
     name = names.jobset(run_id, job)
     assert re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", name)
     assert len(f"{name}-advance-0-0-abcde") <= 63
@@ -252,3 +252,29 @@ def test_only_pods_of_one_job_reach_each_other() -> None:
         pods = {"podSelector": {"matchLabels": {**own, "app.kubernetes.io/component": "train"}}}
         assert each["spec"]["podSelector"] == pods["podSelector"]
         assert (each["spec"]["ingress"], each["spec"]["egress"]) == ([{"from": [pods]}], [{"to": [pods]}])
+
+
+@pytest.mark.parametrize(
+    ("key", "those", "lacks"),
+    [
+        ("secrets", "mlflow-client locat-secrets", "job b: registry is not among the secrets"),
+        ("secrets", "mlflow-client registry", "job b: locat-secrets is not among the secrets"),
+        ("secrets", "locat-secrets registry", "job b: mlflow-client is not among the secrets"),
+        ("claims", "locat-runs", "job b: datasets is not among the claims"),
+        ("service-accounts", "", "job b: locat-job is not among the service-accounts"),
+    ],
+)
+def test_what_later_jobs_are_given_must_be_allowed_in_the_namespace(key: str, those: str, lacks: str) -> None:
+    allowed = {
+        "secrets": "mlflow-client\nlocat-secrets\nregistry\n",
+        "claims": "locat-runs\ndatasets\n",
+        "service-accounts": "locat-job\n",
+    }
+    allowance.check(planned(), allowed)
+    with pytest.raises(UserError, match=f"{lacks} .* add it under `{key}` with `kubectl edit configmap locat-advance`"):
+        allowance.check(planned(), {**allowed, key: "\n".join(those.split())})
+
+
+def test_what_the_first_jobs_are_given_is_for_who_submits_to_allow() -> None:
+    jobs = [job for job in planned().jobs if not job.needs]
+    allowance.check(replace(planned(), jobs=tuple(jobs)), {})

@@ -1,0 +1,54 @@
+"""What `advance` may give the pods that it applies: what the namespace's ConfigMap `locat-advance` names.
+
+The cluster refuses the rest (k8s/base/advance-policy.yaml), but only when its turn comes; `submit` asks first.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from launcher.backends.kubernetes import names
+from launcher.backends.kubernetes.manifests import jobset
+from launcher.backends.kubernetes.pod_template import ADVANCE_ACCOUNT
+from launcher.plan import Plan
+from locat.contract.errors import UserError
+
+CONFIG_MAP = "locat-advance"
+SECRETS, CLAIMS, ACCOUNTS = "secrets", "claims", "service-accounts"
+"""Keys of its data: names, one a line."""
+_NAMED = {"serviceAccountName": ACCOUNTS, "claimName": CLAIMS, "secretName": SECRETS}
+_REFERENCES = ("secretKeyRef", "secretRef", "nodePublishSecretRef", "secret")
+"""Keys of a pod's spec below which a Secret's `name` stands."""
+
+
+def check(plan: Plan, allowed: Mapping[str, str]) -> None:
+    """Refuse a plan whose later jobs need what `advance` may not give them; `allowed` is the ConfigMap's data.
+
+    Raises:
+        UserError: names the first one, and how it is allowed.
+    """
+    for job in plan.jobs:
+        if not job.needs:
+            continue  # it is applied by who submits, with rights of his own
+        for kind, name in _used(jobset(plan, job, [names.plan(plan.run_id)])):
+            if name not in {ADVANCE_ACCOUNT, *allowed.get(kind, "").split()}:
+                raise UserError(
+                    f"job {job.name}: {name} is not among the {kind} that jobs which need others may be given here;"
+                    f" add it under `{kind}` with `kubectl edit configmap {CONFIG_MAP}`"
+                )
+
+
+def _used(value: Any) -> Iterator[tuple[str, str]]:
+    """The key of the ConfigMap, and the name, of all that an object's pods are given."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _used(each)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key in _NAMED:
+                yield _NAMED[key], inner
+            elif key == "imagePullSecrets":
+                yield from ((SECRETS, each["name"]) for each in inner)
+            elif key in _REFERENCES and "name" in inner:
+                yield SECRETS, inner["name"]
+            else:
+                yield from _used(inner)
