@@ -33,9 +33,11 @@ def until_ready(cluster: Cluster, namespace: str) -> None:
 
 
 def credentials(cluster: Cluster, namespace: str) -> dict[str, str]:
-    """What MLflow's clients take from the environment."""
-    found = {}
-    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-        secret = cluster.kubectl("-n", namespace, "get", "secret", "mlflow-client", "-o", f"jsonpath={{.data.{name}}}")
-        found[name] = base64.b64decode(secret).decode()
-    return found
+    """What MLflow's clients take from the environment, for the user that jobs are."""
+    names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+    return {name: secret(cluster, namespace, "mlflow-client", name) for name in names}
+
+
+def secret(cluster: Cluster, namespace: str, name: str, key: str) -> str:
+    found = cluster.kubectl("-n", namespace, "get", "secret", name, "-o", f"jsonpath={{.data.{key}}}")
+    return base64.b64decode(found).decode()

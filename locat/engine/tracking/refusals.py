@@ -13,10 +13,11 @@ from locat.engine.tracking.client import MlflowClient, connect
 
 DELETED = "deleted"
 """An MLflow LifecycleStage."""
+FORBIDDEN = 403
 
 
 def reason(tracking: Tracking, job: JobFolder, error: Exception) -> str:
-    """What was deleted in MLflow, and how it comes back; empty if `error` may be gone the next time.
+    """What MLflow forbids this user or was deleted there, with the remedy; empty if `error` may be gone next time.
 
     It is noted as the job's trouble, which `launcher status` tells.
     """
@@ -31,6 +32,11 @@ def reason(tracking: Tracking, job: JobFolder, error: Exception) -> str:
 def _reason(tracking: Tracking, job: JobFolder, error: Exception) -> str:
     if not isinstance(error, MlflowException) or error.get_http_status_code() >= 500:
         return ""
+    if error.get_http_status_code() == FORBIDDEN:
+        return (
+            f"MLflow does not let this user write to the experiment {tracking.experiment!r}; ask its administrator for"
+            " EDIT of it, or submit again with another `tracking.experiment`"
+        )
     with suppress(Exception):  # it answered before, and does not now
         return _deleted(connect(tracking.uri), tracking, job)
     return ""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.tracking import MlflowClient
 
 from launcher.cli import cli
@@ -20,6 +22,7 @@ from locat.contract.yaml_text import to_yaml
 from locat.engine.tracking import tracked
 from locat.engine.tracking.client import connect
 from locat.engine.tracking.metric_log import MetricLog
+from locat.engine.tracking.refusals import reason
 from locat.engine.tracking.state_files import Lifetime
 from locat.engine.tracking.sync import sync
 from support import small_runs
@@ -105,3 +108,12 @@ def test_what_is_deleted_while_a_job_waits_to_go_on_is_told(
     assert sync({job.path: "FAILED"}, None) == 1
     assert f"a: not sent: {sentence}" in capsys.readouterr().out
     told(run, sentence)
+
+
+def test_an_experiment_of_somebody_else_is_told(tmp_path: Path) -> None:
+    _, job, config, _ = job_of(tmp_path)
+    error = MlflowException("failed with error code 403 != 200", PERMISSION_DENIED)
+    sentence = "MLflow does not let this user write to the experiment 'mine'; ask its administrator for EDIT of it"
+    assert sentence in reason(config.tracking, job, error)
+    assert sentence in TrackingCursor.read(job).trouble
+    assert reason(config.tracking, job, MlflowException("no answer")) == ""
