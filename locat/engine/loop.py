@@ -101,11 +101,13 @@ class Training:
         self.task, self.config, self.job, self.ranks = task, config, job, ranks
         self.stopping = Stopping(ranks)
         self.micro_batch = micro_batch_size(config, ranks)
-        self.strategy = make_strategy(config, ranks, task.model, task.shadow, task.frozen_until)
-        self.models = Models(self.strategy.module, self.strategy.shadow)
         self.checkpoints = stack.enter_context(
             Checkpoints(job.checkpoints, config.checkpoints, ranks, config.decisive())
         )
+        if self.checkpoints.newest is None:
+            task.begin()
+        self.strategy = make_strategy(config, ranks, task.model, task.shadow, task.frozen_until)
+        self.models = Models(self.strategy.module, self.strategy.shadow)
         self.watchdog = stack.enter_context(Watchdog(config.step_timeout, ranks))
         self.throughput = Throughput(ranks.device)
         self.early_stop = EarlyStop(config.early_stop)

@@ -47,6 +47,13 @@ class Task(ABC):
     best: Best | None = None
     """Sees every evaluation, whatever restarts come between; of tasks that report their best one."""
 
+    def begin(self) -> None:
+        """Give `model`, and `shadow`, the weights to begin with, on all ranks alike; they are not wrapped yet.
+
+        Called only where no checkpoint is resumed, which has weights of its own.
+        """
+        return
+
     def batches(self, position: Position) -> BatchStream:
         """Training batches from `position` on, without end, each with the position after it."""
         return self.train_loader.stream(position)

@@ -6,10 +6,10 @@ the checkpoints before it stay, and training goes on. Nothing is ever overwritte
 """
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Thread
 from time import perf_counter
@@ -30,13 +30,13 @@ from locat.engine.checkpoints.manifest import (
     TASK_STATE,
     UNREADABLE,
     Manifest,
+    best_in,
     checkpoints_in,
     complete,
     delete,
     discard,
     find_fault,
     random_file,
-    read_metrics,
     record_metrics,
     seal,
     set_aside,
@@ -137,16 +137,21 @@ class Checkpoints:
         """What they have cost this attempt so far."""
         return {"checkpoint/stalled_seconds": self.stalled, "checkpoint/failures": self.failures}
 
+    @cached_property
+    def newest(self) -> Path | None:
+        """The newest checkpoint that verifies when first asked, by all ranks together; None if there is none."""
+        name = self.ranks.from_main(self._take_stock() if self.ranks.is_main else None)
+        return None if name is None else self.folder / name
+
     def restore(self, strategy: Strategy) -> Restored:
         """Take up the newest checkpoint that verifies, from the start if there is none.
 
         Raises:
             ConfigError: the checkpoint belongs to another config.
         """
-        name = self.ranks.from_main(self._take_stock() if self.ranks.is_main else None)
-        if name is None:
+        newest = self.newest
+        if newest is None:
             return Restored(Position(), {}, {})
-        newest = self.folder / name
         manifest = Manifest.read(newest)
         if manifest.config != self.config:
             raise ConfigError(
@@ -171,7 +176,7 @@ class Checkpoints:
         return Restored(manifest.position, task_state, manifest.metrics)
 
     def _verified_best(self) -> str | None:
-        best = self._best()
+        best = best_in(self.folder, self.settings)
         if best is not None and (fault := find_fault(best)) is not None:
             logger.warning("%s: %s; the last weights are left in place of the best ones", best, fault)
             return None
@@ -253,7 +258,7 @@ class Checkpoints:
 
     def _delete_old(self) -> None:
         kept = complete(self.folder)[-self.settings.keep :]
-        best = self._best()
+        best = best_in(self.folder, self.settings)
         for checkpoint in complete(self.folder):
             if checkpoint not in kept and checkpoint != best:
                 self._fence.check()
@@ -261,15 +266,6 @@ class Checkpoints:
                     delete(checkpoint)
                 except OSError as error:
                     logger.warning("%s could not be deleted (%s)", checkpoint, error)
-
-    def _best(self) -> Path | None:
-        """The complete checkpoint with the best metric, the first of equals; None if none was evaluated."""
-        if self.settings.best is None:
-            return None
-        name, sign = self.settings.best, 1 if self.settings.best_is == "largest" else -1
-        found = {path: read_metrics(path).get(name, math.nan) for path in complete(self.folder)}
-        scores = {path: sign * value for path, value in found.items() if math.isfinite(value)}
-        return max(scores, key=lambda path: scores[path], default=None)
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,9 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed.checkpoint as dcp
+from torch import Tensor
 from torch.distributed.checkpoint import metadata
 from torch.distributed.checkpoint._traverse import set_element
 from torch.distributed.checkpoint.api import CheckpointException
@@ -17,11 +19,12 @@ from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import ReadItem
 
-from locat.engine.as_data import DataUnpickler, read, refusal
+from locat.engine import as_data
+from locat.engine.as_data import DataUnpickler, refusal
 
 
-def load(state: dict[str, Any], folder: Path) -> None:
-    """Fill `state` from a checkpoint in place, on all ranks together.
+def load(state: dict[str, Any], folder: Path, alone: bool = False) -> None:
+    """Fill `state` from a checkpoint in place, on all ranks together, or on this one `alone`.
 
     Raises:
         JobError: the checkpoint asks for something that is not data.
@@ -29,7 +32,7 @@ def load(state: dict[str, Any], folder: Path) -> None:
     reader = Reader(folder)
     try:
         reader.read_metadata()  # before DCP looks for other metadata in place of what it cannot read
-        dcp.load(state, storage_reader=reader, planner=Planner())
+        dcp.load(state, storage_reader=reader, planner=Planner(), no_dist=alone)
     except pickle.UnpicklingError as error:
         raise refusal(folder, error) from error
     except CheckpointException as error:
@@ -37,6 +40,26 @@ def load(state: dict[str, Any], folder: Path) -> None:
             if isinstance(fault, pickle.UnpicklingError):
                 raise refusal(folder, fault) from error
         raise
+
+
+def read(folder: Path, prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, by the rest of their names; on this rank alone.
+
+    Raises:
+        JobError: the checkpoint asks for something that is not data.
+    """
+    try:
+        held = Reader(folder).read_metadata().state_dict_metadata
+    except pickle.UnpicklingError as error:
+        raise refusal(folder, error) from error
+    tensors = {
+        name: torch.empty(about.size, dtype=about.properties.dtype)
+        for name, about in held.items()
+        if name.startswith(prefix) and isinstance(about, metadata.TensorStorageMetadata)
+    }
+    if tensors:
+        load(tensors, folder, alone=True)
+    return {name.removeprefix(prefix): value for name, value in tensors.items()}
 
 
 class MetadataUnpickler(DataUnpickler):
@@ -61,4 +84,4 @@ class Planner(DefaultLoadPlanner):
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
         place = self.mappings[read_item.dest_index.fqn]
-        set_element(self.original_state_dict, place, read(value))
+        set_element(self.original_state_dict, place, as_data.read(value))

@@ -6,6 +6,7 @@ step-<n>                        complete: manifest.json names every file with it
 damaged-step-<n>                set aside: its digests did not hold
 """
 
+import math
 import shutil
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from locat.config.training import Checkpoints
 from locat.contract import durable, records
 from locat.contract.fence import UNFINISHED, Fence
 from locat.data.position import Position
@@ -84,6 +86,16 @@ def read_metrics(checkpoint: Path) -> dict[str, float]:
         return Manifest.read(checkpoint).metrics
     except UNREADABLE:
         return {}
+
+
+def best_in(folder: Path, settings: Checkpoints) -> Path | None:
+    """The complete checkpoint with the best metric, the first of equals; None if none was evaluated."""
+    if settings.best is None:
+        return None
+    name, sign = settings.best, 1 if settings.best_is == "largest" else -1
+    found = {path: read_metrics(path).get(name, math.nan) for path in complete(folder)}
+    scores = {path: sign * value for path, value in found.items() if math.isfinite(value)}
+    return max(scores, key=lambda path: scores[path], default=None)
 
 
 def seal(temporary: Path, final: Path, position: Position, world_size: int, fence: Fence, **what: Any) -> None:
