@@ -24,7 +24,9 @@ def compile_pipeline(
     backend: str = DEFAULT_BACKEND,
     sees_folders: bool = True,
 ) -> Plan:
-    """The plan of one run of `pipeline`. Pure: reads and writes nothing, and gives the same plan every time.
+    """The plan of one run of `pipeline`. Pure: it writes nothing, gives the same plan every time, and reads nothing.
+
+    Only whether weights are there that a job is to begin with is looked at, where jobs see this machine's folders.
 
     Args:
         run_id: name of the run and of its folder.

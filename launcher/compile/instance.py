@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from launcher.compile import initial_weights
 from launcher.compile.combinations import Report
 from launcher.compile.matrix import Expansion, Instance
 from launcher.compile.origin import Origins
 from launcher.compile.references import BadReference, ReferenceList, formatted, of_matrix, resolve
 from launcher.language.explain import explain
 from launcher.language.model import Pipeline
-from locat.config import TASKS, JobConfig, TrainingConfig
+from locat.config import TASKS, JobConfig, Model, TrainingConfig
 from locat.contract.batch_share import rank_batch_size
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
@@ -152,7 +153,24 @@ class InstanceCompiler:
                 path, origin = origins.find(("batch_size",))
                 self.run.report(path, f"{problem}{origin}")
         values: dict[str, Any] = self._located(config.model_dump(), config.model_dump(mode="json"), (), origins)
+        model_config = getattr(config, "model", None)
+        if isinstance(model_config, Model) and model_config.init is not None:
+            values["model"]["init"]["source"] = self._initial_weights(model_config.init.source, origins)
         return values
+
+    def _initial_weights(self, source: str, origins: Origins) -> str:
+        """What the job takes for the source of its first weights; one that is not there is reported."""
+        path, origin = origins.find(("model", "init", "source"))
+        if not self.run.sees_folders and initial_weights.depends_on_folder(source):
+            self.run.report(path, f"{source!r}: {NOT_SEEN}{origin}")
+            return source
+        try:
+            source = initial_weights.located(source, self.run.pipeline.source.folder_of(path), self.run.folder)
+            if self.run.sees_folders:
+                initial_weights.check(source, self.run.folder)
+        except (ValueError, OSError) as error:
+            self.run.report(path, f"{error}{origin}")
+        return source
 
     def _located(self, value: Any, plain: Any, loc: KeyPath, origins: Origins) -> Any:
         """`plain`, the plain form of `value`, with every path in it absolute."""

@@ -17,6 +17,7 @@ from locat.config.augmentation import (
     Temperatures,
     Unchanged,
 )
+from locat.config.backbone import FrozenConfig
 from locat.config.base import (
     Fraction,
     Int,
@@ -113,7 +114,7 @@ class DinoConfig(PretrainingConfig):
         return self.epochs * costs.images(self.data.train, "train") * (TRAINING * student + FORWARD * teacher)
 
 
-class KnnConfig(JobConfig):
+class KnnConfig(FrozenConfig):
     """Weighted k-nearest-neighbour classification on a frozen backbone's [CLS] (docs/method.md section 4)."""
 
     entry: ClassVar[str] = "locat.tasks.classification.knn:knn"
@@ -122,8 +123,6 @@ class KnnConfig(JobConfig):
     headline: ClassVar[str] = "top1_k20"
 
     task: Literal["knn"]
-    backbone: Path
-    """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
     data: Data
     neighbours: Annotated[list[PositiveInt], Field(min_length=1)] = [10, 20, 100, 200]
     temperature: PositiveFloat = 0.07
@@ -142,10 +141,10 @@ class KnnConfig(JobConfig):
         return f"{metric.removeprefix('top1_k')}-NN" if metric.startswith("top1_k") else None
 
     def operations(self, costs: Costs) -> float:
-        return _all_images(self.data, costs) * FORWARD * costs.backbone(self.backbone, self.image_size)
+        return _all_images(self.data, costs) * FORWARD * self.multiply_adds(costs, self.image_size)
 
 
-class LinearConfig(TrainingConfig):
+class LinearConfig(FrozenConfig, TrainingConfig):
     """Train one linear layer on a frozen backbone's [CLS] of the last block (docs/method.md section 4)."""
 
     entry: ClassVar[str] = "locat.tasks.classification.linear:linear"
@@ -156,8 +155,6 @@ class LinearConfig(TrainingConfig):
     frozen_backbone: ClassVar[bool] = True
 
     task: Literal["linear"]
-    backbone: Path
-    """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
     precision: Literal["bf16", "fp16", "fp32"] = "fp32"
     """Of autocast, of backbone and head; what was published was measured in fp32."""
     epochs: PositiveInt = 100
@@ -175,10 +172,10 @@ class LinearConfig(TrainingConfig):
 
     def operations(self, costs: Costs) -> float:
         images = self.epochs * costs.images(self.data.train, "train")
-        return images * FORWARD * costs.backbone(self.backbone, self.image_size)
+        return images * FORWARD * self.multiply_adds(costs, self.image_size)
 
 
-class SegmentConfig(TrainingConfig):
+class SegmentConfig(FrozenConfig, TrainingConfig):
     """Train a small head on a frozen backbone's patches (docs/method.md section 5)."""
 
     entry: ClassVar[str] = "locat.tasks.segmentation.segment:segment"
@@ -189,8 +186,6 @@ class SegmentConfig(TrainingConfig):
     frozen_backbone: ClassVar[bool] = True
 
     task: Literal["segment"]
-    backbone: Path
-    """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
     precision: Literal["bf16", "fp16", "fp32"] = "fp32"
     """Of autocast, of backbone and head; what was published was measured in fp32."""
     protocol: Protocol = "release"
@@ -210,10 +205,10 @@ class SegmentConfig(TrainingConfig):
         if not isinstance(self.augment, SegmentationAugmentation):
             return math.nan
         images = self.iterations * self.batch_size + costs.images(self.data.val, "val")
-        return images * FORWARD * costs.backbone(self.backbone, self.augment.crop)
+        return images * FORWARD * self.multiply_adds(costs, self.augment.crop)
 
 
-class HummingbirdConfig(JobConfig):
+class HummingbirdConfig(FrozenConfig):
     """Segment by retrieval: each patch takes the labels of its nearest patches in a memory bank; nothing is trained."""
 
     entry: ClassVar[str] = "locat.tasks.segmentation.hummingbird:hummingbird"
@@ -223,8 +218,6 @@ class HummingbirdConfig(JobConfig):
     label: ClassVar[str] = "mIoU by retrieval"
 
     task: Literal["hummingbird"]
-    backbone: Path
-    """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
     data: Data
     protocol: Protocol = "exact"
     """`exact`: whole images, scored at their own size. `release`: as the released script, see docs/fidelity.md."""
@@ -253,7 +246,7 @@ class HummingbirdConfig(JobConfig):
         return self.memory_size or (None if self.protocol == "release" else 10_240_000)
 
     def operations(self, costs: Costs) -> float:
-        return _all_images(self.data, costs) * FORWARD * costs.backbone(self.backbone, self.side)
+        return _all_images(self.data, costs) * FORWARD * self.multiply_adds(costs, self.side)
 
 
 class CompareConfig(JobConfig):

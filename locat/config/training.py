@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from locat.config.base import (
     Int,
@@ -16,6 +23,7 @@ from locat.config.base import (
     Schema,
 )
 from locat.config.optimizer import Optimizer
+from locat.config.weights import InitField
 
 
 class Strategy(Schema):
@@ -53,6 +61,14 @@ class Model(Schema):
     """Registered name, such as locatvit_tiny or vit_tiny_patch16_224."""
     args: dict[str, Any] = {}
     """Keyword arguments as timm takes them (img_size, patch_size, embed_dim, drop_path_rate, ...)."""
+    init: InitField | None = None
+    """Weights to begin with; by default new ones, drawn by `seed`."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A config says nothing of weights that are not asked for, so that it equals those of earlier checkpoints."""
+        values: dict[str, Any] = serialize(self)
+        return {key: value for key, value in values.items() if key != "init" or value is not None}
 
 
 class Data(Schema):

@@ -10,7 +10,6 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_model as save_weights
 from timm.models._hub import save_config_for_hf
 from torch import nn
@@ -19,6 +18,8 @@ from locat.config import Model
 from locat.contract.errors import ConfigError, WeightsError
 from locat.contract.fence import Fence
 from locat.models.any_size import accept_any_size, size_arguments
+from locat.weights.files import read_folder
+from locat.weights.fit import fit, refuse
 
 
 def create_model(config: Model) -> nn.Module:
@@ -48,17 +49,20 @@ def load_backbone(folder: Path) -> tuple[nn.Module, str]:
     """The model in `folder` with its weights, for images of any size, and its title.
 
     The folder holds model.safetensors and timm's config.json, as `timm.models.save_for_hf`
-    writes them. Raises WeightsError; where the weights do not fit the model, it lists every
-    missing and unknown name and every wrong shape.
+    writes them. Raises WeightsError; where the weights do not fit the model, it lists
+    missing and unknown names and wrong shapes.
     """
     try:
         config = json.loads((folder / "config.json").read_text())
         name = title(config["architecture"], config.get("model_args", {}))
         with torch.device("meta"):
             arguments = size_arguments(timm.create_model(f"local-dir:{folder}"))
-        return accept_any_size(timm.create_model(f"local-dir:{folder}", pretrained=True, **arguments)), name
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        model = accept_any_size(timm.create_model(f"local-dir:{folder}", **arguments))
+        weights = read_folder(folder)
+        refuse(fit(model, weights), model, weights.origin, strict=True)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, WeightsError) as error:
         raise WeightsError(f"{folder} holds no model that can be loaded: {error}") from error
+    return model, name
 
 
 def save_model(model: nn.Module, folder: Path, **model_args: Any) -> None:

@@ -1,17 +1,15 @@
 """A frozen backbone and the features that its classifier would read: for the k-NN and the linear evaluation."""
 
-from pathlib import Path
-
 import torch
 from timm.data import resolve_data_config
+from torch import nn
 
 from locat.contract.errors import ConfigError
 from locat.data.augment import normalize
-from locat.models.create import load_backbone
 
 
 class FrozenBackbone:
-    """The backbone in `folder`, in eval mode; its features are what stands before its classifier.
+    """A backbone called `name`, in eval mode; its features are what stands before its classifier.
 
     For a ViT that is [CLS] of the last block after the final norm. With PRR it is [CLS] refined by PRR, which is what
     DINO's head was trained on. Images are normalised as the backbone was trained: its config.json says how.
@@ -19,8 +17,8 @@ class FrozenBackbone:
     Raises ConfigError where the backbone does not take images of `image_size` pixels.
     """
 
-    def __init__(self, folder: Path, image_size: int, device: torch.device) -> None:
-        backbone, self.name = load_backbone(folder)
+    def __init__(self, backbone: nn.Module, name: str, image_size: int, device: torch.device) -> None:
+        self.name = name
         self._backbone = backbone.eval().requires_grad_(False).to(device)
         expected = resolve_data_config(model=backbone)
         self._mean, self._std = expected["mean"], expected["std"]
@@ -28,7 +26,7 @@ class FrozenBackbone:
         try:
             self.dim = self.features(blank).shape[1]
         except (AssertionError, RuntimeError) as error:
-            raise ConfigError(f"image_size {image_size}: the backbone in {folder} does not take it: {error}") from error
+            raise ConfigError(f"image_size {image_size}: the backbone {name} does not take it: {error}") from error
 
     @torch.no_grad()
     def features(self, images: torch.Tensor) -> torch.Tensor:

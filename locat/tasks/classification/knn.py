@@ -12,6 +12,7 @@ from locat.data.views import CentreCrop
 from locat.engine.distributed import Ranks
 from locat.engine.evaluation import Evaluation, Watch, run_evaluation
 from locat.engine.precision import autocast
+from locat.tasks.backbone import open_backbone
 from locat.tasks.classification.accuracy import tops
 from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.classification.neighbours import hits, nearest, votes
@@ -38,7 +39,7 @@ class Knn(Evaluation):
             )
         self.classes = len(self.train.contents.classes)
         self.tops = tops(self.classes)
-        self.backbone = FrozenBackbone(config.backbone, config.image_size, ranks.device)
+        self.backbone = FrozenBackbone(*open_backbone(config, job, ranks), config.image_size, ranks.device)
 
     def measure(self, watch: Watch) -> dict[str, float]:
         """Top-1 and, where there are more than five classes, top-5 for every k."""

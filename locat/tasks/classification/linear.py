@@ -18,6 +18,7 @@ from locat.engine.distributed import Ranks
 from locat.engine.loop import run_training
 from locat.engine.schedules import cosine
 from locat.engine.task import Batches, Models, Task
+from locat.tasks.backbone import open_backbone
 from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.loaders import open_loaders
@@ -44,7 +45,7 @@ class Linear(Task):
         self.steps_per_epoch = self.train_loader.batches_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch
         self.evaluate_every = config.evaluate_epochs * self.steps_per_epoch
-        self.backbone = FrozenBackbone(config.backbone, config.image_size, ranks.device)
+        self.backbone = FrozenBackbone(*open_backbone(config, job, ranks), config.image_size, ranks.device)
         classes = len(self.train_loader.contents.classes)
         self.model = nn.Linear(self.backbone.dim, classes)
         nn.init.normal_(self.model.weight, std=0.01)

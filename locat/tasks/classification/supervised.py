@@ -1,7 +1,7 @@
 """supervised: train a classifier (docs/method.md section 4)."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from timm.data import resolve_data_config
@@ -31,9 +31,12 @@ from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.loaders import open_loaders
 from locat.tasks.pictures import draw_attention, draw_inputs
 from locat.tasks.results import write_results
+from locat.weights.initial import describe, initialise
 
 BATCH_PICTURED = 32
 """Images in the figure of the first training batch."""
+STATISTICS = "statistics"
+"""In a checkpoint: mean and std of the images that the first weights were trained on."""
 
 
 def supervised(config: SupervisedConfig, job: JobFolder) -> None:
@@ -68,14 +71,7 @@ class Supervised(Task):
                 f"model.args.num_classes: the model has {self.model.num_classes}, "
                 f"{config.data.train} has {len(self.classes)}"
             )
-        expected = resolve_data_config(model=self.model)
-        self.mean, self.std = expected["mean"], expected["std"]
-        shared = (len(self.classes), config.label_smoothing, self.mean, self.std, config.seed)
-        self.transform = (
-            ImageNetTransform(config.augment, *shared)
-            if isinstance(config.augment, ImageNetAugmentation)
-            else ShiftTransform(config.augment, *shared)
-        )
+        self._normalise_for(self.model)
         self.shadow = copy.deepcopy(self.model) if config.ema_decay else None
         self.steps_per_epoch = self.train_loader.batches_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch
@@ -83,6 +79,22 @@ class Supervised(Task):
         self.frozen = Frozen(config.freeze, self.model, self.steps_per_epoch, self.total_steps)
         self.accuracy = Accuracy(len(self.classes), ranks.device)
         self.best: Best = Best("top1")
+
+    def begin(self) -> None:
+        initialise(self.model, self.config.model, self.job, self.ranks)
+        self._normalise_for(self.model)
+        if self.shadow is not None:
+            self.shadow.load_state_dict(self.model.state_dict())
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        """What came with weights that are not loaded again."""
+        return {STATISTICS: torch.tensor([self.mean, self.std], dtype=torch.float64)} if self.config.model.init else {}
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        if STATISTICS in state:
+            mean, std = state[STATISTICS].tolist()
+            describe(self.model, {"mean": tuple(mean), "std": tuple(std)})
+            self._normalise_for(self.model)
 
     def batches(self, position: Position) -> BatchStream:
         if position == START and self.ranks.is_main:
@@ -119,6 +131,8 @@ class Supervised(Task):
         model = create_model(self.config.model)
         model.load_state_dict(weights)
         model.eval()
+        if self.config.model.init:
+            describe(model, {"mean": self.mean, "std": self.std})
         save_model(model, self.job.outputs, **self.config.model.args)
         name = title(self.config.model.name, self.config.model.args)
         if cls_attends(model):
@@ -126,6 +140,17 @@ class Supervised(Task):
             draw_attention(path, heading, model, self.val_loader, self.mean, self.std)
         self.best.tell(metrics, "best")
         write_results(self.job, self.config, name, self.train_loader.contents, self.best.found, last=metrics)
+
+    def _normalise_for(self, model: nn.Module) -> None:
+        """Have images normalised, and varied, as `model` expects them."""
+        config, expected = self.config, resolve_data_config(model=model)
+        self.mean, self.std = expected["mean"], expected["std"]
+        shared = (len(self.classes), config.label_smoothing, self.mean, self.std, config.seed)
+        self.transform = (
+            ImageNetTransform(config.augment, *shared)
+            if isinstance(config.augment, ImageNetAugmentation)
+            else ShiftTransform(config.augment, *shared)
+        )
 
     def _vary(self, batch: Batch, position: Position) -> tuple[torch.Tensor, torch.Tensor]:
         """What the model sees, float32 (n, 3, H, W), and what it should say, probabilities (n, classes)."""

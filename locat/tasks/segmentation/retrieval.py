@@ -27,8 +27,8 @@ from locat.data.segmentation import Square, Vary, WholePairs
 from locat.engine.distributed import Ranks
 from locat.engine.evaluation import Evaluation, Watch
 from locat.engine.precision import autocast
-from locat.models.create import load_backbone
 from locat.models.segmentation_head import patch_dim, patch_features
+from locat.tasks.backbone import open_backbone
 from locat.tasks.loaders import read_settings, verify
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
@@ -56,7 +56,7 @@ class Retrieval(Evaluation):
         self.config, self.job, self.ranks = config, job, ranks
         check_masks(config.data)
         verify(config.data, ranks)
-        backbone, self.backbone_name = load_backbone(config.backbone)
+        backbone, self.backbone_name = open_backbone(config, job, ranks)
         self.backbone = backbone.eval().requires_grad_(False).to(ranks.device)
         self.statistics = self._statistics()
         self.train, self.val = self._open_bank(config.data.train), self._open_evaluation(config.data.val)
@@ -66,7 +66,7 @@ class Retrieval(Evaluation):
         if config.side % self.patch:
             raise ConfigError(
                 f"image_size {config.side}: is to be a multiple of the {self.patch} pixels of a patch "
-                f"of the backbone in {config.backbone}"
+                f"of the backbone {self.backbone_name}"
             )
         self.bank = self._new_bank()
 

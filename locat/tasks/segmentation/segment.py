@@ -19,8 +19,8 @@ from locat.engine.loop import run_training
 from locat.engine.precision import autocast
 from locat.engine.schedules import one_cycle
 from locat.engine.task import Batches, Models, Task
-from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_features
+from locat.tasks.backbone import open_backbone
 from locat.tasks.loaders import at_least_one
 from locat.tasks.results import write_results
 from locat.tasks.segmentation.figures import Picture
@@ -45,7 +45,7 @@ class Segment(Task):
     def __init__(self, config: SegmentConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
         check_masks(config.data)
-        backbone, self.backbone_name = load_backbone(config.backbone)
+        backbone, self.backbone_name = open_backbone(config, job, ranks)
         self.statistics = statistics_for(backbone, self.backbone_name, config.protocol)
         self.train_loader, self.val_loader = open_mask_loaders(config, ranks, self.statistics)
         self.classes = self.train_loader.contents.mask_classes

@@ -28,6 +28,7 @@ from locat.tasks.loaders import at_least_one, open_loaders
 from locat.tasks.pictures import draw_attention, draw_inputs
 from locat.tasks.results import write_results
 from locat.tasks.self_supervised.dino_loss import Centre, dino_loss, teacher_probabilities
+from locat.weights.initial import initialise
 
 GLOBAL_CROPS = 2
 """Views of an image that the teacher sees as well."""
@@ -61,13 +62,18 @@ class Dino(Task):
         self.steps_per_epoch = self.train_loader.batches_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch
         self.evaluate_every = self.steps_per_epoch
-        backbone = self._new_backbone()
+        self.backbone = backbone = self._new_backbone()
         width = backbone(torch.zeros(1, 3, crops.global_size, crops.global_size)).shape[1]
         self.frozen = Frozen(config.freeze, backbone, self.steps_per_epoch, self.total_steps)
         self.model = MultiCrop(backbone, DinoHead(width, config.head))
         self.shadow = copy.deepcopy(self.model)
         self.centre = Centre(config.head.out_dim, config.centre_momentum, ranks.device)
         self.schedule = partial(cosine, total=self.total_steps)
+
+    def begin(self) -> None:
+        initialise(self.backbone, self.config.model, self.job, self.ranks)
+        assert self.shadow is not None, "made with the student"
+        self.shadow.load_state_dict(self.model.state_dict())
 
     def learning_rate(self, step: int) -> float:
         return learning_rate(

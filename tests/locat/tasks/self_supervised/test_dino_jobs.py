@@ -19,6 +19,7 @@ from locat.contract.job_folder import ExitCode, JobFolder
 from locat.data.loader import Loader
 from locat.data.reader import ReadSettings
 from locat.data.views import CentreCrop
+from locat.models.create import load_backbone
 from locat.tasks.classification.frozen import FrozenBackbone
 from support import training
 
@@ -110,7 +111,7 @@ def test_knn_is_scikit_learns_on_the_teachers_cls(data: dict[str, str], pretrain
     found = json.loads(JobFolder(tmp_path).results.read_text())
     assert found["model"] == "locatvit_tiny"
 
-    backbone = FrozenBackbone(pretrained / "outputs", 32, torch.device("cpu"))
+    backbone = FrozenBackbone(*load_backbone(pretrained / "outputs"), 32, torch.device("cpu"))
     loaders = (Loader(Path(data[split]), ReadSettings(8), views=(CentreCrop(32, 1.0),)) for split in ("train", "val"))
     batches = [[batch for batch, _ in loader.batches()] for loader in loaders]
     train, val = (torch.cat([backbone.features(batch.image) for batch in split]).double() for split in batches)

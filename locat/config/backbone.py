@@ -1,0 +1,43 @@
+"""What every task on a frozen backbone has: which one."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from locat.config.base import JobConfig
+from locat.config.cost import Costs
+from locat.config.training import Model
+
+
+class FrozenConfig(JobConfig):
+    """A task on a frozen backbone, named in one of two ways."""
+
+    backbone: Path | None = None
+    """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
+    model: Model | None = None
+    """Instead of `backbone`: a model by name, and by its `init` weights from anywhere (docs/finetune.md)."""
+
+    def multiply_adds(self, costs: Costs, size: int) -> float:
+        """Of one forward pass on one image of `size` x `size` pixels."""
+        if self.model is not None:
+            return costs.multiply_adds(self.model, size)
+        assert self.backbone is not None, "one of the two is given"
+        return costs.backbone(self.backbone, size)
+
+    @model_validator(mode="after")
+    def _names_one(self) -> "FrozenConfig":
+        if (self.backbone is None) == (self.model is None):
+            raise ValueError(
+                "a frozen backbone is named by `backbone`, a folder with model.safetensors and config.json, "
+                "or by `model`, a name and its init; give one of the two"
+            )
+        if self.model is not None and self.model.init is None:
+            raise ValueError("model.init: a frozen backbone is not trained here, so it needs weights")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A config names the one that is given, so that it equals those of earlier checkpoints."""
+        values: dict[str, Any] = serialize(self)
+        return {key: value for key, value in values.items() if key not in ("backbone", "model") or value is not None}

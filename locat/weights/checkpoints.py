@@ -1,0 +1,78 @@
+"""Weights of the service's own jobs: the model that one left, or one of its checkpoints."""
+
+import hashlib
+from pathlib import Path
+
+from locat.config import TrainingConfig, load_job
+from locat.contract.errors import ConfigError, JobError, WeightsError
+from locat.contract.job_folder import JobFolder
+from locat.engine.checkpoints import dcp_reading
+from locat.engine.checkpoints.manifest import Manifest, best_in, complete, find_fault
+from locat.weights.files import LEFT, Weights, read_folder, statistics_in
+
+AVERAGED, TRAINED = "shadow", "model"
+"""In a checkpoint: the average that followed training, and what was trained."""
+
+
+def read_job(folder: Path, at: str, choice: str | None) -> Weights:
+    """The weights of a job in `folder`: of the checkpoint `at` a step or `best`, of the newest where only `choice` is
+    given, or the model that it left.
+
+    Raises:
+        WeightsError: there is no such job or checkpoint, or it is damaged.
+    """
+    job = JobFolder(folder)
+    if not job.config.exists():
+        raise WeightsError(f"{folder} is no job's folder: it has no config.yaml")
+    if not at and choice is None:
+        if not (job.outputs / LEFT).exists():
+            raise WeightsError(f"{folder} has left no {LEFT}; wait for its end, or name a checkpoint: @best or @STEP")
+        return read_folder(job.outputs)
+    weights = read_checkpoint(_checkpoint(job, at), choice)
+    return weights._replace(statistics=statistics_in(job.outputs))
+
+
+def read_checkpoint(checkpoint: Path, choice: str | None) -> Weights:
+    """The weights in a checkpoint, once its digests have been verified.
+
+    Raises:
+        WeightsError: it is damaged, is DeepSpeed's, or has no average.
+    """
+    if (fault := find_fault(checkpoint)) is not None:
+        raise WeightsError(f"{checkpoint}: {fault}; name another checkpoint")
+    strategy = checkpoint / "strategy"
+    if not (strategy / ".metadata").exists():
+        raise WeightsError(f"{checkpoint} is a checkpoint of DeepSpeed; take what the job leaves at its end")
+    wanted = [TRAINED] if choice in ("student", "model") else [AVERAGED] if choice else [AVERAGED, TRAINED]
+    try:
+        found = next(filter(None, (dcp_reading.read(strategy, f"{part}.") for part in wanted)), None)
+    except JobError as error:
+        raise WeightsError(f"{checkpoint} is not a checkpoint of ours: it asks for code, which is not run") from error
+    if found is None:
+        raise WeightsError(f"{checkpoint} holds no {choice}: its job follows its weights with no average")
+    digests = "\0".join(f"{name} {digest}" for name, digest in sorted(Manifest.read(checkpoint).files.items()))
+    return Weights(found, str(checkpoint), hashlib.sha256(digests.encode()).hexdigest(), {})
+
+
+def _checkpoint(job: JobFolder, at: str) -> Path:
+    kept = complete(job.checkpoints)
+    steps = {int(path.name.removeprefix("step-")): path for path in kept}
+    if not steps:
+        raise WeightsError(f"{job.path} has no complete checkpoint")
+    if at == "best":
+        return _best(job)
+    if at and int(at) not in steps:
+        raise WeightsError(f"{job.path} has no checkpoint of step {at}; there are {', '.join(map(str, steps))}")
+    return steps[int(at)] if at else kept[-1]
+
+
+def _best(job: JobFolder) -> Path:
+    try:
+        config = load_job(job.config)
+    except ConfigError as error:
+        raise WeightsError(f"{job.config} cannot be read: {error}") from error
+    settings = config.checkpoints if isinstance(config, TrainingConfig) else None
+    found = best_in(job.checkpoints, settings) if settings else None
+    if found is None:
+        raise WeightsError(f"{job.path} keeps no best checkpoint: its config has no checkpoints.best")
+    return found
