@@ -10,6 +10,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
+import locat.models  # noqa: F401
 from locat.config.weights import Init
 from locat.contract import durable
 from locat.contract.errors import WeightsError
@@ -46,8 +47,8 @@ def pretrained(data: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def supervised(data: dict[str, str], init: object, **args: Any) -> dict[str, Any]:
-    model = {"name": "locatvit_tiny", "args": {**training.TINY_VIT, "img_size": 48, **args}, "init": init}
-    changes = {"image_size": 48, "epochs": 1, "ema_decay": 0.5, "checkpoints": {"every_steps": 2}}
+    model = {"name": "locatvit_tiny", "args": {**training.TINY_VIT, "patch_size": 4, **args}, "init": init}
+    changes = {"epochs": 1, "ema_decay": 0.5, "checkpoints": {"every_steps": 2}}
     return training.supervised(data, model=model, **changes)
 
 
@@ -117,7 +118,7 @@ def test_weights_of_another_architecture_end_the_job_and_leave_nothing(
     data: dict[str, str], pretrained: JobFolder, tmp_path: Path
 ) -> None:
     training.write_config(tmp_path, supervised(data, str(pretrained.outputs), depth=3))
-    training.run(tmp_path, ranks=2, expect=ExitCode.INVALID)
+    training.run(tmp_path, expect=ExitCode.INVALID)
     reason = json.loads((tmp_path / "attempt" / "outcome.json").read_text())["reason"]
     assert "does not fit locatvit_tiny: the model lacks blocks.2." in reason and "\n" not in reason
     assert not JobFolder(tmp_path).outputs.exists() and not complete(JobFolder(tmp_path).checkpoints)
