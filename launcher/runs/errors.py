@@ -4,7 +4,7 @@ from locat.contract.errors import UserError
 
 
 class RunError(UserError):
-    """A run, or a job of it, cannot be found, or a run cannot be created."""
+    """A run, or a job of it, cannot be found, or a run cannot be created or taken over from here."""
 
 
 class RunDeletedError(RunError):

@@ -51,6 +51,19 @@ def is_own(run: RunFolder) -> bool:
         return False
 
 
+def check_supervised_here(run: RunFolder) -> None:
+    """See that no other machine supervises the run.
+
+    Raises:
+        RunError: one did when it was last heard of.
+    """
+    if elsewhere := run.supervised_elsewhere():
+        raise RunError(
+            f"{run.name} was last supervised on {elsewhere}, whose processes are not seen from here;"
+            " go on there, or with `retry --force` if that machine is gone"
+        )
+
+
 def find_job(plan: Plan, name: str) -> str:
     """`name` if the plan has such a job.
 

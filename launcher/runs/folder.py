@@ -5,7 +5,7 @@ from pathlib import Path
 
 from launcher import locks, machine
 from launcher.plan import Plan
-from launcher.runs.errors import RunDeletedError, RunError
+from launcher.runs.errors import RunDeletedError
 from launcher.runs.state import JobState, Observation, Status
 from locat.contract import records
 from locat.contract.job_folder import JobFolder
@@ -88,18 +88,6 @@ class RunFolder:
         except (FileNotFoundError, PermissionError):  # another user's: who is not its owner starts nothing
             return ""
         return host if machine.is_other(host, its_id) else ""
-
-    def check_supervised_here(self) -> None:
-        """See that no other machine supervises the run.
-
-        Raises:
-            RunError: one did when it was last heard of.
-        """
-        if elsewhere := self.supervised_elsewhere():
-            raise RunError(
-                f"{self.name} was last supervised on {elsewhere}, whose processes are not seen from here;"
-                " go on there, or with `retry --force` if that machine is gone"
-            )
 
     def observe(self, name: str) -> Observation:
         """State, lock and marker of a job, consistent with each other.

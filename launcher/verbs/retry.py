@@ -7,7 +7,7 @@ import click
 from launcher.backends import BACKENDS, look
 from launcher.compile import secrets
 from launcher.plan import Plan
-from launcher.runs.find import find, find_job, is_own
+from launcher.runs.find import check_supervised_here, find, find_job, is_own
 from launcher.runs.folder import RunFolder
 from launcher.runs.release import release
 from launcher.runs.state import Status
@@ -53,7 +53,7 @@ def _check_elsewhere(run: RunFolder, plan: Plan, force: bool) -> None:
         return
     if lost:
         raise UserError(f"{lost[0].name}: {lost[0].reason}; retry there, or with --force if that machine is gone")
-    run.check_supervised_here()
+    check_supervised_here(run)
 
 
 def with_needs(plan: Plan, job: str) -> set[str]:

@@ -17,6 +17,7 @@ from launcher.backends.containers import moved
 from launcher.backends.errors import BackendError
 from launcher.backends.local import slots
 from launcher.plan import Plan
+from launcher.runs.find import check_supervised_here
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView, status_from_folder
@@ -68,7 +69,7 @@ class LocalBackend(Backend):
 
     def start(self, run: RunFolder) -> str:
         self.check(run.plan())
-        run.check_supervised_here()
+        check_supervised_here(run)
         supervised = run.is_supervised()
         with run.supervisor_log.open("ab") as log:
             supervisor = subprocess.Popen(
