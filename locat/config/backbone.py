@@ -18,6 +18,11 @@ class FrozenConfig(JobConfig):
     model: Model | None = None
     """Instead of `backbone`: a model by name, and by its `init` weights from anywhere (docs/finetune.md)."""
 
+    @property
+    def called(self) -> str:
+        """How messages name the backbone."""
+        return f"the backbone in {self.backbone}" if self.model is None else f"the backbone {self.model.name}"
+
     def multiply_adds(self, costs: Costs, size: int) -> float:
         """Of one forward pass on one image of `size` x `size` pixels."""
         if self.model is not None:

@@ -14,10 +14,12 @@ class FrozenBackbone:
     For a ViT that is [CLS] of the last block after the final norm. With PRR it is [CLS] refined by PRR, which is what
     DINO's head was trained on. Images are normalised as the backbone was trained: its config.json says how.
 
-    Raises ConfigError where the backbone does not take images of `image_size` pixels.
+    Raises ConfigError where the backbone, so `called`, does not take images of `image_size` pixels.
     """
 
-    def __init__(self, backbone: nn.Module, name: str, image_size: int, device: torch.device) -> None:
+    def __init__(
+        self, backbone: nn.Module, name: str, image_size: int, device: torch.device, called: str = "the backbone"
+    ) -> None:
         self.name = name
         self._backbone = backbone.eval().requires_grad_(False).to(device)
         expected = resolve_data_config(model=backbone)
@@ -26,7 +28,7 @@ class FrozenBackbone:
         try:
             self.dim = self.features(blank).shape[1]
         except (AssertionError, RuntimeError) as error:
-            raise ConfigError(f"image_size {image_size}: the backbone {name} does not take it: {error}") from error
+            raise ConfigError(f"image_size {image_size}: {called} does not take it: {error}") from error
 
     @torch.no_grad()
     def features(self, images: torch.Tensor) -> torch.Tensor:

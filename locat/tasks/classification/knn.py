@@ -39,7 +39,9 @@ class Knn(Evaluation):
             )
         self.classes = len(self.train.contents.classes)
         self.tops = tops(self.classes)
-        self.backbone = FrozenBackbone(*open_backbone(config, job, ranks), config.image_size, ranks.device)
+        self.backbone = FrozenBackbone(
+            *open_backbone(config, job, ranks), config.image_size, ranks.device, config.called
+        )
 
     def measure(self, watch: Watch) -> dict[str, float]:
         """Top-1 and, where there are more than five classes, top-5 for every k."""

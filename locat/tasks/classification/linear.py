@@ -45,7 +45,9 @@ class Linear(Task):
         self.steps_per_epoch = self.train_loader.batches_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch
         self.evaluate_every = config.evaluate_epochs * self.steps_per_epoch
-        self.backbone = FrozenBackbone(*open_backbone(config, job, ranks), config.image_size, ranks.device)
+        self.backbone = FrozenBackbone(
+            *open_backbone(config, job, ranks), config.image_size, ranks.device, config.called
+        )
         classes = len(self.train_loader.contents.classes)
         self.model = nn.Linear(self.backbone.dim, classes)
         nn.init.normal_(self.model.weight, std=0.01)

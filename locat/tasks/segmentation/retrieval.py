@@ -66,7 +66,7 @@ class Retrieval(Evaluation):
         if config.side % self.patch:
             raise ConfigError(
                 f"image_size {config.side}: is to be a multiple of the {self.patch} pixels of a patch "
-                f"of the backbone {self.backbone_name}"
+                f"of {config.called}"
             )
         self.bank = self._new_bank()
 
