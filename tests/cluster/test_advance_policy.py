@@ -159,18 +159,17 @@ def test_the_token_changes_nothing_that_is_there(site: Site) -> None:
 
 
 def test_the_namespace_says_what_else_may_be_given(site: Site, plan: Plan) -> None:
-    """`submit` refuses, before anything runs, what `advance` would be refused; then the ConfigMap names it."""
+    """`submit` refuses, before anything runs, what `advance` would be refused; then the namespace allows it."""
     of = {"kubernetes": {"secret": "team", "service_account": "team", "pull_secrets": ["registry"]}}
     later = replace(plan, jobs=tuple(replace(job, options=of) if job.name == "d" else job for job in plan.jobs))
     manifest = jobset(later, later.job("d"), [names.plan(plan.run_id)])
     backend = BACKENDS["kubernetes"]
     assert "ValidatingAdmissionPolicy 'locat-advance'" in as_advance(site, manifest)
-    with pytest.raises(UserError, match=r"job d: .* is not among the .* `kubectl edit configmap locat-advance`"):
+    with pytest.raises(UserError, match=r"job d: .* may not be given .* \(`kubectl edit namespace`\)"):
         backend.check(later)
-    before = json.loads(site.kubectl("get", "configmap", allowance.CONFIG_MAP, "-o", "json"))["data"]
-    added = {"secrets": before["secrets"] + "team\nregistry\n", "service-accounts": "locat-job\nteam\n"}
-    site.kubectl("patch", "configmap", allowance.CONFIG_MAP, "--type=merge", "-p", json.dumps({"data": added}))
+    annotated = ("annotate", "namespace", site.namespace, "--overwrite")
+    site.kubectl(*annotated, f"{allowance.ACCOUNTS}=locat-job team", f"{allowance.SECRETS}=mlflow-client team registry")
     backend.check(later)
     site.until(lambda: "created" in as_advance(site, manifest), "leave to use them")
-    site.kubectl("delete", "configmap", allowance.CONFIG_MAP)
-    site.until(lambda: "parameterNotFoundAction" in as_advance(site, manifest), "a refusal of everything")
+    site.kubectl(*annotated, f"{allowance.SECRETS}-")
+    site.until(lambda: "ValidatingAdmissionPolicy 'locat-advance'" in as_advance(site, manifest), "a refusal of all")

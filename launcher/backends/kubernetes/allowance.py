@@ -1,4 +1,4 @@
-"""What `advance` may give the pods that it applies: what the namespace's ConfigMap `locat-advance` names.
+"""What `advance` may give the pods that it applies: what annotations of the namespace name, separated by blanks.
 
 The cluster refuses the rest (k8s/base/advance-policy.yaml), but only when its turn comes; `submit` asks first.
 """
@@ -12,16 +12,14 @@ from launcher.backends.kubernetes.pod_template import ADVANCE_ACCOUNT
 from launcher.plan import Plan
 from locat.contract.errors import UserError
 
-CONFIG_MAP = "locat-advance"
-SECRETS, CLAIMS, ACCOUNTS = "secrets", "claims", "service-accounts"
-"""Keys of its data: names, one a line."""
+SECRETS, CLAIMS, ACCOUNTS = "locat.dev/advance-secrets", "locat.dev/advance-claims", "locat.dev/advance-accounts"
 _NAMED = {"serviceAccountName": ACCOUNTS, "claimName": CLAIMS, "secretName": SECRETS}
 _REFERENCES = ("secretKeyRef", "secretRef", "nodePublishSecretRef", "secret")
 """Keys of a pod's spec below which a Secret's `name` stands."""
 
 
 def check(plan: Plan, allowed: Mapping[str, str]) -> None:
-    """Refuse a plan whose later jobs need what `advance` may not give them; `allowed` is the ConfigMap's data.
+    """Refuse a plan whose later jobs need what `advance` may not give them; `allowed` are the namespace's annotations.
 
     Raises:
         UserError: names the first one, and how it is allowed.
@@ -32,13 +30,13 @@ def check(plan: Plan, allowed: Mapping[str, str]) -> None:
         for kind, name in _used(jobset(plan, job, [names.plan(plan.run_id)])):
             if name not in {ADVANCE_ACCOUNT, *allowed.get(kind, "").split()}:
                 raise UserError(
-                    f"job {job.name}: {name} is not among the {kind} that jobs which need others may be given here;"
-                    f" add it under `{kind}` with `kubectl edit configmap {CONFIG_MAP}`"
+                    f"job {job.name}: jobs that need others may not be given {name} here; let the namespace's"
+                    f" administrator add it to its annotation {kind} (`kubectl edit namespace`)"
                 )
 
 
 def _used(value: Any) -> Iterator[tuple[str, str]]:
-    """The key of the ConfigMap, and the name, of all that an object's pods are given."""
+    """The annotation, and the name, of all that an object's pods are given."""
     if isinstance(value, list):
         for each in value:
             yield from _used(each)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from launcher.backends.checks import Check
 from launcher.backends.errors import BackendError
 from launcher.backends.kubernetes import allowance, doctor, history, names
 from launcher.backends.kubernetes.api_objects import Pod
-from launcher.backends.kubernetes.cluster import Cluster, KubernetesError
+from launcher.backends.kubernetes.cluster import Cluster, Forbidden, KubernetesError
 from launcher.backends.kubernetes.config_maps import CANCELLED, ELSEWHERE, config_maps, of_others
 from launcher.backends.kubernetes.logs import lines
 from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
@@ -69,8 +70,9 @@ class KubernetesBackend(Backend):
             if shape not in tried:
                 tried.append(shape)
                 cluster.apply(jobset(plan, job, [names.plan(plan.run_id)]), dry_run=True)
-        if (allowed := cluster.config_map(allowance.CONFIG_MAP)) is not None:
-            allowance.check(plan, allowed)
+        with suppress(Forbidden):  # who may not read it learns when `advance` is refused
+            if allowance.ACCOUNTS in (annotations := cluster.annotations()):
+                allowance.check(plan, annotations)
 
     def start(self, run: RunFolder) -> str:
         plan = run.plan()

@@ -14,7 +14,7 @@ from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConditionError, ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.operators import exists
-from lightkube.resources.core_v1 import ConfigMap, Event
+from lightkube.resources.core_v1 import ConfigMap, Event, Namespace
 from lightkube.resources.networking_v1 import NetworkPolicy
 from lightkube.types import CascadeType, PatchType
 
@@ -146,6 +146,12 @@ class Cluster:
         with translated():
             self.client.patch(JobSet, jobset, {"metadata": {"labels": {label: value}}}, patch_type=PatchType.MERGE)
 
+    def annotations(self) -> dict[str, str]:
+        """The namespace's."""
+        with translated():
+            found = self.client.get(Namespace, self.client.namespace)
+        return (found.metadata.annotations if found.metadata else None) or {}
+
     def change_data(self, config_map: str, key: str, change: Callable[[str], str]) -> None:
         """Change what a ConfigMap has under a key; where others were quicker, `change` is called again with theirs."""
         while True:
@@ -184,6 +190,10 @@ class Missing(KubernetesError):
     """There is no such object."""
 
 
+class Forbidden(KubernetesError):
+    """This user may not do that."""
+
+
 class Conflict(KubernetesError):
     """The object was changed since it was read."""
 
@@ -218,7 +228,8 @@ def _explained(error: ApiError) -> KubernetesError:
     if (status.code or 0) >= 500:
         return UnansweredError(message)
     remedy = REMEDIES.get(status.code or 0)
-    return KubernetesError(f"{message}; {remedy}" if remedy else message)
+    kind = Forbidden if status.code == 403 else KubernetesError
+    return kind(f"{message}; {remedy}" if remedy else message)
 
 
 def _not_installed(error: httpx2.HTTPStatusError) -> KubernetesError | None:

@@ -109,12 +109,11 @@ def _accounts(client: Client) -> Iterator[Check]:
 def _limits(cluster: Cluster) -> Check:
     subject = "limits of advance"
     try:
-        allowed = cluster.config_map(allowance.CONFIG_MAP)
+        limited = allowance.ACCOUNTS in cluster.annotations()
     except KubernetesError as error:
         return Check(subject, False, f"cannot tell: {error}", INSTALL_BASE, needed=False)
-    if allowed is None:
-        return Check(subject, False, f"no ConfigMap {allowance.CONFIG_MAP}", INSTALL_BASE, needed=False)
-    return Check(subject, True, f"ConfigMap {allowance.CONFIG_MAP}", "")
+    found = "annotations of the namespace" if limited else "none: its token may use every Secret of the namespace"
+    return Check(subject, limited, found, INSTALL_BASE, needed=False)
 
 
 def _claim(client: Client) -> Check:

@@ -255,24 +255,24 @@ def test_only_pods_of_one_job_reach_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "those", "lacks"),
+    ("annotation", "those", "lacks"),
     [
-        ("secrets", "mlflow-client locat-secrets", "job b: registry is not among the secrets"),
-        ("secrets", "mlflow-client registry", "job b: locat-secrets is not among the secrets"),
-        ("secrets", "locat-secrets registry", "job b: mlflow-client is not among the secrets"),
-        ("claims", "locat-runs", "job b: datasets is not among the claims"),
-        ("service-accounts", "", "job b: locat-job is not among the service-accounts"),
+        (allowance.SECRETS, "mlflow-client locat-secrets", "registry"),
+        (allowance.SECRETS, "mlflow-client registry", "locat-secrets"),
+        (allowance.SECRETS, "locat-secrets registry", "mlflow-client"),
+        (allowance.CLAIMS, "locat-runs", "datasets"),
+        (allowance.ACCOUNTS, "", "locat-job"),
     ],
 )
-def test_what_later_jobs_are_given_must_be_allowed_in_the_namespace(key: str, those: str, lacks: str) -> None:
+def test_what_later_jobs_are_given_must_be_allowed_in_the_namespace(annotation: str, those: str, lacks: str) -> None:
     allowed = {
-        "secrets": "mlflow-client\nlocat-secrets\nregistry\n",
-        "claims": "locat-runs\ndatasets\n",
-        "service-accounts": "locat-job\n",
+        allowance.SECRETS: "mlflow-client locat-secrets registry",
+        allowance.CLAIMS: "locat-runs datasets",
+        allowance.ACCOUNTS: "locat-job",
     }
     allowance.check(planned(), allowed)
-    with pytest.raises(UserError, match=f"{lacks} .* add it under `{key}` with `kubectl edit configmap locat-advance`"):
-        allowance.check(planned(), {**allowed, key: "\n".join(those.split())})
+    with pytest.raises(UserError, match=rf"job b: .* may not be given {lacks} here; .* its annotation {annotation} \("):
+        allowance.check(planned(), {**allowed, annotation: those})
 
 
 def test_what_the_first_jobs_are_given_is_for_who_submits_to_allow() -> None:
