@@ -168,7 +168,11 @@ def test_the_namespace_says_what_else_may_be_given(site: Site, plan: Plan) -> No
     with pytest.raises(UserError, match=r"job d: .* may not be given .* \(`kubectl edit namespace`\)"):
         backend.check(later)
     annotated = ("annotate", "namespace", site.namespace, "--overwrite")
-    site.kubectl(*annotated, f"{allowance.ACCOUNTS}=locat-job team", f"{allowance.SECRETS}=mlflow-client team registry")
+    site.kubectl(
+        *annotated,
+        f"{allowance.ACCOUNTS}=locat-job team",
+        f"{allowance.SECRETS}=mlflow-client locat-secrets team registry",
+    )
     backend.check(later)
     site.until(lambda: "created" in as_advance(site, manifest), "leave to use them")
     site.kubectl(*annotated, f"{allowance.SECRETS}-")
