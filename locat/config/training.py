@@ -7,6 +7,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationError,
     field_validator,
     model_serializer,
     model_validator,
@@ -192,6 +193,14 @@ class TrainingConfig(JobConfig):
     def decisive(self) -> dict[str, Any]:
         """What a checkpoint must have been made with to be gone on from: all that decides what is computed."""
         return {key: value for key, value in self.recorded().items() if key not in INDECISIVE}
+
+    @classmethod
+    def as_today(cls, recorded: dict[str, Any]) -> dict[str, Any]:
+        """What `decisive` of an older version means to this one: a key that it did not know has its default."""
+        try:
+            return cls.model_validate(recorded).decisive()
+        except ValidationError:
+            return recorded
 
     @model_validator(mode="after")
     def _best_is_evaluated(self) -> "TrainingConfig":

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NoReturn
 
 import torch
@@ -29,6 +29,7 @@ from locat.engine.strategies import make_strategy, micro_batch_size
 from locat.engine.task import Batches, Models, Task
 from locat.engine.tracking import tracked
 from locat.engine.tracking.metric_log import MetricLog
+from locat.engine.update import Update
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +68,7 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
     with ExitStack() as stack:
         training = Training(task, config, job, ranks, stack)
         metrics = training.run() or training.evaluate()
-        metrics = metrics and training.take_best(metrics)
-        if metrics is None:
+        if metrics is None or (metrics := training.take_best(metrics)) is None:
             training.give_way()
         weights = training.strategy.full_weights()
         training.checkpoints.wait()  # who has results is done for good
@@ -81,19 +81,6 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
         ranks.barrier()
 
 
-@dataclass(frozen=True)
-class Update:
-    """What was asked of the device in one step; nothing in here has been waited for."""
-
-    position: Position
-    """Before it."""
-    samples: torch.Tensor
-    """This rank's, by number."""
-    lr: float
-    loss: torch.Tensor
-    norm: torch.Tensor
-
-
 class Training:
     """What happens between the first step and the last."""
 
@@ -102,7 +89,7 @@ class Training:
         self.stopping = Stopping(ranks)
         self.micro_batch = micro_batch_size(config, ranks)
         self.checkpoints = stack.enter_context(
-            Checkpoints(job.checkpoints, config.checkpoints, ranks, config.decisive())
+            Checkpoints(job.checkpoints, config.checkpoints, ranks, config.decisive(), config.as_today)
         )
         if self.checkpoints.newest is None:
             task.begin()
@@ -169,8 +156,7 @@ class Training:
     def evaluate(self) -> dict[str, float] | None:
         """What the task finds of the models as they are now, logged; None if some rank is asked to stop meanwhile."""
         self._settle()
-        found = self._find()
-        if found is None:
+        if (found := self._find()) is None:
             return None
         if self.task.best:
             self.task.best.see(found)

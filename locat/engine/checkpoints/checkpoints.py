@@ -77,8 +77,17 @@ class Restored(NamedTuple):
 class Checkpoints:
     """The checkpoints of one job. Every rank must make every call, and close it at the end."""
 
-    def __init__(self, folder: Path, settings: Settings, ranks: Ranks, config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        ranks: Ranks,
+        config: dict[str, Any],
+        as_today: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    ) -> None:
+        """`as_today` says what the config in a checkpoint, perhaps of an older version, means to this one."""
         self.folder, self.settings, self.ranks, self.config = folder, settings, ranks, config
+        self._as_today = as_today
         self.stalled = 0.0
         """Seconds for which training has stood still for checkpoints."""
         self.failures = 0
@@ -153,10 +162,9 @@ class Checkpoints:
         if newest is None:
             return Restored(Position(), {}, {})
         manifest = Manifest.read(newest)
-        if manifest.config != self.config:
+        if (config := self._as_today(manifest.config)) != self.config:
             raise ConfigError(
-                f"{newest}: belongs to another config ({differing_keys(manifest.config, self.config)}); "
-                "use a fresh job folder"
+                f"{newest}: belongs to another config ({differing_keys(config, self.config)}); use a fresh job folder"
             )
         restored = self._take_up(newest, strategy)
         if self.ranks.rank < manifest.world_size:  # a rank more than there were draws its own

@@ -9,6 +9,7 @@ import torch
 from locat.data.position import Position
 from locat.engine.best import Best
 from locat.engine.checkpoints.checkpoints import Restored
+from locat.engine.early_stop import EarlyStop
 from locat.engine.loop import DROPPED, Training
 
 EPOCHS = [
@@ -45,6 +46,7 @@ def test_an_evaluation_that_was_owed_when_the_checkpoint_was_written_counts_afte
     training = Training.__new__(Training)
     training.checkpoints, training.strategy = Mock(restore=lambda strategy: restored), Mock()
     training.task = Mock(best=Best("top1"), total_steps=9, evaluate_every=1)
+    training.early_stop = EarlyStop(None)
     training._restore()
     assert training.task.best is not None and training.task.best.found == EPOCHS[1]
 
