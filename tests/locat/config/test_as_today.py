@@ -1,0 +1,30 @@
+"""What a checkpoint of an older version says of its config."""
+
+from typing import Any
+
+import pytest
+
+from locat.config import TASKS
+from locat.config.training import TrainingConfig
+
+MODEL = {"name": "locatvit_tiny", "args": {"num_classes": 10}}
+DATA = {"train": "/data/train.beton", "val": "/data/val.beton"}
+CONFIGS: list[dict[str, Any]] = [
+    {"task": "supervised", "model": MODEL, "data": DATA, "epochs": 3, "batch_size": 8},
+    {"task": "dino", "model": MODEL, "data": DATA, "epochs": 3, "batch_size": 8},
+    {"task": "segment", "backbone": "/data/model", "data": DATA, "iterations": 10, "batch_size": 8},
+    {"task": "linear", "backbone": "/data/model", "data": DATA, "epochs": 3, "batch_size": 8},
+]
+
+
+@pytest.mark.parametrize("values", CONFIGS, ids=lambda values: str(values["task"]))
+def test_keys_that_an_older_version_did_not_know_have_their_defaults(values: dict[str, Any]) -> None:
+    schema = TASKS[values["task"]]
+    assert issubclass(schema, TrainingConfig)
+    now = schema.model_validate(values).decisive()
+    assert schema.as_today(now) == now
+    older = {key: value for key, value in now.items() if key in values or key == "optimizer"}
+    older["optimizer"] = {key: value for key, value in now["optimizer"].items() if key != "layer_decay"}
+    assert schema.as_today(older) == now
+    assert schema.as_today({**older, "batch_size": 16}) != now
+    assert schema.as_today({**older, "unknown": 1}) == {**older, "unknown": 1}
