@@ -177,7 +177,7 @@ def test_a_jobset_that_others_wait_for_beside_others_is_kept() -> None:
 
 
 @given(st.from_regex("[a-z]([a-z0-9_-]{0,60}[a-z0-9])?", fullmatch=True), st.text("abc-123", min_size=1, max_size=60))
-def test_thosefit_kubernetes_and_do_not_collide(job: str, run_id: str) -> None:
+def test_names_fit_kubernetes_and_do_not_collide(job: str, run_id: str) -> None:
     name = names.jobset(run_id, job)
     assert re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", name)
     assert len(f"{name}-advance-0-0-abcde") <= 63
