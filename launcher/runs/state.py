@@ -13,6 +13,8 @@ FORMAT = 1
 """Of state.json."""
 LONGEST_PAUSE = 60.0
 """Seconds; the pause between two attempts doubles from 1 s up to this."""
+LAST_MOMENT = 1e11
+"""Unix time up to which one is believed: in the year 5138, which calendars still take."""
 
 
 class Status(StrEnum):
@@ -92,10 +94,13 @@ class JobState:
             ValueError: it made them of none.
         """
         state = records.built(cls, {**values, "status": Status(values["status"])})
-        counts, moments = (state.attempt, state.failures, state.hasty), (state.started or 0.0, state.ended or 0.0)
+        counts = (state.attempt, state.failures, state.hasty, state.pid or 0, state.exit_code or 0)
+        moments = (state.started or 0.0, state.ended or 0.0)
         texts = (state.reason, state.host, state.machine, state.boot)
         if not (_all(counts, int) and _all(moments, (int, float)) and _all(texts, str)):
             raise ValueError("a value is of another type than it should be")
+        if not all(0 <= moment < LAST_MOMENT for moment in moments):
+            raise ValueError("a moment is none that a clock tells")
         return state
 
     def write(self, path: Path) -> None:

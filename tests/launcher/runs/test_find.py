@@ -48,6 +48,9 @@ NO_NAME = "a name\x1b]0;owned\x07"
         ("jobs/a/state.json", "{"),
         ("jobs/a/state.json", json.dumps({"status": "no status"})),
         ("jobs/a/state.json", json.dumps({"status": "failed", "failures": "many"})),
+        ("jobs/a/state.json", json.dumps({"status": "running", "pid": "many"})),
+        ("jobs/a/state.json", '{"status": "done", "started": 1e400}'),
+        ("jobs/a/state.json", json.dumps({"status": "done", "started": 10**400})),
     ],
 )
 def test_a_run_that_cannot_be_read_hides_no_other(tmp_path: Path, file: str, text: str | dict[str, Any]) -> None:
