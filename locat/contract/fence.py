@@ -10,6 +10,7 @@ The name is a file's content, not a folder's listing: NFS may show a folder as i
 about each file that is opened.
 """
 
+import errno
 import glob
 import math
 import time
@@ -61,11 +62,13 @@ class Fence:
         """
         if self._attempt is None:
             return ""
-        own = self._attempt.name
+        own, file = self._attempt.name, self._attempt.parent / NEWEST
         try:
-            newest = (self._attempt.parent / NEWEST).read_text()
+            newest = file.read_text(errors="replace")
         except FileNotFoundError:  # it was begun by an older version, or the run was deleted
             return ""
+        if not newest.isdecimal():  # the next attempt puts it right
+            raise OSError(errno.EIO, "names no attempt", str(file))
         return f"attempt {newest} of this job has begun, so attempt {own} ends" if newest != own else ""
 
     def check(self) -> None:

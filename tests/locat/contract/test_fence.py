@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from locat.contract.errors import Superseded
-from locat.contract.fence import Fence
+from locat.contract.fence import NEWEST, Fence
 from locat.contract.job_folder import ATTEMPT_VARIABLE, JobFolder
 
 
@@ -44,6 +44,17 @@ def test_by_hand_and_by_an_older_version_nobody_is_kept_from_writing(
     monkeypatch.setenv(ATTEMPT_VARIABLE, str(tmp_path / "attempts" / "1"))
     Fence.here().check()
     assert not Fence.here().notices()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"none"])
+def test_a_mark_that_names_no_attempt_supersedes_none(tmp_path: Path, content: bytes) -> None:
+    """That it cannot be told now is an error of the disk, which is tried again; superseded is for good."""
+    own = begun(JobFolder(tmp_path), 1)
+    (JobFolder(tmp_path).attempts / NEWEST).write_bytes(content)
+    with pytest.raises(OSError, match="newest"):
+        own.check()
+    assert not own.notices()
+    begun(JobFolder(tmp_path), 2).check()
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
