@@ -46,8 +46,8 @@ def explain(folder: Path, code: int, stop_requested: bool, log_name: str, signal
     if killed_by == "SIGKILL":
         own = replace(own, reason="killed by SIGKILL, perhaps out of memory")
     outcome = Outcome.read(folder)
-    if outcome is not None and outcome.exit_code == code == ExitCode.PREEMPTED and signals_ranks:
-        stop_requested = True  # the command itself was signalled, not one of its ranks, and all ranks agreed to stop
+    if code == ExitCode.PREEMPTED and signals_ranks and (outcome is None or outcome.exit_code == code):
+        stop_requested = True  # the command itself was signalled, not one of its ranks: they stopped, or had not begun
     if outcome is None and code == ExitCode.PREEMPTED and not stop_requested:
         return Ending(1, _unasked(own.reason))
     if outcome is None:

@@ -119,9 +119,13 @@ def test_the_first_rank_that_fails_tells_the_reason(tmp_path: Path, exit_code: i
     ("code", "signals_ranks", "ends"),
     [(75, True, 75), (75, False, 1), (1, True, 1)],  # torchrun's own code is 1 where a rank stops by itself
 )
-def test_slurm_may_ask_a_command_alone_to_stop(tmp_path: Path, code: int, signals_ranks: bool, ends: int) -> None:
-    """A preemption signals the steps of a job, and not its batch script."""
-    (tmp_path / "outcome.json").write_text(json.dumps({"exit_code": 75, "reason": "asked to stop"}))
+@pytest.mark.parametrize("had_begun", [True, False])
+def test_slurm_may_ask_a_command_alone_to_stop(
+    tmp_path: Path, code: int, signals_ranks: bool, ends: int, had_begun: bool
+) -> None:
+    """A preemption signals the steps of a job, and not its batch script; ranks that still start leave no outcome."""
+    if had_begun:
+        (tmp_path / "outcome.json").write_text(json.dumps({"exit_code": 75, "reason": "asked to stop"}))
     (tmp_path / "launch.log").write_text("the last line\n")
     assert explain(tmp_path, code, False, "launch.log", signals_ranks).exit_code == ends
 
