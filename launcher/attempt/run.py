@@ -27,29 +27,55 @@ LAUNCH_LOG = "launch.log"
 """What the command prints before its ranks write logs of their own."""
 SCHEDULED_AS = "scheduled-as"
 """In an attempt's folder: what its scheduler calls it, where several nodes start by themselves."""
+LOOK = 1.0
+"""Seconds between two looks whether a job was cancelled in the pause before its attempt."""
 
 
 def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None = None) -> Ending:
     """Run one attempt; returns how it ended.
 
-    PREEMPTED without a new attempt means: not now (another attempt lives, or cancelled).
+    PREEMPTED without a new attempt means: not now (another attempt lives, cancelled, or asked to stop in the pause).
     """
     host = host or Host()
     job = run.plan().job(name)
-    folder = run.job(name)
     requests = StopRequests()
     lock = locks.acquire(run.job_lock(name), host.patience)
     if lock is None:
         print(f"{name}: another attempt is alive", flush=True)
         return Ending(ExitCode.PREEMPTED, "another attempt is alive")
-    state = run.state(name)
-    if state.status is Status.DONE:
-        return Ending(ExitCode.DONE)
-    if run.is_cancelled(name):
-        return Ending(ExitCode.PREEMPTED, "cancelled")
-    if state.pause and state.ended:  # schedulers that know no pauses begin the next attempt at once
-        requests.wait(time.monotonic() + state.pause - clock.since(state.ended))
+    try:
+        if run.state(name).status is Status.DONE:
+            return Ending(ExitCode.DONE)
+        if reason := _why_not(run, name, requests):
+            return Ending(ExitCode.PREEMPTED, reason)
+        ending = _attempt(run, job, lock, requests, grace, host)
+    finally:
+        os.close(lock)  # from here on whoever looks sees how it ended, this process too
+    if ending.superseded:
+        print(f"{name}: {ending.reason}", flush=True)
+    return ending
 
+
+def _why_not(run: RunFolder, name: str, requests: StopRequests) -> str:
+    """Why no attempt is to begin, told once the pause before it is over; empty if one is.
+
+    Schedulers that know no pauses begin the next attempt at once.
+    """
+    state = run.state(name)
+    rest = state.pause - clock.since(state.ended) if state.ended else 0.0
+    begin = time.monotonic() + rest
+    while not run.is_cancelled(name):
+        if time.monotonic() >= begin:
+            return ""
+        if requests.requested:
+            return "stopped before it began"
+        requests.wait(min(begin, time.monotonic() + LOOK))
+    return "cancelled"
+
+
+def _attempt(run: RunFolder, job: PlannedJob, lock: int, requests: StopRequests, grace: float, host: Host) -> Ending:
+    """The attempt of a job, whose lock it is given."""
+    name, folder, earlier = job.name, run.job(job.name), run.state(job.name)
     # What an earlier attempt may have left is killed: two attempts never write to one folder.
     processes.send(processes.of_job(folder), signal.SIGKILL)
     number = _new_attempt(folder)
@@ -61,8 +87,8 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         number,
         os.getpid(),
         started=time.time(),
-        failures=state.failures,
-        hasty=state.hasty,
+        failures=earlier.failures,
+        hasty=earlier.hasty,
         host=machine.host(),
         machine=machine.machine_id(),
         boot=machine.boot(),
@@ -70,6 +96,8 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
     place = meeting.arranged(folder.attempt(number), host) if job.resources.nodes > 1 else {}
     if host.scheduled_as:  # the last file: who finds it finds the others
         durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
+    if newer := superseded(fence):  # two began at the same moment: who came last to `claim` goes on
+        return newer
     state.write(folder.state)
     saved = _saved(folder)
     held = [lock, *host.slots]
@@ -79,12 +107,9 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         ending = replace(ending, reason=f"reached its time limit of {job.resources.time} min")
         if _saved(folder) == saved:  # run again it would get no further, and that for ever
             ending = Ending(1, f"{ending.reason}, with nothing saved: give it more `time`")
-    if newer := superseded(fence):
-        print(f"{name}: {newer.reason}", flush=True)
-        os.close(lock)
+    if newer := ending if ending.superseded else superseded(fence):
         return newer
     trouble = record(ended(state, ending, cancelled), folder.state)
-    os.close(lock)  # from here on whoever looks sees how it ended, this process too
     return replace(ending, reason="; ".join(filter(None, (ending.reason, trouble))))
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -88,16 +87,6 @@ def test_of_one_that_has_ended_only_requests_count() -> None:
     assert stopping.advance(1e9, [], has_ended=True) == (stopping, [])
     asked, actions = stopping.advance(1e9, request_at(1.0), has_ended=True)
     assert (actions, asked.requested, asked.killed) == ([ASK], True, False)
-
-
-@pytest.fixture
-def requests() -> Iterator[StopRequests]:
-    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGCHLD)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield StopRequests()
-    os.close(signal.set_wakeup_fd(-1))
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])

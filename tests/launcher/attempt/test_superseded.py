@@ -56,6 +56,23 @@ def test_two_that_begin_at_once_are_told_apart(tmp_path: Path, monkeypatch: pyte
     assert run.state("a").attempt == 2 and (run.job("a").attempts / NEWEST).read_text() == "2"
 
 
+def test_of_two_that_begin_at_once_the_last_to_claim_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = tmp_path / "ran"
+    run = small_runs.make(tmp_path, small_runs.job("a", small_runs.count(ran)))
+    theirs: list[JobState] = []
+    claim = Fence.claim
+
+    def claim_before_another(fence: Fence) -> None:
+        claim(fence)
+        if not theirs:
+            theirs.append(JobState())
+            theirs[:] = [begin_elsewhere(run, 2)]
+
+    monkeypatch.setattr(Fence, "claim", claim_before_another)
+    assert attempt(run, "a").superseded and not ran.exists()
+    assert run.state("a") == theirs[0]
+
+
 def test_what_an_attempt_left_unfinished_is_not_taken_for_something_saved(tmp_path: Path) -> None:
     """Its name is another one each time: a job that gets no further would be run again for ever."""
     run = small_runs.make(tmp_path, small_runs.job("a"))
