@@ -28,7 +28,7 @@ SIGTERM, SIGINT and SIGUSR1 to the runner are requests to stop. Its exit code sa
 - 0: the job is done; jobs that need it may start.
 - 2: its configuration is invalid. It must not run again.
 - 75: it was stopped. It runs again, and that is not counted. If state.json has not changed, the runner did nothing:
-  another attempt is alive or has begun meanwhile, or the job was cancelled.
+  another attempt is alive or has begun meanwhile, or the job was cancelled or asked to stop before it began.
 - Any other: it failed. It runs again while `failures` of state.json is at most `retries` of the plan.
 
 # What tells how a job stands

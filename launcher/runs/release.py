@@ -22,7 +22,9 @@ def release(run: RunFolder, view: RunView, names: Collection[str]) -> list[str]:
         lock = locks.acquire(run.job_lock(job.name))
         if lock is None:
             continue  # somebody runs it since we looked
-        if run.state(job.name).attempt <= job.state.attempt:  # else somebody ran it since we looked
+        now = run.state(job.name)
+        # Else somebody ran it since we looked, or another machine, whose lock is not seen from here, came to its end.
+        if now.attempt <= job.state.attempt and now.status is not Status.DONE:
             JobState(attempt=job.state.attempt).write(run.job(job.name).state)
             released.append(job.name)
         os.close(lock)

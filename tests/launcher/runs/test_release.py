@@ -26,3 +26,13 @@ def test_two_retries_of_a_cancelled_run_agree(tmp_path: Path) -> None:
     seen = look(run, run.plan())
     assert release(run, seen, {"a"}) == ["a"]
     assert release(run, seen, {"a"}) == ["a"]
+
+
+def test_a_job_that_came_to_its_end_on_another_machine_since_the_look_is_done(tmp_path: Path) -> None:
+    """Its attempt is the one that was seen."""
+    run = small_runs.make(tmp_path, small_runs.job("a"))
+    JobState(status=Status.RUNNING, attempt=1, host="elsewhere").write(run.job("a").state)
+    seen = look(run, run.plan())
+    JobState(status=Status.DONE, attempt=1, exit_code=0, host="elsewhere").write(run.job("a").state)
+    assert release(run, seen, {"a"}) == []
+    assert run.state("a").status is Status.DONE
