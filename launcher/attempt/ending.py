@@ -17,6 +17,8 @@ RECORD_PATIENCE = 60.0
 """Seconds in which the end of an attempt must be written."""
 HASTY = 60.0
 """Seconds; an attempt that is preempted before has hardly worked."""
+STOPPED = frozenset({ExitCode.PREEMPTED, 128 + signal.SIGTERM})
+"""Exit codes of a command that was asked to stop itself, as srun tells them: the second while it imports torch."""
 STATUS_OF = {ExitCode.DONE: Status.DONE, ExitCode.INVALID: Status.INVALID, ExitCode.PREEMPTED: Status.PREEMPTED}
 
 
@@ -46,7 +48,7 @@ def explain(folder: Path, code: int, stop_requested: bool, log_name: str, signal
     if killed_by == "SIGKILL":
         own = replace(own, reason="killed by SIGKILL, perhaps out of memory")
     outcome = Outcome.read(folder)
-    if code == ExitCode.PREEMPTED and signals_ranks and (outcome is None or outcome.exit_code == code):
+    if signals_ranks and code in STOPPED and (outcome is None or outcome.exit_code == ExitCode.PREEMPTED):
         stop_requested = True  # the command itself was signalled, not one of its ranks: they stopped, or had not begun
     if outcome is None and code == ExitCode.PREEMPTED and not stop_requested:
         return Ending(1, _unasked(own.reason))

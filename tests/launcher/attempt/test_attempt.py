@@ -117,7 +117,7 @@ def test_the_first_rank_that_fails_tells_the_reason(tmp_path: Path, exit_code: i
 
 @pytest.mark.parametrize(
     ("code", "signals_ranks", "ends"),
-    [(75, True, 75), (75, False, 1), (1, True, 1)],  # torchrun's own code is 1 where a rank stops by itself
+    [(75, True, 75), (143, True, 75), (75, False, 1), (1, True, 1)],  # torchrun's own is 1 where a rank stops by itself
 )
 @pytest.mark.parametrize("had_begun", [True, False])
 def test_slurm_may_ask_a_command_alone_to_stop(
