@@ -16,7 +16,6 @@ from torch import Tensor
 from locat.config.weights import SUFFIXES
 from locat.contract import durable
 from locat.contract.errors import WeightsError
-from locat.contract.problems import known_words
 
 LEFT = "model.safetensors"
 """What a job leaves, and the first that is looked for in any folder."""
@@ -119,8 +118,8 @@ def _pickled(path: Path) -> Any:
         raise WeightsError(f"{path}: weights are in files that end with {', '.join(SUFFIXES)}")
     try:
         return _torch_load(str(path), map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error}") from error
+    except OSError as error:  # which a file that was cut short is as well
+        raise WeightsError(f"{path} cannot be read, or is cut short: {error.strerror or error}") from error
     except Exception as error:  # whatever a damaged or foreign file makes of the unpickler
         reason = str(error.__cause__ or error)
         if code := _CODE.findall(reason):
@@ -134,8 +133,14 @@ def _pickled(path: Path) -> Any:
 def _chosen(held: Any, path: Path, choice: str | None) -> Mapping[Any, Any]:
     if not isinstance(held, Mapping):
         raise WeightsError(f"{path} holds no weights: no tensors by name")
-    found = next((held[key] for key in CHOICES[choice] if isinstance(held.get(key), Mapping)), None)
+    found = _part(held, choice)
     if found is None and choice is not None:
-        parts = [str(key) for key, value in held.items() if isinstance(value, Mapping)]
-        raise WeightsError(f"{path} holds no {choice}: model.init.weights{known_words(choice, parts)}")
+        there = [str(each) for each in CHOICES if each and _part(held, each) is not None]
+        remedy = f"it holds {', '.join(there)}" if there else "leave out model.init.weights"
+        raise WeightsError(f"{path} holds no weights that are called {choice}; {remedy}")
     return held if found is None else found
+
+
+def _part(held: Mapping[Any, Any], choice: str | None) -> Mapping[Any, Any] | None:
+    """Of what a program wrote, the weights that `choice` names."""
+    return next((held[key] for key in CHOICES[choice] if isinstance(held.get(key), Mapping)), None)

@@ -65,8 +65,8 @@ def refuse(found: Fit, model: nn.Module, origin: str, strict: bool = False) -> N
     if not (found.misshapen or found.refused or (strict and (found.missing or found.unused))):
         return
     parts = {
-        "the model lacks": found.missing,
-        "it has no place for": found.unused,
+        "it lacks": found.missing,
+        "the model has no place for": found.unused,
         "shapes differ of": list(found.misshapen.values()),
     }
     told = "; ".join(f"{what} {_shown(names)}" for what, names in parts.items() if names)

@@ -120,7 +120,7 @@ def test_weights_of_another_architecture_end_the_job_and_leave_nothing(
     training.write_config(tmp_path, supervised(data, str(pretrained.outputs), depth=3))
     training.run(tmp_path, expect=ExitCode.INVALID)
     reason = json.loads((tmp_path / "attempt" / "outcome.json").read_text())["reason"]
-    assert "does not fit locatvit_tiny: the model lacks blocks.2." in reason and "\n" not in reason
+    assert "does not fit locatvit_tiny: it lacks blocks.2." in reason and "\n" not in reason
     assert not JobFolder(tmp_path).outputs.exists() and not complete(JobFolder(tmp_path).checkpoints)
 
 

@@ -91,13 +91,13 @@ def test_of_a_student_or_a_segmentation_model_the_backbone_is_taken() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (lambda: model("vit_tiny_patch16_224"), "the model lacks blocks.0.attn.gaug"),
-        (lambda: model(depth=3), "it has no place for blocks.2."),
-        (lambda: model(depth=1), "the model lacks blocks.1."),
+        (lambda: model("vit_tiny_patch16_224"), "it lacks blocks.0.attn.gaug"),
+        (lambda: model(depth=3), "the model has no place for blocks.2."),
+        (lambda: model(depth=1), "it lacks blocks.1."),
         (lambda: model(embed_dim=16), r"shapes differ of blocks.0.attn.gaug.log_alpha.weight \[1, 8\] for \[1, 12\]"),
-        (lambda: model("locatswin_tiny"), "the model lacks cls_token"),
-        (lambda: model(init_values=0.1), "it has no place for blocks.0.ls1.gamma"),
-        (lambda: timm.create_model("resnet10t"), "the model lacks cls_token"),
+        (lambda: model("locatswin_tiny"), "it lacks cls_token"),
+        (lambda: model(init_values=0.1), "the model has no place for blocks.0.ls1.gamma"),
+        (lambda: timm.create_model("resnet10t"), "it lacks cls_token"),
     ],
 )
 def test_another_architecture_is_refused(given: Any, words: str) -> None:
@@ -125,8 +125,10 @@ def test_files_of_several_programs_are_read_and_nothing_in_them_is_run(tmp_path:
         assert found.tensors.keys() == expected.keys()
         assert all(torch.equal(value, expected[key]) for key, value in found.tensors.items())
         assert len(found.sha256) == 64
-    with pytest.raises(WeightsError, match=r"timm.pth holds no teacher: .*known: state_dict, state_dict_ema"):
+    with pytest.raises(WeightsError, match=r"timm.pth holds no weights that are called teacher; it holds ema, model$"):
         read_file(tmp_path / "timm.pth", "teacher")
+    with pytest.raises(WeightsError, match=r"plain.pt holds no weights .* ema; leave out model.init.weights$"):
+        read_file(tmp_path / "plain.pt", "ema")
     with pytest.raises(WeightsError, match=r"holds one model; leave out model.init.weights: ema"):
         read_file(tmp_path / "model.safetensors", "ema")
 
@@ -162,6 +164,13 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, name: str, content: byte
     with pytest.raises(WeightsError, match=words) as error:
         read_file(tmp_path / name)
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_was_cut_short_says_so(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(10_000)}, tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:20_000])
+    with pytest.raises(WeightsError, match=r"cut.pth cannot be read, or is cut short: Invalid argument$"):
+        read_file(tmp_path / "cut.pth")
 
 
 def test_files_and_folders_without_weights_say_so(tmp_path: Path) -> None:
