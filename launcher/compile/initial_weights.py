@@ -69,7 +69,8 @@ def _check_job(job: JobWeights, folder: Path, run: Path) -> None:
         raise ValueError(f"no job {job.job!r} in run {folder.name}{did_you_mean(job.job, _names(found.path.parent))}")
     if not job.at and not (found.outputs / LEFT).exists():
         raise ValueError(f"{job.job} of run {folder.name} has left no model; name a checkpoint: @best or @STEP")
-    steps = [int(name.removeprefix("step-")) for name in _names(found.checkpoints) if name.startswith("step-")]
+    ends = [name.removeprefix("step-") for name in _names(found.checkpoints) if name.startswith("step-")]
+    steps = [int(end) for end in ends if end.isdecimal()]
     if job.at and (not steps or (job.at != "best" and int(job.at) not in steps)):
         there = f"there are those of steps {', '.join(map(str, sorted(steps)))}" if steps else "there are none"
         raise ValueError(f"{job.job} of run {folder.name} has no checkpoint @{job.at}; {there}")

@@ -31,7 +31,11 @@ def project(tmp_path: Path) -> Path:
     for name in ("plain/model.safetensors", "plain.pth", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
     job = tmp_path / "runs/old-1/jobs/pretrain"
-    for folder in (job / "outputs", job / "checkpoints/step-0000040", job.with_name("compare")):
+    for folder in (
+        job / "outputs",
+        *(job / f"checkpoints/step-0000040{end}" for end in ("", ".copy")),
+        job.with_name("compare"),
+    ):
         folder.mkdir(parents=True)
     (job / "outputs/model.safetensors").write_bytes(b"")
     (tmp_path / "empty").mkdir()
