@@ -37,7 +37,8 @@ def look(images: Path, masks: Path) -> dict[str, Any]:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode == 2:
         raise UserError(done.stderr.strip().splitlines()[-1])
-    done.check_returncode()
+    if done.returncode:
+        raise RuntimeError(f"the survey of {images} and {masks} failed:\n{done.stderr}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

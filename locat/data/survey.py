@@ -56,10 +56,11 @@ def classes_in(pairs: Sequence[Pair], folder: Path) -> dict[str, str]:
             raise of_numbers from None
         read = read_colours
     coloured = read is read_colours
+    no_class = set() if coloured else {UNLABELLED}
     found: set[int] = set()
     for path in chosen:
         found.update(np.unique(read(path)).tolist())
-        if len(found) > MOST + 1:
+        if len(found - no_class) > MOST:
             kind = "colours" if coloured else "numbers"
             raise DataError(
                 f"{one_line_path(folder)}: more than {MOST} {kind} are in the masks, too many to be classes; were they "
@@ -67,8 +68,7 @@ def classes_in(pairs: Sequence[Pair], folder: Path) -> dict[str, str]:
             )
     if tuple(sorted(found)) in TWO and not coloured:
         return {str(label): name for label, name in zip(sorted(found), ("background", "foreground"), strict=True)}
-    if not coloured and len(found) > 1:
-        found.discard(UNLABELLED)
+    found = found - no_class or found
     return {shown(label, coloured): f"class {shown(label, coloured).lstrip('#')}" for label in sorted(found)}
 
 

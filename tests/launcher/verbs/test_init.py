@@ -1,5 +1,6 @@
 """`launcher init`: a pipeline for images of one's own; tests/test_tutorial.py runs it."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from launcher import interpreter
 from launcher.cli import cli
 from launcher.language.load import load
 from support.pictures import write_jpeg, write_tree
@@ -113,6 +115,22 @@ def test_colours_are_classes_as_well(tmp_path: Path) -> None:
     assert init(tmp_path / "p.yaml", *masked(tmp_path, mask)).exit_code == 0
     dataset = load(tmp_path / "p.yaml").jobs["convert"].config["dataset"]
     assert dataset["classes"] == {"#000000": "class 000000", "#ff8000": "class ff8000"}
+
+
+def test_as_many_classes_as_can_be_stored_are_listed_and_no_more(tmp_path: Path) -> None:
+    folders = masked(tmp_path, numbers(*range(254), 255))
+    assert init(tmp_path / "p.yaml", *folders).exit_code == 0
+    assert len(load(tmp_path / "p.yaml").jobs["convert"].config["dataset"]["classes"]) == 254
+    masked(tmp_path, numbers(*range(256)))
+    answer = init(tmp_path / "q.yaml", *folders)
+    assert answer.exit_code == 2 and "more than 254 numbers are in the masks" in answer.output
+
+
+def test_a_survey_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = [sys.executable, "-c", "raise MemoryError('all of it')"]
+    monkeypatch.setattr(interpreter, "module", lambda *_: failing)
+    answer = init(tmp_path / "p.yaml", *masked(tmp_path, numbers(0, 1)))
+    assert "MemoryError: all of it" in str(answer.exception)
 
 
 def test_masks_that_are_no_classes_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
