@@ -88,7 +88,9 @@ def classes_of(config: MaskFolder) -> MaskClasses:
     try:
         content = read(config.classes).decode("utf-8-sig")
         return number_classes(read_list(content), config.ignore, config.reduce_zero_label)
-    except ValueError as error:  # of the encoding, too
+    except UnicodeDecodeError as error:
+        raise DataError(f"{one_line_path(config.classes)}: is not text in UTF-8; save it as such") from error
+    except ValueError as error:
         raise DataError(f"{one_line_path(config.classes)}: {error}") from error
 
 

@@ -42,8 +42,8 @@ def read_numbers(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         return png_labels(content) if content.startswith(SIGNATURE) else _labels(content)
     except Undecodable as error:
         raise DataError(
-            f"{one_line_path(path)}: not a mask of numbers ({error}); save the classes' numbers as grey levels or "
-            "palette indices, or map the colours to names in `classes`"
+            f"{one_line_path(path)}: not a mask of numbers ({error}); save it again with the classes' numbers as "
+            "grey levels or palette indices, or map its colours to names in `classes`"
         ) from error
 
 
@@ -61,7 +61,7 @@ def read_colours(path: Path) -> NDArray[np.uint32]:
             red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.uint32), 2, 0)
     except Undecodable as error:
         raise DataError(
-            f"{one_line_path(path)}: not a mask of colours ({error}); save it as PNG, TIFF or BMP of 8-bit RGB"
+            f"{one_line_path(path)}: not a mask of colours ({error}); save it again as PNG, TIFF or BMP of 8-bit RGB"
         ) from error
     colours: NDArray[np.uint32] = red << 16 | green << 8 | blue
     return colours

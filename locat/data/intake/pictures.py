@@ -95,8 +95,8 @@ def refuse_unscaled(image: Image.Image) -> None:
     else:
         return
     raise Undecodable(
-        f"{numbers}, of which a {image.format} file does not say which is white; save 8 or 16 bits, or give the "
-        "mask_folder a `range`"
+        f"{numbers}, of which a {image.format} file does not say which is white; save 8 or 16 bits; a "
+        "mask_folder takes a `range` instead"
     )
 
 

@@ -150,6 +150,9 @@ def test_classes_in_a_file(source: Path) -> None:
     (source / "classes.txt").write_text("0: sky\nroad\n")
     with pytest.raises(DataError, match=r"classes\.txt: line 2 has no `number: name`"):
         open_dataset(own(source, classes=str(source / "classes.txt")))
+    (source / "classes.txt").write_bytes("Straße\n".encode("cp1252"))
+    with pytest.raises(DataError, match=r"classes\.txt: is not text in UTF-8; save it as such$"):
+        open_dataset(own(source, classes=str(source / "classes.txt")))
     with pytest.raises(DataError, match=r"none\.txt: cannot be read"):
         open_dataset(own(source, classes=str(source / "none.txt")))
 
