@@ -58,11 +58,33 @@ def read_file(path: Path, choice: str | None = None) -> Weights:
         if choice is not None:
             raise WeightsError(f"{path} holds one model; leave out model.init.weights: {choice}")
     else:
-        held = _chosen(_pickled(path), path, choice)
+        held = _chosen(unpickled(path), path, choice)
     tensors = {str(name): value for name, value in held.items() if torch.is_tensor(value)}
     if not tensors:
         raise WeightsError(f"{path} holds no weights: no tensors by name")
     return Weights(clean_state_dict(tensors), str(path), durable.sha256(path), {})
+
+
+def unpickled(path: Path) -> Any:
+    """What torch has saved in a file, if that is data.
+
+    Raises:
+        WeightsError: it is not, or cannot be read.
+    """
+    if not path.name.endswith(SUFFIXES):
+        raise WeightsError(f"{path}: weights are in files that end with {', '.join(SUFFIXES)}")
+    try:
+        return _torch_load(str(path), map_location="cpu", weights_only=True)
+    except OSError as error:  # which a file that was cut short is as well
+        raise WeightsError(f"{path} cannot be read, or is cut short: {error.strerror or error}") from error
+    except Exception as error:  # whatever a damaged or foreign file makes of the unpickler
+        reason = str(error.__cause__ or error)
+        if code := _CODE.findall(reason):
+            raise WeightsError(
+                f"{path} holds code beside its weights ({', '.join(code)}), which is not run; "
+                "save its state dict alone, best as .safetensors"
+            ) from error
+        raise WeightsError(f"{path} is no file of weights: it is damaged, or of another format") from error
 
 
 def read_folder(folder: Path, choice: str | None = None) -> Weights:
@@ -111,23 +133,6 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error
-
-
-def _pickled(path: Path) -> Any:
-    if not path.name.endswith(SUFFIXES):
-        raise WeightsError(f"{path}: weights are in files that end with {', '.join(SUFFIXES)}")
-    try:
-        return _torch_load(str(path), map_location="cpu", weights_only=True)
-    except OSError as error:  # which a file that was cut short is as well
-        raise WeightsError(f"{path} cannot be read, or is cut short: {error.strerror or error}") from error
-    except Exception as error:  # whatever a damaged or foreign file makes of the unpickler
-        reason = str(error.__cause__ or error)
-        if code := _CODE.findall(reason):
-            raise WeightsError(
-                f"{path} holds code beside its weights ({', '.join(code)}), which is not run; "
-                "save its state dict alone, best as .safetensors"
-            ) from error
-        raise WeightsError(f"{path} is no file of weights: it is damaged, or of another format") from error
 
 
 def _chosen(held: Any, path: Path, choice: str | None) -> Mapping[Any, Any]:

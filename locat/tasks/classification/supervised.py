@@ -31,12 +31,11 @@ from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.loaders import open_loaders
 from locat.tasks.pictures import draw_attention, draw_inputs
 from locat.tasks.results import write_results
+from locat.weights.checkpoints import keep_statistics, kept_statistics
 from locat.weights.initial import describe, initialise
 
 BATCH_PICTURED = 32
 """Images in the figure of the first training batch."""
-STATISTICS = "statistics"
-"""In a checkpoint: mean and std of the images that the first weights were trained on."""
 
 
 def supervised(config: SupervisedConfig, job: JobFolder) -> None:
@@ -87,13 +86,12 @@ class Supervised(Task):
             self.shadow.load_state_dict(self.model.state_dict())
 
     def state(self) -> Mapping[str, torch.Tensor]:
-        """What came with weights that are not loaded again."""
-        return {STATISTICS: torch.tensor([self.mean, self.std], dtype=torch.float64)} if self.config.model.init else {}
+        """What may have come with weights that are not loaded again."""
+        return keep_statistics(self.mean, self.std)
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        if STATISTICS in state:
-            mean, std = state[STATISTICS].tolist()
-            describe(self.model, {"mean": tuple(mean), "std": tuple(std)})
+        if kept := kept_statistics(state):
+            describe(self.model, kept)
             self._normalise_for(self.model)
 
     def batches(self, position: Position) -> BatchStream:

@@ -28,6 +28,7 @@ from locat.tasks.loaders import at_least_one, open_loaders
 from locat.tasks.pictures import draw_attention, draw_inputs
 from locat.tasks.results import write_results
 from locat.tasks.self_supervised.dino_loss import Centre, dino_loss, teacher_probabilities
+from locat.weights.checkpoints import keep_statistics
 from locat.weights.initial import initialise
 
 GLOBAL_CROPS = 2
@@ -106,7 +107,7 @@ class Dino(Task):
         self.centre.update(dropped)
 
     def state(self) -> Mapping[str, torch.Tensor]:
-        return {"centre": self.centre.value}
+        return {"centre": self.centre.value, **keep_statistics(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         self.centre.value = state["centre"]
