@@ -104,6 +104,8 @@ def put_together(path: Path, parts: Parts, most_bad: float, all_classes: bool = 
     """Write file and manifest from complete parts; see `write`."""
     summary = parts.summary()
     total, bad = parts.contents.samples, summary.quarantined
+    fence = Fence.here()
+    fence.check()
     bad_path(path).unlink(missing_ok=True)
     if len(bad) > most_bad * total or not summary.samples:
         durable.write_json(bad_path(path), [asdict(entry) for entry in bad])
@@ -128,7 +130,6 @@ def put_together(path: Path, parts: Parts, most_bad: float, all_classes: bool = 
             "learn them; remove them from the classes, or add masks with them"
         )
     logger.info("putting %s together from its parts", path)
-    fence = Fence.here()
     try:
         with fence.replacing(path) as temporary:
             write_samples(temporary, parts, summary, parts.contents)
@@ -158,7 +159,8 @@ def described(bad: Iterable[Quarantined]) -> str:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write the manifest of `path`."""
+    """Write the manifest of `path`; Superseded where a newer attempt of the job has begun."""
+    Fence.here().check()
     durable.write_json(manifest_path(path), {"format": FORMAT, **asdict(manifest)})
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from locat.config import Model
 from locat.config.weights import Init
 from locat.contract import durable
+from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.engine.distributed import Ranks
 from locat.weights.files import Statistics, Weights
@@ -63,5 +64,6 @@ def _record(init: Init, weights: Weights, found: Fit, job: JobFolder) -> None:
         "not_loaded": found.missing,
         "not_used": found.unused,
     }
+    Fence.here().check()
     durable.make_folder(job.outputs, within=job.path)
     durable.write_json(job.outputs / RECORD, record)

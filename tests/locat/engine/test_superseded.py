@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from locat import __main__ as job_program
-from locat.config import CompareConfig, SupervisedConfig, Tracking, TrainingConfig
+from locat.config import CompareConfig, Model, SupervisedConfig, Tracking, TrainingConfig
 from locat.config.training import Checkpoints as Settings
+from locat.config.weights import Init
 from locat.contract.errors import Superseded
 from locat.contract.fence import Fence
 from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
@@ -31,6 +32,7 @@ from locat.models.create import save_model
 from locat.tasks.convert import watched
 from locat.tasks.figures import save
 from locat.tasks.results import write_results
+from locat.weights.initial import initialise
 from support import training
 
 
@@ -194,6 +196,25 @@ def test_it_converts_no_further(job: JobFolder) -> None:
     with pytest.raises(Superseded):
         beton.write(job.outputs / "train.beton", scenes, 1, lambda done: None)
     assert not list(job.outputs.glob("*.beton*")) and not list(job.outputs.glob(".*/*.npz"))
+
+
+def test_it_says_no_more_of_what_it_has_converted(job: JobFolder) -> None:
+    path = job.outputs / "train.beton"
+    manifest = beton.write(path, DigitScenes("train", 16, image_size=32), 1, lambda done: None)
+    before = files(job.outputs)
+    begin(job, 2)
+    with pytest.raises(Superseded):
+        beton.write_manifest(path, manifest)
+    assert files(job.outputs) == before
+
+
+def test_it_records_no_weights_that_it_begins_with(job: JobFolder, ranks: Ranks) -> None:
+    begin(job, 2)
+    model = nn.Linear(1, 1)
+    torch.save(model.state_dict(), job.path / "weights.pth")
+    with pytest.raises(Superseded):
+        initialise(model, Model(name="m", init=Init(source=str(job.path / "weights.pth"))), job, ranks)
+    assert not job.outputs.exists()
 
 
 def test_what_it_was_putting_together_when_the_other_began_is_dropped(job: JobFolder, monkeypatch) -> None:
