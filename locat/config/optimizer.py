@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from locat.config.base import Fraction, NonNegativeFloat, PositiveFloat, PositiveFraction, Schema
 from locat.contract.problems import did_you_mean
@@ -78,7 +78,7 @@ class Optimizer(Schema):
     """Peak learning rate."""
     weight_decay: NonNegativeFloat = 0.05
     """Decay of matrices; biases, norms and position parameters are not decayed."""
-    betas: tuple[Fraction, Fraction] | None = None
+    betas: Annotated[tuple[Fraction, Fraction] | None, Field(validate_default=True)] = None
     """Of optimizers that have two; by default their own, of AdamW 0.9 and 0.999."""
     momentum: Fraction = 0.9
     """Of sgd and other optimizers that have one."""
@@ -89,6 +89,15 @@ class Optimizer(Schema):
     layer_decay: PositiveFraction = 1.0
     """Fine-tuning: the head has the whole rate, and each layer this part of the rate of the one above it; 1 for all the
     same. Layers are timm's: patches and positions, each block, the head."""
+
+    @field_validator("betas")
+    @classmethod
+    def _as_they_count(cls, betas: tuple[float, float] | None, known: ValidationInfo) -> tuple[float, float] | None:
+        """The same whether written out or not: older versions wrote AdamW's into every checkpoint, of sgd as well."""
+        name = known.data.get("name")
+        if name == "sgd":
+            return None
+        return betas or ((0.9, 0.999) if name == "adamw" else None)
 
     @property
     def state_copies(self) -> int:

@@ -25,7 +25,8 @@ def make_optimizer(
     """
     groups = parameter_groups(model, config, frozen_until)
     if config.name == "adamw":
-        return AdamW(groups, lr=config.lr, betas=config.betas or (0.9, 0.999), fused=True)
+        assert config.betas is not None, "the config has AdamW's own"
+        return AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
     if config.name == "sgd":
         return ShardedSGD(groups, lr=config.lr, momentum=config.momentum)
     known = timm.optim.get_optimizer_info(config.name)

@@ -25,6 +25,8 @@ def test_keys_that_an_older_version_did_not_know_have_their_defaults(values: dic
     assert schema.as_today(now) == now
     older = {key: value for key, value in now.items() if key in values or key == "optimizer"}
     older["optimizer"] = {key: value for key, value in now["optimizer"].items() if key != "layer_decay"}
+    older["optimizer"]["betas"] = [0.9, 0.999]  # written whatever the optimizer, and whoever asked for it
     assert schema.as_today(older) == now
-    assert schema.as_today({**older, "batch_size": 16}) != now
+    for changed in ({"batch_size": 16}, {"optimizer": {**older["optimizer"], "lr": 0.5}}):
+        assert schema.as_today({**older, **changed}) != now
     assert schema.as_today({**older, "unknown": 1}) == {**older, "unknown": 1}
