@@ -109,7 +109,9 @@ class Native(Strategy):
 
     def load(self, folder: Path, world_size: int) -> None:
         state = self._state()
+        groups = state["optimizer"].pop("param_groups")
         dcp_reading.load(state, folder)
+        state["optimizer"]["param_groups"] = groups  # the config's, however an older version grouped parameters
         set_state_dict(self.model, self.optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         if self.shadow is not None:

@@ -120,12 +120,15 @@ class Zero(Strategy):
         return lambda folder, group: write(held, folder)
 
     def load(self, folder: Path, world_size: int) -> None:
+        groups = [{**group, "params": None} for group in self.optimizer.param_groups]
         if world_size == self.ranks.world_size:
             self.engine.checkpoint_engine = AsData()
             loaded, _ = self.engine.load_checkpoint(str(folder), tag=TAG)
             assert loaded is not None, f"DeepSpeed finds nothing in {folder}"
         else:
             load_resharded(self.engine, folder / TAG)
+        for group, own in zip(self.optimizer.param_groups, groups, strict=True):
+            group.update({**own, "params": group["params"]})  # the config's: an older version says less of them
         if self.shadow is not None:
             weights = torch.load(folder / SHADOW, map_location=self.ranks.device, weights_only=True)
             self.shadow.load_state_dict(weights)
