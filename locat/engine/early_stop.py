@@ -1,12 +1,14 @@
 """Ends a training when its evaluations find nothing better any more: what `early_stop` in a config asks for."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from locat.config.training import EarlyStop as Settings
+from locat.contract.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +39,27 @@ class EarlyStop:
         return self.settings is not None and self.waited >= self.settings.patience
 
     def see(self, step: int, found: Mapping[str, float]) -> None:
-        """Take account of the evaluation after `step` updates; of the same one once, however often it is told."""
+        """Take account of the evaluation after `step` updates; of the same one once, however often it is told.
+
+        Raises:
+            ConfigError: it has not found the metric: of five classes or fewer there is no top5.
+        """
         if self.settings is None or step <= self.step:
             return
-        self.step, value = step, found[self.settings.metric]
-        sign = 1 if self.settings.best_is == "largest" else -1
-        if self.best is None or sign * (value - self.best) > self.settings.min_delta:
+        metric = self.settings.metric
+        if metric not in found:
+            raise ConfigError(f"early_stop.metric: of these data the job evaluates {', '.join(found)}, not {metric}")
+        self.step, value = step, found[metric]
+        if self._is_better(value, self.settings):
             self.best, self.best_step, self.waited = value, step, 0
         else:
             self.waited += 1
+
+    def _is_better(self, value: float, settings: Settings) -> bool:
+        if self.best is None or math.isnan(self.best):
+            return self.best is None or not math.isnan(value)
+        sign = 1 if settings.best_is == "largest" else -1
+        return sign * (value - self.best) > settings.min_delta
 
     def report(self) -> dict[str, Any]:
         """When and why the training ended."""

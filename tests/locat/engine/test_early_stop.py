@@ -4,6 +4,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from locat.config.training import EarlyStop as Settings
+from locat.contract.errors import ConfigError
 from locat.engine.early_stop import EarlyStop
 
 
@@ -36,7 +37,19 @@ def test_it_ends_after_as_many_evaluations_without_anything_better() -> None:
 def test_better_means_by_more_than_min_delta_and_in_the_direction_that_is_asked_for() -> None:
     assert seen(Settings(metric="top1", patience=2, min_delta=1.0), [1, 2, 2, 3])[0] == 2
     assert seen(Settings(metric="top1", patience=2, best_is="smallest"), [3, 2, 1, 2, 2])[0] == 4
-    assert seen(Settings(metric="top1", patience=1), [1, float("nan")])[0] == 1
+
+
+def test_any_number_is_better_than_what_is_none() -> None:
+    nan = float("nan")
+    assert seen(Settings(metric="top1", patience=1), [1, nan])[0] == 1
+    assert seen(Settings(metric="top1", patience=2), [nan, nan, 1, 1, 2, 1, 1])[0] == 6
+    assert seen(Settings(metric="top1", patience=2), [nan, nan, nan])[0] == 2
+
+
+def test_a_metric_that_these_data_do_not_have_is_named() -> None:
+    stop = EarlyStop(Settings(metric="top5", patience=1))
+    with pytest.raises(ConfigError, match=r"^early_stop.metric: of these data the job evaluates top1, not top5$"):
+        stop.see(10, {"top1": 50.0})
 
 
 @examples(max_examples=40, deadline=None)
