@@ -254,6 +254,13 @@ def test_only_pods_of_one_job_reach_each_other() -> None:
         assert (each["spec"]["ingress"], each["spec"]["egress"]) == ([{"from": [pods]}], [{"to": [pods]}])
 
 
+ALLOWED = {
+    allowance.SECRETS: "mlflow-client locat-secrets registry",
+    allowance.CLAIMS: "locat-runs datasets",
+    allowance.ACCOUNTS: "locat-job",
+}
+
+
 @pytest.mark.parametrize(
     ("annotation", "those", "lacks"),
     [
@@ -265,14 +272,30 @@ def test_only_pods_of_one_job_reach_each_other() -> None:
     ],
 )
 def test_what_later_jobs_are_given_must_be_allowed_in_the_namespace(annotation: str, those: str, lacks: str) -> None:
-    allowed = {
-        allowance.SECRETS: "mlflow-client locat-secrets registry",
-        allowance.CLAIMS: "locat-runs datasets",
-        allowance.ACCOUNTS: "locat-job",
-    }
-    allowance.check(planned(), allowed)
+    allowance.check(planned(), ALLOWED)
     with pytest.raises(UserError, match=rf"job b: .* may not be given {lacks} here; .* its annotation {annotation} \("):
-        allowance.check(planned(), {**allowed, annotation: those})
+        allowance.check(planned(), {**ALLOWED, annotation: those})
+
+
+def test_a_kind_of_volume_that_advance_may_not_give_is_refused_before_anything_runs() -> None:
+    policy = (ROOT / "k8s/base/advance-policy.yaml").read_text()
+    assert set(re.findall(r"has\(volume\.(\w+)\)", policy)) == allowance.VOLUMES
+    local = FULL.replace("nfs: {server: files.example, path: /scratch}", "hostPath: {path: /scratch}")
+    with pytest.raises(UserError, match=r"^job b: storage /scratch: .* a volume of the kind hostPath here"):
+        allowance.check(planned(local), ALLOWED)
+
+
+def test_only_what_pods_are_given_counts() -> None:
+    """Neither a label of nodes, nor what a driver is told."""
+    labelled = FULL.replace("pool: gpu", "secret: by-name")
+    told = "csi: {driver: csi.example, volumeAttributes: {secret: its-name, secretName: x}}"
+    for text in (labelled, FULL.replace("nfs: {server: files.example, path: /scratch}", told)):
+        allowance.check(planned(text), ALLOWED)
+    secret = FULL.replace("nfs: {server: files.example, path: /scratch}", "secret: {secretName: locat-advance}")
+    with pytest.raises(
+        UserError, match=r"^job b: .* may not be given locat-advance here; .* locat.dev/advance-secrets"
+    ):
+        allowance.check(planned(secret), ALLOWED)
 
 
 def test_what_the_first_jobs_are_given_is_for_who_submits_to_allow() -> None:
