@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from locat.config.augmentation import (
     Augmentation,
@@ -199,6 +199,12 @@ class SegmentConfig(FrozenConfig, TrainingConfig):
     """Channels between the head's two 1x1 convolutions."""
     evaluate_iterations: PositiveInt | None = None
     """Iterations between two evaluations; by default there is one at the end alone."""
+
+    @model_validator(mode="after")
+    def _evaluates_before_it_stops(self) -> "SegmentConfig":
+        if self.early_stop is not None and self.evaluate_iterations is None:
+            raise ValueError("early_stop needs evaluate_iterations: without it there is one evaluation, at the end")
+        return self
 
     def operations(self, costs: Costs) -> float:
         """Not known of images that stay as they are: only the dataset says how large these are."""
