@@ -62,10 +62,16 @@ def _make(store: "SqlAlchemyStore", name: str, password: str, is_admin: bool) ->
         raise UserError(f"MLflow does not take {name!r} as a user: {error.message}; correct the secret") from error
 
 
+def _said(key: str) -> str:
+    if not (value := os.environ.get(key)):
+        raise UserError(f"the secret mlflow-client has no {key}; add it")
+    return value
+
+
 def main() -> int:
     speak()
     try:
-        settle(os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"])
+        settle(*map(_said, ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -46,3 +46,12 @@ def test_a_password_that_mlflow_does_not_take_is_told(auth: Mock, capsys: pytest
     assert capsys.readouterr().err == (
         "MLflow does not take 'admin' as a user: Password must be longer; correct the secret\n"
     )
+
+
+def test_a_key_that_lacks_is_named(
+    auth: Mock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD")
+    assert accounts.main() == 2
+    assert capsys.readouterr().err == "the secret mlflow-client has no MLFLOW_TRACKING_PASSWORD; add it\n"
+    assert not auth.store.mock_calls
