@@ -39,7 +39,7 @@ def check(plan: Plan, allowed: Mapping[str, str]) -> None:
                     f" kind {min(others)} here; let it be a claim (docs/kubernetes.md)"
                 )
         for kind, name in _given(jobset(plan, job, [names.plan(plan.run_id)])):
-            if name not in allowed.get(kind, "").split() and (kind, name) != (ACCOUNTS, ADVANCE_ACCOUNT):
+            if name not in allowed.get(kind, "").split(" ") and (kind, name) != (ACCOUNTS, ADVANCE_ACCOUNT):
                 raise UserError(
                     f"job {job.name}: jobs that need others may not be given {name} here; let the namespace's"
                     f" administrator add it to its annotation {kind} (`kubectl edit namespace`)"

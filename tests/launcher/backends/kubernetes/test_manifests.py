@@ -268,6 +268,7 @@ ALLOWED = {
         (allowance.SECRETS, "mlflow-client registry", "locat-secrets"),
         (allowance.SECRETS, "locat-secrets registry", "mlflow-client"),
         (allowance.CLAIMS, "locat-runs", "datasets"),
+        (allowance.CLAIMS, "locat-runs\ndatasets", "locat-runs"),  # the policy cuts at single blanks
         (allowance.ACCOUNTS, "", "locat-job"),
     ],
 )
