@@ -44,6 +44,7 @@ class PretrainingConfig(TrainingConfig):
 
     model: Model
     epochs: PositiveInt
+    schedule: Schedule = Schedule()
     freeze: Freeze | None = None
     """None: the whole model is trained from the start."""
 
@@ -63,7 +64,6 @@ class SupervisedConfig(PretrainingConfig):
     evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
 
     task: Literal["supervised"]
-    schedule: Schedule = Schedule()
     augment: Augmentation = ImageNetAugmentation()
     label_smoothing: Fraction = 0.1
     image_size: PositiveInt = 224

@@ -2,11 +2,12 @@
 
 import math
 
-from locat.config.training import Schedule
+from locat.config.tasks import PretrainingConfig
 
 
-def learning_rate(step: int, schedule: Schedule, *, peak: float, total: int, steps_per_epoch: int) -> float:
-    """The rate of an update by `schedule`, up to `peak`, of a training of `total` updates."""
+def learning_rate(step: int, config: PretrainingConfig, *, total: int, steps_per_epoch: int) -> float:
+    """The rate of an update of a training of `total` updates."""
+    schedule, peak = config.schedule, config.optimizer.lr
     warmup = schedule.warmup_epochs * steps_per_epoch if schedule.warmup_steps is None else schedule.warmup_steps
     least = schedule.min_lr
     if schedule.name == "cosine":

@@ -100,13 +100,7 @@ class Supervised(Task):
         return super().batches(position)
 
     def learning_rate(self, step: int) -> float:
-        return learning_rate(
-            step,
-            self.config.schedule,
-            peak=self.config.optimizer.lr,
-            total=self.total_steps,
-            steps_per_epoch=self.steps_per_epoch,
-        )
+        return learning_rate(step, self.config, total=self.total_steps, steps_per_epoch=self.steps_per_epoch)
 
     def frozen_until(self, name: str) -> int:
         return self.frozen.until(name)

@@ -77,13 +77,7 @@ class Dino(Task):
         self.shadow.load_state_dict(self.model.state_dict())
 
     def learning_rate(self, step: int) -> float:
-        return learning_rate(
-            step,
-            self.config.schedule,
-            peak=self.config.optimizer.lr,
-            total=self.total_steps,
-            steps_per_epoch=self.steps_per_epoch,
-        )
+        return learning_rate(step, self.config, total=self.total_steps, steps_per_epoch=self.steps_per_epoch)
 
     def weight_decay(self, step: int) -> float:
         return self.schedule(step, start=self.config.optimizer.weight_decay, end=self.config.weight_decay_end)

@@ -9,16 +9,23 @@ from hypothesis import strategies as st
 from timm.scheduler import CosineLRScheduler, StepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 
-from locat.config.tasks import DinoConfig
+from locat.config.tasks import DinoConfig, SupervisedConfig
 from locat.config.training import Schedule
 from locat.engine.schedules import cosine, learning_rate, triangular
 
 PEAK, LEAST = 0.3, 1e-4
+REQUIRED = {
+    "task": "supervised",
+    "model": {"name": "locatvit_tiny"},
+    "data": {"train": "none", "val": "none"},
+    "epochs": 1,
+    "batch_size": 1,
+}
 
 
 def rates(schedule: Schedule, total: int, steps_per_epoch: int) -> list[float]:
-    facts = {"peak": PEAK, "total": total, "steps_per_epoch": steps_per_epoch}
-    return [learning_rate(step, schedule, **facts) for step in range(total)]
+    config = SupervisedConfig.model_validate({**REQUIRED, "schedule": schedule, "optimizer": {"lr": PEAK}})
+    return [learning_rate(step, config, total=total, steps_per_epoch=steps_per_epoch) for step in range(total)]
 
 
 @settings(max_examples=25, deadline=None)
