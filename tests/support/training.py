@@ -1,15 +1,17 @@
 """Small real jobs, run as a user would: `python -m locat`, by `locat.ranks` for two ranks."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from locat.contract.job_folder import ATTEMPT_VARIABLE, JobFolder
+from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode, JobFolder
 from locat.engine.tracking.metric_log import read_records
 
 TINY_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "num_classes": 10}
@@ -51,6 +53,16 @@ def command(folder: Path, ranks: int = 1) -> list[str]:
     if ranks == 1:
         return [sys.executable, "-m", "locat", config]
     return [sys.executable, "-m", "locat.ranks", f"--processes={ranks}", "-m", "locat", config]
+
+
+def preempt(folder: Path, after: int) -> None:
+    """Run the job until so many losses are logged, then ask it to stop, as a scheduler does."""
+    process = subprocess.Popen(command(folder), env=environment(folder))
+    while not JobFolder(folder).metrics.exists() or len(metrics(folder, "train/loss")) < after:
+        time.sleep(0.02)
+        assert process.poll() is None, log(folder)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == ExitCode.PREEMPTED
 
 
 def environment(folder: Path) -> dict[str, str]:

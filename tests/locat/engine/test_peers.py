@@ -13,16 +13,7 @@ from torch.distributed.checkpoint.api import CheckpointException, _wrap_exceptio
 
 from locat.engine.distributed import join_ranks
 from locat.engine.peers import PeerUnpickler
-
-
-class Evil:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.marker),)
+from support.hostile import Evil
 
 
 def test_what_would_run_something_is_refused(tmp_path: Path) -> None:

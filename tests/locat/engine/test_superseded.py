@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from locat import __main__ as job_program
-from locat.config import CompareConfig, Model, SupervisedConfig, Tracking, TrainingConfig
+from locat.config import CompareConfig, Model, SupervisedConfig, Tracking
 from locat.config.training import Checkpoints as Settings
 from locat.config.weights import Init
 from locat.contract.errors import Superseded
@@ -21,10 +21,9 @@ from locat.data.position import Position
 from locat.engine.checkpoints import checkpoints as module
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.checkpoints.manifest import find_fault
-from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.distributed import Ranks
 from locat.engine.progress import Progress
 from locat.engine.stopping import Stopping
-from locat.engine.strategies import Strategy, make_strategy
 from locat.engine.tracking import sender
 from locat.engine.tracking.metric_log import MetricLog, read_records
 from locat.engine.tracking.state_files import Lifetime
@@ -34,6 +33,7 @@ from locat.tasks.figures import save
 from locat.tasks.results import write_results
 from locat.weights.initial import initialise
 from support import training
+from support.small_strategy import small
 
 
 @pytest.fixture
@@ -47,19 +47,6 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
 def begin(job: JobFolder, number: int) -> None:
     job.attempt(number).mkdir(parents=True)
     Fence(job.attempt(number)).claim()
-
-
-@pytest.fixture
-def ranks():
-    with join_ranks() as ranks:
-        yield ranks
-
-
-def small(ranks: Ranks) -> Strategy:
-    torch.manual_seed(0)
-    data = {"train": "none", "val": "none"}
-    config = TrainingConfig(task="test", strategy="ddp", data=data, batch_size=4, precision="fp32")
-    return make_strategy(config, ranks, nn.Linear(3, 2))
 
 
 def checkpoints(job: JobFolder, ranks: Ranks, **settings: object) -> Checkpoints:

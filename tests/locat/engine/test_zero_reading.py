@@ -1,6 +1,5 @@
 """A checkpoint of DeepSpeed that somebody else wrote is read as data, or refused."""
 
-import os
 import pickle
 from enum import Enum
 from pathlib import Path
@@ -14,18 +13,9 @@ from locat.config import TrainingConfig
 from locat.contract.errors import JobError
 from locat.engine.distributed import join_ranks
 from locat.engine.strategies import make_strategy
+from support.hostile import Evil
 
 pytestmark = pytest.mark.slow  # importing DeepSpeed is
-
-
-class Evil:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.marker),)
 
 
 def test_a_file_that_would_run_something_is_refused(tmp_path: Path) -> None:

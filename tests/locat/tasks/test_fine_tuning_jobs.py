@@ -1,9 +1,6 @@
 """Real jobs that are tuned finely: they stop early, freeze layers and keep the best, whatever restarts come between."""
 
 import json
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,7 @@ from safetensors.torch import load_file
 
 import locat.models  # noqa: F401
 from locat.config import Model
-from locat.contract.job_folder import ExitCode, JobFolder
+from locat.contract.job_folder import JobFolder
 from locat.engine.early_stop import FILE
 from locat.models.create import create_model
 from support import training
@@ -54,12 +51,7 @@ def test_a_job_that_stops_early_does_so_after_a_restart_too(data: dict[str, str]
         training.write_config(folder, training.supervised(data, **RECIPE))
     training.run(alone)
     check(alone)
-    process = subprocess.Popen(training.command(stopped), env=training.environment(stopped))
-    while not JobFolder(stopped).metrics.exists() or len(training.metrics(stopped, "train/loss")) < 5:
-        time.sleep(0.02)
-        assert process.poll() is None, training.log(stopped)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == ExitCode.PREEMPTED
+    training.preempt(stopped, after=5)
     training.run(stopped)
     assert "resumed from" in training.log(stopped)
     check(stopped)

@@ -98,12 +98,7 @@ def test_a_preempted_job_goes_on_as_if_nothing_had_happened(data: dict[str, str]
         training.write_config(folder, training.supervised(data, epochs=25, checkpoints={"every_steps": 7}, **recipe))
     training.run(alone)
     assert training.metrics(alone, "val/top1").keys() == {20, 40, 60, 80, 100}
-    process = subprocess.Popen(training.command(stopped), env=training.environment(stopped))
-    while not JobFolder(stopped).metrics.exists() or len(training.metrics(stopped, "train/loss")) < 5:
-        time.sleep(0.05)
-        assert process.poll() is None, training.log(stopped)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == ExitCode.PREEMPTED
+    training.preempt(stopped, after=5)
     outcome = json.loads((stopped / "attempt" / "outcome.json").read_text())
     assert outcome["exit_code"] == ExitCode.PREEMPTED
     reached = max(training.metrics(stopped, "train/loss"))

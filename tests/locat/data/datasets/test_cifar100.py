@@ -1,7 +1,6 @@
 """CIFAR-100's pickles, as Python 2 wrote them, and pickles that want more than data."""
 
 import io
-import os
 import pickle
 import struct
 import tarfile
@@ -13,6 +12,7 @@ import pytest
 
 from locat.contract.errors import DataError
 from locat.data.datasets.cifar100 import cifar100
+from support.hostile import Evil
 
 CLASSES = ["apple", "aquarium_fish", "baby", "bear"]
 
@@ -96,14 +96,6 @@ def test_the_tar_gz_holds_the_same(folder: Path, tmp_path: Path) -> None:
     for unpacked, packed in zip(cifar100(folder).values(), cifar100(archive).values(), strict=True):
         assert np.array_equal(unpacked.pixels, packed.pixels) and unpacked.labels == packed.labels
         assert unpacked.digest == packed.digest
-
-
-class Evil:
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.marker),)
 
 
 @pytest.mark.parametrize("file", ["train", "test", "meta"])

@@ -8,32 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
-from locat.config import TrainingConfig
 from locat.config.training import Checkpoints as Settings
 from locat.contract.errors import ConfigError
 from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.checkpoints.manifest import Manifest
-from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.distributed import Ranks
 from locat.engine.strategies import Strategy as RunningStrategy
-from locat.engine.strategies import make_strategy
+from support.small_strategy import small
 
 CONFIG = {"strategy": {"name": "ddp"}, "seed": 0}
-
-
-@pytest.fixture
-def ranks():
-    with join_ranks() as ranks:
-        yield ranks
-
-
-def fresh(ranks: Ranks) -> RunningStrategy:
-    torch.manual_seed(0)
-    data = {"train": "none", "val": "none"}
-    config = TrainingConfig(task="test", strategy="ddp", data=data, batch_size=4, precision="fp32")
-    return make_strategy(config, ranks, nn.Linear(3, 2))
 
 
 def step(strategy: RunningStrategy) -> None:
@@ -52,7 +37,7 @@ def names(folder: Path) -> list[str]:
 
 def saved(folder: Path, ranks: Ranks, steps: int, **settings: object) -> RunningStrategy:
     """One checkpoint after each step; its metric `top1` goes up to step 2 and then down."""
-    strategy = fresh(ranks)
+    strategy = small(ranks)
     with checkpoints(folder, ranks, **settings) as kept:
         for number in range(1, steps + 1):
             step(strategy)
@@ -63,7 +48,7 @@ def saved(folder: Path, ranks: Ranks, steps: int, **settings: object) -> Running
 
 def test_what_is_restored_goes_on_as_if_nothing_had_happened(tmp_path: Path, ranks: Ranks) -> None:
     original = saved(tmp_path, ranks, 3)
-    restored = fresh(ranks)
+    restored = small(ranks)
     position, task_state, metrics = checkpoints(tmp_path, ranks).restore(restored)
     assert metrics == {"top1": -1}
     assert position == Position(3, 0, 3)
@@ -79,7 +64,7 @@ def test_what_is_saved_is_the_state_of_that_moment_though_training_goes_on(tmp_p
     moved = threading.Event()
     write = Checkpoints._write
     monkeypatch.setattr(Checkpoints, "_write", lambda self, saved: (moved.wait(10), write(self, saved))[1])
-    strategy, centre = fresh(ranks), torch.ones(2)
+    strategy, centre = small(ranks), torch.ones(2)
     step(strategy)
     with checkpoints(tmp_path, ranks) as kept:
         torch.manual_seed(5)
@@ -88,7 +73,7 @@ def test_what_is_saved_is_the_state_of_that_moment_though_training_goes_on(tmp_p
         centre += 1
         step(strategy)
         moved.set()
-    restored = fresh(ranks)
+    restored = small(ranks)
     _, state, _ = checkpoints(tmp_path, ranks).restore(restored)
     assert state["centre"].tolist() == [1, 1]
     assert torch.rand(1) == drawn
@@ -116,7 +101,7 @@ def test_what_is_not_complete_does_not_count_as_one_to_keep(tmp_path: Path, rank
 
 
 def test_nothing_to_restore_is_the_beginning(tmp_path: Path, ranks: Ranks) -> None:
-    assert checkpoints(tmp_path, ranks).restore(fresh(ranks)) == (Position(), {}, {})
+    assert checkpoints(tmp_path, ranks).restore(small(ranks)) == (Position(), {}, {})
 
 
 def flip_a_bit(checkpoint: Path) -> None:
@@ -150,7 +135,7 @@ DAMAGES = [flip_a_bit, truncate, remove_a_file, spoil_the_manifest, remove_the_m
 def test_a_damaged_one_is_set_aside_and_the_one_before_is_used(damage, tmp_path, ranks, caplog) -> None:
     saved(tmp_path, ranks, 2)
     damage(tmp_path / "step-0000002")
-    assert checkpoints(tmp_path, ranks).restore(fresh(ranks))[0].step == 1
+    assert checkpoints(tmp_path, ranks).restore(small(ranks))[0].step == 1
     assert names(tmp_path) == ["damaged-step-0000002", "step-0000001"]
     assert "step-0000002" in caplog.text
 
@@ -159,14 +144,14 @@ def test_the_same_step_may_be_damaged_again(tmp_path: Path, ranks: Ranks) -> Non
     for _ in range(2):
         saved(tmp_path, ranks, 2)
         flip_a_bit(tmp_path / "step-0000002")
-        checkpoints(tmp_path, ranks).restore(fresh(ranks))
+        checkpoints(tmp_path, ranks).restore(small(ranks))
     assert names(tmp_path) == ["damaged-step-0000002", "damaged-step-0000002.2", "step-0000001"]
 
 
 def test_neither_a_spoilt_manifest_nor_nan_keeps_the_best_from_being_found(tmp_path: Path, ranks: Ranks) -> None:
     with checkpoints(tmp_path, ranks, keep=2, best="top1") as kept:
         for number, score in enumerate([float("nan"), 9.0, 5.0, 7.0, 1.0], 1):
-            kept.save(fresh(ranks), Position(number), {}, {"top1": score})
+            kept.save(small(ranks), Position(number), {}, {"top1": score})
             kept.wait()
             if number == 3:
                 spoil_the_manifest(tmp_path / "step-0000002")
@@ -177,13 +162,13 @@ def test_neither_a_spoilt_manifest_nor_nan_keeps_the_best_from_being_found(tmp_p
 def test_what_a_kill_left_in_the_middle_is_swept_away(left: str, tmp_path: Path, ranks: Ranks) -> None:
     saved(tmp_path, ranks, 1)
     (tmp_path / left / "strategy").mkdir(parents=True)
-    assert checkpoints(tmp_path, ranks).restore(fresh(ranks))[0].step == 1
+    assert checkpoints(tmp_path, ranks).restore(small(ranks))[0].step == 1
     assert names(tmp_path) == ["step-0000001"]
 
 
 def test_a_kill_before_the_old_ones_were_deleted_leaves_none_too_many(tmp_path: Path, ranks: Ranks) -> None:
     saved(tmp_path, ranks, 3, keep=3)
-    checkpoints(tmp_path, ranks, keep=1).restore(fresh(ranks))
+    checkpoints(tmp_path, ranks, keep=1).restore(small(ranks))
     assert names(tmp_path) == ["step-0000003"]
 
 
@@ -219,7 +204,7 @@ def test_a_checkpoint_that_cannot_be_written_costs_a_warning_and_no_more(tmp_pat
         step(strategy)
         kept.save(strategy, Position(3), {"centre": torch.zeros(2)})
     assert names(tmp_path) == ["step-0000001", "step-0000003"]
-    assert checkpoints(tmp_path, ranks).restore(fresh(ranks))[0].step == 3
+    assert checkpoints(tmp_path, ranks).restore(small(ranks))[0].step == 3
 
 
 def test_the_manifest_names_every_file(tmp_path: Path, ranks: Ranks) -> None:

@@ -1,7 +1,6 @@
 """A checkpoint that somebody else wrote is read as data, or refused."""
 
 import io
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,7 @@ from locat.contract.errors import JobError
 from locat.engine.checkpoints import dcp_reading
 from locat.engine.checkpoints.dcp_reading import MetadataUnpickler
 from locat.engine.distributed import join_ranks
-
-
-class Evil:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.marker),)
+from support.hostile import Evil
 
 
 def state(fill: float) -> dict[str, Any]:
