@@ -3,12 +3,12 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher.runs.state import JobState, Status
 from locat.contract import clock
-from locat.contract.errors import Superseded
 from locat.contract.fence import Fence
 from locat.contract.job_folder import ExitCode
 from locat.contract.outcome import Outcome
@@ -97,12 +97,9 @@ def ended(state: JobState, ending: Ending, cancelled: bool) -> JobState:
 
 def superseded(fence: Fence) -> Ending | None:
     """How an attempt ended that is no longer the newest; None if it is, or if that cannot be told."""
-    try:
-        fence.check()
-    except Superseded as error:
-        return Ending(ExitCode.PREEMPTED, str(error), superseded=True)
-    except OSError:
-        return None
+    with suppress(OSError):
+        if reason := fence.reason():
+            return Ending(ExitCode.PREEMPTED, reason, superseded=True)
     return None
 
 
