@@ -189,10 +189,11 @@ def execute(
     running = Command(process, run.job(job.name), folder, host.stop_with)
     stopping = running.wait(requests, grace, minutes * 60 if minutes else None, is_warned=host.limits_time)
     running.kill()  # what it leaves behind
+    code = process.wait()
     if newer := superseded(Fence(folder)):
         return newer
     if stopping.killed:
         return Ending(128 + signal.SIGKILL, f"did not stop within {grace:g} s and was killed")
     requested = stopping.requested or requests.requested or (folder / STOPPED_MARK).exists()
-    ending = explain(folder, process.wait(), requested, log_name, signals_ranks=bool(host.stop_with))
+    ending = explain(folder, code, requested, log_name, signals_ranks=bool(host.stop_with))
     return replace(ending, out_of_time=stopping.out_of_time)
