@@ -45,14 +45,13 @@ def command(reference: str | None, job: str | None, force: bool, runs: Path) -> 
 
 def _check_elsewhere(run: RunFolder, plan: Plan, force: bool) -> None:
     """Two machines must not run one job: where locks are not seen, only the user can know that the other is dead."""
-    running = [job for job in look(run, plan).having([Status.LOST]) if job.state.status is Status.RUNNING]
-    lost = [job for job in running if job.state.is_elsewhere]
     if force:
         if run.supervised_elsewhere():  # one that lives here is no hindrance
             run.supervisor_lock.unlink(missing_ok=True)
         return
-    if lost:
-        raise UserError(f"{lost[0].name}: {lost[0].reason}; retry there, or with --force if that machine is gone")
+    for job in look(run, plan).having([Status.LOST]):
+        if job.state.status is Status.RUNNING and job.state.is_elsewhere:
+            raise UserError(f"{job.name}: {job.reason}; retry there, or with --force if that machine is gone")
     check_supervised_here(run)
 
 
