@@ -12,7 +12,7 @@ from launcher.backends import OPTIONS
 from launcher.language import includes
 from launcher.language import overrides as command_line
 from launcher.language.explain import explain
-from launcher.language.model import Defaults, Environment, Job, Pipeline, language
+from launcher.language.model import Defaults, Job, Pipeline, language
 from locat.contract.credentials import has_password
 from locat.contract.problems import KeyPath, PipelineError, known_words
 from locat.contract.yaml_source import Source
@@ -63,6 +63,13 @@ def _other_backends(values: Mapping[str, Any]) -> set[str]:
     return {key for key in keys if isinstance(key, str) and key not in OPTIONS.own and key in OPTIONS}
 
 
+def _owners(pipeline: Pipeline) -> Iterator[tuple[KeyPath, Defaults | Job]]:
+    """What may have variables and storage, each with its place."""
+    yield ("defaults",), pipeline.defaults
+    for name, job in pipeline.jobs.items():
+        yield ("jobs", name), job
+
+
 def _unknown_needs(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
     for name, job in pipeline.jobs.items():
         for position, need in enumerate(job.needs):
@@ -78,13 +85,11 @@ _SECRET_NAME = re.compile(
 
 def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
     """A pipeline is committed and copied into run folders: no place for secrets. Their values are not shown."""
-    environments: dict[KeyPath, Environment] = {("defaults", "env"): pipeline.defaults.env}
-    environments.update({("jobs", name, "env"): job.env for name, job in pipeline.jobs.items()})
-    for path, environment in environments.items():
-        for name, value in environment.items():
+    for path, owner in _owners(pipeline):
+        for name, value in owner.env.items():
             if _SECRET_NAME.search(name.upper()) or has_password(value):
                 remedy = f"list {name} under `secrets` and export it in the shell that submits"
-                yield (*path, name), f"looks like a secret, which a pipeline must not hold; {remedy}"
+                yield (*path, "env", name), f"looks like a secret, which a pipeline must not hold; {remedy}"
 
 
 _TOKENS = ("serviceAccountToken", "podCertificate")
@@ -93,9 +98,7 @@ _TOKENS = ("serviceAccountToken", "podCertificate")
 
 def _tokens(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
     """A job's pods get no token of the cluster (docs/security.md), by no way round."""
-    owners: dict[KeyPath, Defaults | Job] = {("defaults",): pipeline.defaults}
-    owners.update({("jobs", name): job for name, job in pipeline.jobs.items()})
-    for path, owner in owners.items():
+    for path, owner in _owners(pipeline):
         for mount, storage in owner.storage.items():
             for place in _places((*path, "storage", mount, "volume"), storage.volume, _TOKENS):
                 yield place, "would give jobs a token of the cluster, and they get none; leave it out"
