@@ -7,6 +7,7 @@ from typing import Any
 
 from launcher import interpreter
 from locat.contract.errors import UserError
+from locat.contract.job_folder import ExitCode
 
 MOST_IMAGES = 64
 """In a batch of the pipeline that is written."""
@@ -35,7 +36,7 @@ def look(images: Path, masks: Path) -> dict[str, Any]:
     """The survey of the two folders, by a process of its own: the launcher reads no pictures."""
     command = interpreter.module("locat.data.survey", str(images), str(masks))
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode == 2:
+    if done.returncode == ExitCode.INVALID:
         raise UserError(done.stderr.strip().splitlines()[-1])
     if done.returncode:
         raise RuntimeError(f"the survey of {images} and {masks} failed:\n{done.stderr}")
