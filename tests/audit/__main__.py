@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from audit.advisories import Advisories, serving
+from audit.advisories import Advisories, answering
 
 ROOT = Path(__file__).parents[2]
 PIP_AUDIT = ROOT / ".venv" / "checks" / "bin" / "pip-audit"
@@ -22,7 +22,7 @@ def audit(advisories: Path | None, locks: tuple[str, ...] = LOCKS) -> int:
     command += [f"--requirement={ROOT / lock}" for lock in locks]
     if advisories is None:
         return subprocess.run(command, check=False).returncode
-    with serving(Advisories.read(advisories)) as url:
+    with answering(Advisories.read(advisories)) as url:
         return subprocess.run([*command, "--vulnerability-service=osv", f"--osv-url={url}"], check=False).returncode
 
 

@@ -1,18 +1,19 @@
 """Advisories from a file, answered as OSV's server does: pip-audit asks for a package and a version at a time."""
 
 import json
-import threading
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
+
+from support.http_server import serving
 
 Advisory = dict[str, Any]
 
@@ -74,7 +75,7 @@ def _within(events: list[dict[str, str]], version: Version) -> bool:
 
 
 @contextmanager
-def serving(advisories: Advisories) -> Iterator[str]:
+def answering(advisories: Advisories) -> Iterator[str]:
     """The address of a server on this machine that answers queries."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -91,10 +92,5 @@ def serving(advisories: Advisories) -> Iterator[str]:
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1/query"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as address:
+        yield f"{address}/v1/query"

@@ -3,10 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import Mock
@@ -27,6 +25,7 @@ from launcher.runs.status import RunView, derive
 from launcher.view.watch import views
 from locat.contract import durable
 from locat.contract.records import FormatError
+from support.http_server import serving
 from support.kubernetes_objects import (
     COMPLETED,
     FAILED,
@@ -39,16 +38,6 @@ from support.kubernetes_objects import (
     seen_with,
     terminal,
 )
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Where a server answers so."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
 
 
 def use_kubeconfig(folder: Path, monkeypatch: pytest.MonkeyPatch, server: str, user: dict[str, Any]) -> None:
