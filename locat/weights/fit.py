@@ -56,7 +56,8 @@ def fit(model: nn.Module, weights: Weights) -> Fit:
     parts = {name.partition(".")[0] for name in own}
     refused = [name for name in missing if not name.startswith(heads)]
     refused += [name for name in inside if not name.startswith(heads) and name.partition(".")[0] in parts]
-    loaded = [name for name in own if name not in {*missing, *misshapen}]
+    kept = {*missing, *misshapen}
+    loaded = [name for name in own if name not in kept]
     return Fit(loaded, missing, sorted([*inside, *outside]), misshapen, refused)
 
 
