@@ -27,8 +27,8 @@ def weights_file(repository: str, filename: str | None = None) -> Path:
     """The file of weights of OWNER/NAME or OWNER/NAME@REVISION, in the cache; .safetensors where there is one.
 
     Raises:
-        ConfigError: there is no such repository, it may not be read, or it cannot be had offline.
-        WeightsError: it has no weights under the names that timm gives them.
+        ConfigError: there is no such repository, it may not be read, or the cache cannot be written.
+        WeightsError: it has no weights under the names that timm gives them, or offline the cache has none.
         JobError: the Hub cannot be reached, or does not answer as one.
     """
     name = filename or HF_WEIGHTS_NAME
