@@ -40,7 +40,8 @@ def number_classes(listed: Listed, ignore: Iterable[str] = (), reduce_zero_label
     Raises:
         ValueError: a name or label is none, or they contradict each other; the message is one sentence.
     """
-    names = list(dict.fromkeys(_names(listed)))
+    given = _names(listed)
+    names = list(dict.fromkeys(given))
     if not names:
         raise ValueError("classes: none is listed; list at least one")
     if len(names) > MOST:
@@ -52,8 +53,8 @@ def number_classes(listed: Listed, ignore: Iterable[str] = (), reduce_zero_label
         of_classes, coloured = _of_one_kind(keys)
         labels = {label: names.index(listed[key].strip()) for label, key in of_classes}
     else:
-        if len(names) < len(listed):
-            twice = next(name for name in names if list(_names(listed)).count(name) > 1)
+        if len(names) < len(given):
+            twice = next(name for name in names if given.count(name) > 1)
             raise ValueError(
                 f"classes: {one_line(twice)!r} is listed twice; to merge classes, map their numbers to names"
             )
@@ -122,8 +123,8 @@ def read_list(text: str) -> Listed:
 def _names(listed: Listed) -> list[str]:
     names = list(listed.values() if isinstance(listed, Mapping) else listed)
     for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise ValueError(f"classes: {one_line(repr(name))} is no name; give each class one, numbers in quotes")
+        if not name.strip():
+            raise ValueError(f"classes: {one_line(repr(name))} is no name; give each class one")
     return [name.strip() for name in names]
 
 
