@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WIDTH = 3.2  # inches of a picture
 LEGEND_WIDTH, LEGEND_ROWS = 1.8, 30  # inches of a column of the legend, and its entries
 BARS = 60
-"""Classes in one column of the bar chart."""
+"""Classes in one column of a bar chart."""
 NAMED = 0.015
 """Part of a picture that a class must have to be named in it."""
 UNKNOWN_COLOUR = (0.5, 0.5, 0.5)

@@ -11,14 +11,13 @@ from locat.contract.names import drawable
 from locat.data.beton import open_manifest
 from locat.data.datasets.base import Split
 from locat.tasks.figures import LONGEST_TITLE, save, subplots
+from locat.tasks.segmentation.figures import BARS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BARS = 60
-"""Classes in one column."""
 LEAST = 1e-4
-"""Percent at which the axis begins at the latest."""
+"""Percent below which the axis never begins."""
 
 
 def draw_pixels(betons: Mapping[Split, Path], path: Path) -> None:
