@@ -29,7 +29,7 @@ from locat.tasks.pictures import draw_attention, draw_inputs
 from locat.tasks.results import write_results
 from locat.tasks.self_supervised.dino_loss import Centre, dino_loss, teacher_probabilities
 from locat.weights.checkpoints import keep_statistics
-from locat.weights.initial import initialise
+from locat.weights.initial import describe, initialise
 
 GLOBAL_CROPS = 2
 """Views of an image that the teacher sees as well."""
@@ -140,7 +140,7 @@ class Dino(Task):
 
     def _new_backbone(self) -> nn.Module:
         backbone = as_dino(create_model(self._model))
-        backbone.pretrained_cfg.update(mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD)  # type: ignore[union-attr, operator]
+        describe(backbone, {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD})
         return backbone
 
     def _draw_crops(self) -> None:
