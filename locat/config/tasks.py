@@ -31,7 +31,7 @@ from locat.config.base import (
 )
 from locat.config.cost import FLOAT32, FORWARD, TRAINING, Costs
 from locat.config.optimizer import Optimizer
-from locat.config.training import Data, Freeze, Model, Schedule, TrainingConfig
+from locat.config.training import Data, Freeze, Model, Schedule, ScheduleName, TrainingConfig
 
 MODEL_FOLDER = {"model": "", "metrics": "metrics.json"}
 """Outputs of a task that leaves a model: model.safetensors and config.json."""
@@ -83,7 +83,7 @@ class SupervisedConfig(PretrainingConfig):
 class DinoSchedule(Schedule):
     """The schedule of DINO: by default a cosine."""
 
-    name: Literal["triangular", "cosine", "constant", "step"] = "cosine"
+    name: ScheduleName = "cosine"
 
 
 class DinoConfig(PretrainingConfig):

@@ -81,10 +81,13 @@ class Data(Schema):
     """The evaluation set's .beton file."""
 
 
+ScheduleName = Literal["triangular", "cosine", "constant", "step"]
+
+
 class Schedule(Schema):
     """The learning rate per update: a warm-up to the peak `optimizer.lr`, then what `name` says (docs/finetune.md)."""
 
-    name: Literal["triangular", "cosine", "constant", "step"] = "triangular"
+    name: ScheduleName = "triangular"
     """triangular: linearly back to `min_lr`. cosine: by half a cosine to `min_lr`. constant: the peak. step: times
     `step_factor` every `step_epochs`."""
     warmup_epochs: NonNegativeFloat = 20
