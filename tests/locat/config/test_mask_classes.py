@@ -100,7 +100,7 @@ def test_an_own_set_is_called_by_its_label_or_its_folder() -> None:
         ({"classes": {"0": None}}, "expected names, got nothing; quote what is a name"),
     ],
 )
-def test_keys_that_exclude_each_other(change: dict[str, object], message: str) -> None:
+def test_what_cannot_be_meant_is_refused(change: dict[str, object], message: str) -> None:
     config = {"name": "mask_folder", "train": FOLDERS, "split": {}, "classes": ["a", "b"]}
     with pytest.raises(ValidationError, match=message):
         MaskFolder.model_validate({**config, **change})
