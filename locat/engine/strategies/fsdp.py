@@ -30,11 +30,11 @@ class FSDP(Native):
         replicas, world_size = self.config.strategy.replicas, self.ranks.world_size
         if world_size % replicas:
             raise ConfigError(f"strategy.replicas: {world_size} ranks cannot be {replicas} equal replicas")
-        mesh = init_device_mesh(
-            self.ranks.device.type, (replicas, world_size // replicas), mesh_dim_names=("replicas", "shards")
-        )
-        self.mesh = mesh["shards"] if replicas == 1 else mesh
-        self.shards = mesh.get_group("shards")
+        sizes = {"replicas": replicas, "shards": world_size // replicas}
+        if replicas == 1:
+            del sizes["replicas"]  # torch would make each rank a group of its own for it
+        self.mesh = init_device_mesh(self.ranks.device.type, tuple(sizes.values()), mesh_dim_names=tuple(sizes))
+        self.shards = self.mesh.get_group("shards")
         if self.shadow is not None:
             self._shard(self.shadow)
             cast(FSDPModule, self.shadow).set_reshard_after_forward(True)  # no backward pass will do it
