@@ -15,6 +15,7 @@ from typing import Any
 
 import timm
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from locat.config import TrainingConfig
@@ -85,6 +86,8 @@ def train(case: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
             rows.append([ranks.mean(loss), norm.item()])
         checkpoints.save(strategy, Position(until), {})
         checkpoints.wait()
+        ranks.barrier()  # no rank is at work in the group any more
+        dist.destroy_process_group(checkpoints._group)  # each has a thread that wakes up 100 times a second
     weights = strategy.full_weights()
     output = None
     if follows:
