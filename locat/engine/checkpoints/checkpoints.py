@@ -265,10 +265,10 @@ class Checkpoints:
         return self.folder / f"step-{position.step:07d}"
 
     def _delete_old(self) -> None:
-        kept = complete(self.folder)[-self.settings.keep :]
-        best = best_in(self.folder, self.settings)
-        for checkpoint in complete(self.folder):
-            if checkpoint not in kept and checkpoint != best:
+        there = complete(self.folder)
+        kept = [*there[-self.settings.keep :], best_in(self.folder, self.settings)]
+        for checkpoint in there:
+            if checkpoint not in kept:
                 self._fence.check()
                 try:
                     delete(checkpoint)
