@@ -117,12 +117,12 @@ MOVED: dict[str, Case] = {
     **over_all("averaged", AVERAGED, ["ddp", "fsdp", "zero1", "zero2"]),
     **over_all("plain", {**PLAIN, "updates": 20}, ["zero3"]),
     **over_all("sgd", {**SGD, "updates": 20}, ["fsdp", "zero1", "zero3"]),
+    **over_all(
+        "tuned", {**TUNED, "updates": 20, "frozen": {**TUNED["frozen"], "pos_embed": 12}}, ["fsdp", "zero1", "zero3"]
+    ),
+    **over_all("by-adabelief", {"config": {"optimizer": clipped(name="adabelief")}, "updates": 20}, ["zero2"]),
 }
 """Half of their updates by two ranks, and half by another number."""
-MOVED |= over_all(
-    "tuned", {**TUNED, "updates": 20, "frozen": {**TUNED["frozen"], "pos_embed": 12}}, ["fsdp", "zero1", "zero3"]
-)
-MOVED |= over_all("by-adabelief", {"config": {"optimizer": clipped(name="adabelief")}, "updates": 20}, ["zero2"])
 WHOLE: Case = {"config": {}, "updates": 8, "stops": [8]}
 RESTARTED: Case = {**WHOLE, "stops": [4, 8]}
 HSDP = {"name": "fsdp", "replicas": 2}

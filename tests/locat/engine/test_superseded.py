@@ -135,7 +135,7 @@ def test_its_metrics_do_not_reach_the_log(job: JobFolder) -> None:
     assert [record.step for record, _ in read_records(job.metrics, 0)] == [1]
 
 
-def test_its_metrics_do_not_reach_the_log_though_it_looked_before(job: JobFolder, monkeypatch) -> None:
+def test_its_metrics_do_not_reach_the_log_though_it_looked_before(job: JobFolder) -> None:
     older = MetricLog(job.metrics)
     older.append(1, {"loss": 1.0})
     MetricLog(job.metrics).append(2, {"loss": 0.25})
