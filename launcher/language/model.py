@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from launcher.backends import OPTIONS
-from launcher.language.words import BackendOptions, Duration, MountPath, ObjectName, Schema, Size, named
+from launcher.language.words import BackendOptions, Duration, Image, MountPath, ObjectName, Schema, Size, named
 from locat.config import TASKS, PositiveInt
 from locat.config.base import ExperimentName, TrackingUri
 from locat.contract.problems import KeyPath, did_you_mean, shown
@@ -57,14 +57,6 @@ Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": list(
 Environment = dict[VariableName, Annotated[str, BeforeValidator(_number_as_text)]]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 GpuType = Annotated[str, named("a type of GPU: letters, digits and '_.-'", "[A-Za-z0-9][A-Za-z0-9_.-]*", 63)]
-
-
-Image = Annotated[
-    str,
-    named(
-        "an image such as registry.example/lab/locat:1.0 or /images/locat.sif", r"/?[A-Za-z0-9][A-Za-z0-9_.:/@+-]*", 500
-    ),
-]
 
 
 class TrackingSettings(Schema):

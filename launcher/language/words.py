@@ -29,6 +29,12 @@ Word = Annotated[
     str, BeforeValidator(as_text), named("one word without quotes", r"[A-Za-z0-9_.,:;&|*\[\]()/=@+%-]+", 200)
 ]
 """What stands in an #SBATCH line as it is."""
+Image = Annotated[
+    str,
+    named(
+        "an image such as registry.example/lab/locat:1.0 or /images/locat.sif", r"/?[A-Za-z0-9][A-Za-z0-9_.:/@+-]*", 500
+    ),
+]
 MountPath = Annotated[str, named("an absolute path of plain characters", r"/[A-Za-z0-9_.@+%=/-]*", 1000)]
 ObjectName = Annotated[
     str, named("a Kubernetes name of lower-case letters, digits, '-' and '.'", "[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 253)

@@ -51,7 +51,8 @@ def trivial() -> Object:
         "automountServiceAccountToken": False,
         "containers": [container],
     }
-    replicated = [{"name": "main", "template": {"spec": {"template": {"spec": spec}}}}]
+    pod = {"metadata": {"labels": {names.COMPONENT_LABEL: names.TRAIN}}, "spec": spec}
+    replicated = [{"name": "main", "template": {"spec": {"template": pod}}}]
     return {
         "apiVersion": names.JOBSET_API,
         "kind": "JobSet",
@@ -64,6 +65,14 @@ def with_pod(manifest: Object, changes: Object) -> Object:
     """The same, its main pods changed."""
     changed = copy.deepcopy(manifest)
     changed["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"] |= changes
+    return changed
+
+
+def of_component(manifest: Object, component: str) -> Object:
+    """The same, its main pods labelled as others'."""
+    changed = copy.deepcopy(manifest)
+    template = changed["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
+    template["metadata"]["labels"][names.COMPONENT_LABEL] = component
     return changed
 
 
@@ -129,6 +138,9 @@ OF_CONTAINER = {
     "variables": {"envFrom": [{"secretRef": {"name": "mlflow-server"}}]},
 }
 
+COMPONENTS = ("mlflow", "postgres")
+"""Labels by which Services would send a pod what others are told, passwords included."""
+
 
 @pytest.mark.parametrize(
     "changed",
@@ -139,8 +151,9 @@ OF_CONTAINER = {
         ),
         *(lambda it, changes=changes: with_pod(it, changes) for changes in OF_POD.values()),
         *(lambda it, changes=changes: with_container(it, changes) for changes in OF_CONTAINER.values()),
+        *(lambda it, component=component: of_component(it, component) for component in COMPONENTS),
     ],
-    ids=[*BY_VOLUME, *OF_POD, *OF_CONTAINER],
+    ids=[*BY_VOLUME, *OF_POD, *OF_CONTAINER, *COMPONENTS],
 )
 def test_the_token_gives_no_pod_what_is_not_its_own(
     site: Site, plan: Plan, changed: Callable[[Object], Object]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from launcher.language.words import BackendOptions, Duration, ObjectName, Schema, Size, as_text, named
+from launcher.language.words import BackendOptions, Duration, Image, ObjectName, Schema, Size, as_text, named
 
 LabelKey = Annotated[
     str, named("a label's key such as topology.kubernetes.io/zone", "[A-Za-z0-9]([A-Za-z0-9./_-]*[A-Za-z0-9])?", 316)
@@ -48,6 +48,8 @@ class KubernetesOptions(BackendOptions):
     """Who its pods are; they get no token."""
     pull_secrets: list[ObjectName] = []
     """Secrets to pull its image with."""
+    advance_image: Image | None = None
+    """Image of the pod that applies what comes next, the only one with a token; by default the job's own."""
     ttl: Duration | None = None
     """How long its JobSet stays once it has ended, such as `7d`; for ever by default. One that another job waits for
     beside others stays all the same."""

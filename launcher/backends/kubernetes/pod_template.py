@@ -71,6 +71,7 @@ def advance_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Objec
     options = options_of(job)
     container = {
         **_container(names.ADVANCE, job, ["launcher.backends.kubernetes.advance", job.name]),
+        "image": options.advance_image or job.image,
         "env": list(_HOME),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
     }

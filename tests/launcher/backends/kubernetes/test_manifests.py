@@ -41,6 +41,7 @@ defaults:
       topology: topology.kubernetes.io/zone
       shared_memory: 2G
       pull_secrets: [registry]
+      advance_image: registry.example/locat:ours
       ttl: 7d
 jobs:
   a: {task: convert, config: {dataset: {name: digits}}}
@@ -124,6 +125,8 @@ def test_a_job_that_nothing_needs_has_no_advance_and_keeps_nothing_running() -> 
     advance_pod = rendered("a")["spec"]["replicatedJobs"][1]["template"]["spec"]["template"]["spec"]
     assert advance_pod["serviceAccountName"] == "locat-advance"
     assert "nvidia.com/gpu" not in str(advance_pod)
+    images = [pod["containers"][0]["image"] for pod in (main_spec(rendered("a")), advance_pod)]
+    assert images == ["registry.example/locat:1", "registry.example/locat:ours"]
     where = ("nodeSelector", "tolerations", "priorityClassName", "imagePullSecrets")
     assert [advance_pod[key] for key in where] == [main_spec(rendered("a"))[key] for key in where]
 
