@@ -1,14 +1,10 @@
 """A real MLflow server for all tests of tracking: it takes seconds to start."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
 from support.mlflow_server import Proxy, Server, mlflow_server
-
-if TYPE_CHECKING:
-    from locat.engine.distributed import Ranks
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +26,3 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name, seconds in {"HEAD_START": 0.0, "INTERVAL": 0.05, "LONGEST_INTERVAL": 0.2, "PAUSE_AT_END": 0.1}.items():
         monkeypatch.setattr(sender, name, seconds)
-
-
-@pytest.fixture
-def ranks() -> Iterator["Ranks"]:
-    """This process as the only rank."""
-    from locat.engine.distributed import join_ranks
-
-    with join_ranks() as ranks:
-        yield ranks

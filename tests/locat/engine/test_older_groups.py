@@ -8,7 +8,7 @@ import torch
 
 from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
-from locat.engine.distributed import Ranks, join_ranks
+from locat.engine.distributed import Ranks
 from locat.engine.strategies import Strategy, make_strategy
 from support.strategy_worker import batch_of, new_config, new_model
 
@@ -33,15 +33,15 @@ def trained(strategy: Strategy, steps: range) -> None:
     ],
     ids=["ddp", "fsdp", "zero2"],
 )
-def test_they_are_gone_on_from_to_the_bit(strategy: Any, frozen: dict[str, int], tmp_path: Path) -> None:
+def test_they_are_gone_on_from_to_the_bit(strategy: Any, frozen: dict[str, int], ranks: Ranks, tmp_path: Path) -> None:
     """`frozen` has a group of its own by now, in updates that train it already."""
     config = new_config({"strategy": strategy})
 
-    def made(ranks: Ranks, seed: int, frozen: dict[str, int]) -> Strategy:
+    def made(seed: int, frozen: dict[str, int]) -> Strategy:
         return make_strategy(config, ranks, new_model(seed), None, lambda name: frozen.get(name, 0))
 
-    with join_ranks() as ranks, Checkpoints(tmp_path, config.checkpoints, ranks, {}) as checkpoints:
-        older = made(ranks, 0, {})
+    with Checkpoints(tmp_path, config.checkpoints, ranks, {}) as checkpoints:
+        older = made(0, {})
         trained(older, range(3, 5))
         taken = [
             {key: group.pop(key) for key in ("lr_scale", "frozen_until")} for group in older.optimizer.param_groups
@@ -54,7 +54,7 @@ def test_they_are_gone_on_from_to_the_bit(strategy: Any, frozen: dict[str, int],
         trained(older, range(5, 7))
         expected = older.full_weights()
         for world_size in (1, 2):  # ZeRO takes the files of another number of ranks in another way
-            now = made(ranks, world_size, frozen)
+            now = made(world_size, frozen)
             now.load(checkpoints.newest / "strategy", world_size)
             assert len(now.optimizer.param_groups) == 2 + len(frozen)
             trained(now, range(5, 7))

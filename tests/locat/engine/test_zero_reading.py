@@ -11,36 +11,35 @@ from torch import nn
 
 from locat.config import TrainingConfig
 from locat.contract.errors import JobError
-from locat.engine.distributed import join_ranks
+from locat.engine.distributed import Ranks
 from locat.engine.strategies import make_strategy
 from support.hostile import Evil
 
 pytestmark = pytest.mark.slow  # importing DeepSpeed is
 
 
-def test_a_file_that_would_run_something_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_would_run_something_is_refused(ranks: Ranks, tmp_path: Path) -> None:
     data = {"train": "none", "val": "none"}
     marker = tmp_path / "owned"
-    with join_ranks() as ranks:  # once: DeepSpeed keeps its groups
-        for stage in (2, 3):
-            strategy = {"name": "deepspeed", "zero_stage": stage}
-            config = TrainingConfig(task="test", data=data, batch_size=2, precision="fp32", strategy=strategy)
-            trained = make_strategy(config, ranks, nn.Linear(2, 2))
-            folder = tmp_path / str(stage)
-            trained.snapshot()(folder, None)
-            trained.load(folder, 1)
-            trained.load(folder, 2)  # as if two ranks had saved it: its pieces are joined
-            for file in (folder / "zero").iterdir():
-                whole = file.read_bytes()
-                torch.save({**torch.load(file, weights_only=False), "extra": Evil(marker)}, file)
-                for world_size in (1, 2):
-                    with pytest.raises(JobError, match=r"not a checkpoint of ours \(.*posix.* blocked\)") as refused:
-                        trained.load(folder, world_size)
-                    assert "\n" not in str(refused.value) and str(file) in str(refused.value)
-                file.write_bytes(pickle.dumps(Evil(marker)))
-                with pytest.raises(JobError, match="not a checkpoint of ours"):
-                    trained.load(folder, 1)
-                file.write_bytes(whole)
+    for stage in (2, 3):
+        strategy = {"name": "deepspeed", "zero_stage": stage}
+        config = TrainingConfig(task="test", data=data, batch_size=2, precision="fp32", strategy=strategy)
+        trained = make_strategy(config, ranks, nn.Linear(2, 2))
+        folder = tmp_path / str(stage)
+        trained.snapshot()(folder, None)
+        trained.load(folder, 1)
+        trained.load(folder, 2)  # as if two ranks had saved it: its pieces are joined
+        for file in (folder / "zero").iterdir():
+            whole = file.read_bytes()
+            torch.save({**torch.load(file, weights_only=False), "extra": Evil(marker)}, file)
+            for world_size in (1, 2):
+                with pytest.raises(JobError, match=r"not a checkpoint of ours \(.*posix.* blocked\)") as refused:
+                    trained.load(folder, world_size)
+                assert "\n" not in str(refused.value) and str(file) in str(refused.value)
+            file.write_bytes(pickle.dumps(Evil(marker)))
+            with pytest.raises(JobError, match="not a checkpoint of ours"):
+                trained.load(folder, 1)
+            file.write_bytes(whole)
     assert not marker.exists()
 
 

@@ -9,7 +9,6 @@ import torch.distributed as dist
 
 import locat.models  # noqa: F401
 from locat.config import Optimizer, Strategy, TrainingConfig
-from locat.engine.distributed import join_ranks
 from locat.engine.strategies import make_strategy
 from support.model_reference import fill_for_parity
 
@@ -29,12 +28,6 @@ FAMILIES = {
 }
 SHARDED = [Strategy(name="fsdp"), Strategy(name="deepspeed", zero_stage=3)]
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module")
-def ranks():
-    with join_ranks() as group:
-        yield group
 
 
 def start(config, model, ranks):
