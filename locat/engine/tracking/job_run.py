@@ -5,7 +5,7 @@ is found by its key. So a request whose answer was lost is simply repeated, by t
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -16,11 +16,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFL
 
 from locat.config import CompareConfig, JobConfig, Tracking
 from locat.contract.fence import Fence
+from locat.contract.flatten import flatten
 from locat.contract.job_folder import JobFolder
+from locat.contract.metric_record import Record
 from locat.contract.tracking import TrackingCursor
 from locat.engine.tracking.client import connect, create_run, delete_doubles
 from locat.engine.tracking.entries import dataset_inputs, register_model
-from locat.engine.tracking.metric_log import Record, read_records
+from locat.engine.tracking.metric_log import read_records
 from locat.engine.tracking.notes import job_note
 from locat.engine.tracking.parent_run import open_parent_run
 from locat.engine.tracking.state_files import Lifetime
@@ -139,12 +141,3 @@ def _batches(records: Iterable[tuple[Record, int]]) -> Iterator[tuple[list[Metri
             points = []
     if offset:
         yield points, offset
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested mappings; one whose keys are no names, but numbers of classes, is a value."""
-    for key, value in config.items():
-        if isinstance(value, Mapping) and all(map(str.isidentifier, value)):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -1,43 +1,18 @@
 """metrics.jsonl: every metric of a job, on the disk before anybody else hears of it."""
 
-import json
 import logging
-import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from locat.contract import durable
 from locat.contract.fence import Fence
+from locat.contract.metric_record import Record
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Record:
-    """Metrics of one step, as one line of the file."""
-
-    step: int
-    time: float
-    """Unix time in seconds."""
-    metrics: dict[str, float]
-
-    @classmethod
-    def from_line(cls, line: bytes) -> "Record":
-        """The inverse of `to_line`; ValueError, TypeError, KeyError or AttributeError for anything else."""
-        values = json.loads(line)
-        metrics = {key: float(value) for key, value in values["metrics"].items()}
-        return cls(int(values["step"]), float(values["time"]), metrics)
-
-    def to_line(self) -> bytes:
-        """One line of JSON, which has no NaN and no infinities: these are written as strings."""
-        metrics = {key: value if math.isfinite(value) else str(value) for key, value in self.metrics.items()}
-        values = {"step": self.step, "time": self.time, "metrics": metrics}
-        return json.dumps(values, allow_nan=False).encode() + b"\n"
 
 
 NOTHING = Record(-1, 0.0, {})
@@ -95,7 +70,7 @@ def read_records(path: Path, offset: int) -> Iterator[tuple[Record, int]]:
                 return
             try:
                 record = Record.from_line(line)
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except ValueError:
                 _warn(path, f"the line at byte {offset} is damaged; its metrics are lost")
                 record = NOTHING
             offset += len(line)

@@ -3,8 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locat.engine.tracking.job_run import POINTS_A_REQUEST, _batches, flatten
-from locat.engine.tracking.metric_log import Record
+from locat.contract.flatten import flatten
+from locat.contract.metric_record import Record
+from locat.engine.tracking.job_run import POINTS_A_REQUEST, _batches
 
 METRICS = st.dictionaries(st.text(max_size=3), st.floats(allow_nan=False), max_size=4)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locat.engine.tracking.metric_log import NOTHING, MetricLog, Record, read_records
+from locat.contract.metric_record import Record
+from locat.engine.tracking.metric_log import NOTHING, MetricLog, read_records
 
 
 def lines(path: Path) -> list[dict[str, object]]:

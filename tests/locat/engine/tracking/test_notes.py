@@ -11,9 +11,9 @@ from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
 from launcher.runs.create import create
 from locat.config import load_job
+from locat.contract.flatten import flatten
 from locat.contract.submission import Submission
 from locat.contract.yaml_text import to_yaml
-from locat.engine.tracking.job_run import flatten
 from locat.engine.tracking.notes import pipeline_note
 
 SHIPPED = Path(__file__).parents[4] / "pipelines"

@@ -15,9 +15,10 @@ import pytest
 from locat.contract.errors import Preempted, Superseded
 from locat.contract.fence import Fence
 from locat.contract.job_folder import ATTEMPT_VARIABLE
+from locat.contract.metric_record import Record
 from locat.contract.submission import Submission
 from locat.engine.tracking import sender, tracked
-from locat.engine.tracking.metric_log import MetricLog, Record
+from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.sync import sync
 from support.mlflow_server import Proxy
 from support.tracked_jobs import everything_is_sent, make, until

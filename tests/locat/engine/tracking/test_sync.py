@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from locat.contract.metric_record import Record
 from locat.engine.tracking import tracked
-from locat.engine.tracking.metric_log import MetricLog, Record
+from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.sync import sync
 from support.mlflow_server import Proxy
 from support.tracked_jobs import everything_is_sent, make, until
@@ -74,7 +75,8 @@ RUNS_UNTIL_KILLED = """
 import sys, time
 from pathlib import Path
 from locat.config import load_job
-from locat.engine.tracking.metric_log import MetricLog, Record
+from locat.contract.metric_record import Record
+from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking import tracked
 from locat.contract.job_folder import JobFolder
 job = JobFolder(Path(sys.argv[1]))
