@@ -22,6 +22,8 @@ VERBS = {
     "cancel": "Stop a run, or one of its jobs.",
     "retry": "Go on with a run from what is done.",
     "sync": "Send to MLflow what the jobs of a run could not.",
+    "compare": "Put the jobs of runs side by side, by what differs.",
+    "diff": "Show what differs between two runs or jobs.",
     "report": "Write the paper's tables with a run's numbers beside them.",
     "ui": "Open the MLflow UI on a run.",
     "doctor": "Check that this machine can run pipelines.",

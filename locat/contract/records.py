@@ -51,7 +51,10 @@ def intact(file: Path | str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PermissionError) as error:
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+        *(PermissionError, IsADirectoryError, NotADirectoryError),
+    ) as error:
         raise FormatError(f"{file}: cannot be read ({error!r}); restore it, or remove its run") from error
 
 

@@ -37,6 +37,11 @@ SURFACE = {
     "cancel": {"[RUN]", "[JOB]", "--grace SECONDS = 60", RUNS},
     "retry": {"[RUN]", "[JOB]", "--force", RUNS},
     "sync": {"[RUN]", RUNS},
+    "compare": {
+        *("[RUN]...", "--metric NAME[@WHEN], repeatable", "--over-seeds", "--where EXPR, repeatable", "--sort KEY"),
+        *("--json", "--csv", RUNS),
+    },
+    "diff": {"A", "B", "--json", RUNS},
     "report": {"[RUN]...", "--output FOLDER", "--tracking-uri URI", RUNS},
     "ui": {"[RUN]", "--port INTEGER RANGE", RUNS},
     "doctor": {BACKEND, RUNS},
@@ -59,6 +64,15 @@ STATUS_JOB = {
     *("started", "ended", "pid", "host", "machine", "boot", "progress", "tracking"),
 }
 STATUS_PROGRESS = {"phase", "done", "total", "unit", "rate", "updated"}
+
+COMPARE = {"columns", "rows"}
+"""Keys of `compare --json`; `columns` begin with these:"""
+COMPARE_COLUMNS = ["run", "job", "status"]
+DIFF = {"a", "b", "only_a", "only_b", "code", "config", "environment", "data", "image", "losses"}
+"""Keys of `diff --json`; those of each of its two sides, of a difference, and of where losses part:"""
+DIFF_SIDE = {"run", "job", "folder"}
+DIFF_ENTRY = {"key", "a", "b", "jobs"}
+DIFF_LOSSES = {"job", "equal", "step", "metric", "a", "b"}
 
 REPORT_COLUMNS = {
     *("table", "size", "label", "model", "column"),
@@ -126,6 +140,18 @@ def test_keys_of_status_as_json(tmp_path: Path) -> None:
     (job,) = told["jobs"]
     assert set(job) == STATUS_JOB
     assert set(job["progress"]) == STATUS_PROGRESS
+
+
+def test_keys_of_compare_and_diff_as_json(tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a"), small_runs.job("b", cpus=2))
+    run.job("a").metrics.write_text('{"step": 0, "time": 0, "metrics": {"train/loss": 1}}\n')
+    compared = json.loads(small_runs.cli(run, "compare", "--json").stdout)
+    assert set(compared) == COMPARE and compared["columns"][:3] == COMPARE_COLUMNS
+    told = json.loads(small_runs.cli(run, "diff", "test/a", "test/b", "--json").stdout)
+    assert set(told) == DIFF
+    assert set(told["a"]) == set(told["b"]) == DIFF_SIDE
+    assert set(told["environment"][0]) == DIFF_ENTRY
+    assert set(told["losses"][0]) == DIFF_LOSSES
 
 
 def test_columns_of_the_report() -> None:
