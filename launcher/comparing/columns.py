@@ -1,10 +1,9 @@
 """Which settings are columns: those in which jobs differ."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 from launcher.comparing.rows import Row
-from launcher.comparing.settings import AXES
+from launcher.comparing.settings import AXES, plain
 
 
 def differing(rows: Sequence[Row]) -> list[str]:
@@ -14,9 +13,9 @@ def differing(rows: Sequence[Row]) -> list[str]:
     difference. An axis of a matrix is left out where a key of the config says the same.
     """
     keys = list(dict.fromkeys(key for row in rows for key in row.settings))
-    of_task: dict[object, list[Row]] = {}
+    of_task: dict[Hashable, list[Row]] = {}
     for row in rows:
-        of_task.setdefault(plain(row.task), []).append(row)
+        of_task.setdefault(row.task, []).append(row)
     shown: dict[tuple[Hashable, ...], str] = {}
     kept = []
     for key in sorted(keys, key=lambda key: key.startswith(AXES)):
@@ -29,8 +28,3 @@ def differing(rows: Sequence[Row]) -> list[str]:
                 kept.append(key)
             shown[column] = key
     return kept
-
-
-def plain(value: Any) -> Hashable:
-    """What tells a value from JSON from others: 1 from 1.0 and from true, and lists by what is in them."""
-    return (type(value).__name__, value) if isinstance(value, Hashable) else ("", repr(value))

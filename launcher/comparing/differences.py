@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.comparing import settings
-from launcher.comparing.columns import plain
 from launcher.comparing.data import Digests
 from launcher.comparing.parting import Parting, parting
+from launcher.comparing.settings import plain
 from launcher.plan import Plan, PlannedJob
 from launcher.runs.find import find, find_job
 from launcher.runs.folder import RunFolder
@@ -81,7 +81,7 @@ def differences(a: Side, b: Side) -> Differences:
         UserError: one is a run and the other a job, or a file of a run is damaged.
     """
     if bool(a.job) != bool(b.job):
-        raise UserError(f"{a.name} and {b.name}: two runs, or two jobs as RUN/JOB, can be told apart")
+        raise UserError(f"{a.name} and {b.name}: a run and a job; name two runs, or two jobs as RUN/JOB")
     jobs_a, jobs_b = ({job.name: job for job in side.plan.jobs} for side in (a, b))
     pairs = [(a.job, b.job)] if a.job else [(name, name) for name in jobs_a if name in jobs_b]
     source_a, source_b = _source(a.run), _source(b.run)

@@ -56,6 +56,10 @@ class Wanted:
         """What the labels of all that is found begin with."""
         return self.label.removesuffix("*") if self.is_section else self.label
 
+    def takes(self, label: str) -> bool:
+        """Whether a number that was found is its."""
+        return label.startswith(self.beginning) if self.is_section else label == self.label
+
     @property
     def is_section(self) -> bool:
         return self.name.endswith(SECTION)

@@ -1,6 +1,6 @@
 """Jobs as rows: what decides each of them, and its numbers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,9 +29,9 @@ class Row:
     """The same of jobs that compute the same but for seeds."""
 
     @property
-    def task(self) -> object:
+    def task(self) -> Hashable:
         """What kind of job it is: jobs of one task have the same keys."""
-        return self.settings.get("task")
+        return settings.plain(self.settings.get("task"))
 
 
 def read_rows(run: RunFolder, wanted: Sequence[Wanted], for_seeds: bool, damaged: list[str]) -> Iterator[Row]:
@@ -66,5 +66,5 @@ def read_rows(run: RunFolder, wanted: Sequence[Wanted], for_seeds: bool, damaged
 def with_numbers(rows: Iterable[Row]) -> list[Row]:
     """The rows of those tasks of which any job has a number: not what converts data, or compares others."""
     known = list(rows)
-    tasks = [row.task for row in known if row.metrics]
+    tasks = {row.task for row in known if row.metrics}
     return [row for row in known if row.task in tasks]

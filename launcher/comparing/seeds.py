@@ -5,9 +5,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from launcher.comparing.columns import plain
 from launcher.comparing.rows import Row
-from launcher.comparing.settings import SEED
+from launcher.comparing.settings import SEED, plain
 
 SPREAD = " sd"
 """Ends the name of a standard deviation (of a sample: n - 1)."""

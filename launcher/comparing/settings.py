@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from launcher.plan import Plan, PlannedJob
@@ -47,6 +47,13 @@ def identities(plan: Plan, data: Mapping[str, Mapping[str, str]], *ignored: str)
         decisive = _replaced([config, job.environment, job.image, data[job.name]], f"{plan.folder}/", named)
         found[job.name] = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     return found
+
+
+def plain(value: Any) -> Hashable:
+    """What tells a value from JSON from others: numbers by their size, lists by what is in them; true is no number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return ("number", value)
+    return (type(value).__name__, value) if isinstance(value, Hashable) else ("", repr(value))
 
 
 def _settings(plan: Plan, job: PlannedJob, groups: dict[str, str]) -> dict[str, Any]:

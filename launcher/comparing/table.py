@@ -106,10 +106,11 @@ def _in_order(rows: Iterable[Row], wanted: Sequence[Wanted]) -> list[str]:
 def _check_recorded(runs: Sequence[RunFolder], wanted: Sequence[Wanted], rows: Sequence[Row]) -> None:
     """Raise UserError if a metric that a user wants was recorded by no job; or if no job has any, by default."""
     having = {name for row in rows for name in row.metrics}
-    missing = [each.label for each in wanted if not any(name.startswith(each.beginning) for name in having)]
+    missing = [each for each in wanted if not any(map(each.takes, having))]
     if missing and (wanted != DEFAULT or not having):
-        known = known_words(missing[0].partition("@")[0], _recorded(runs))
-        raise UserError(f"no job of {', '.join(run.name for run in runs[:3])} has recorded {missing[0]!r}{known}")
+        name, recorded = missing[0].name, _recorded(runs)
+        how = f" at step {missing[0].when}" if name in recorded else known_words(name, recorded)
+        raise UserError(f"no job of {', '.join(run.name for run in runs[:3])} has recorded {name!r}{how}")
 
 
 def _recorded(runs: Sequence[RunFolder]) -> list[str]:

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.comparing import settings as decided
-from launcher.comparing.columns import differing, plain
+from launcher.comparing.columns import differing
 from launcher.comparing.rows import Row
 from launcher.comparing.seeds import over_seeds
+from launcher.comparing.settings import plain
 from launcher.plan import Plan, PlannedJob, Resources
 
 QUICK = settings(deadline=None, max_examples=60)
@@ -44,9 +45,9 @@ def test_columns_tell_all_apart_and_each_tells_something(found: list[dict[str, A
 
 
 def test_a_key_of_another_task_or_said_twice_is_no_column() -> None:
-    found = [{"task": "a", "lr": 1, "matrix.x": 1, "k": 2}, {"task": "a", "lr": 2, "matrix.x": 2, "k": 2}]
-    assert differing(rows(found)) == ["lr"]
-    assert differing(rows([*found, {"task": "b", "iterations": 3}])) == ["task", "lr"]
+    found = [{"task": "a", "lr": x, "matrix.x": float(x), "k": 2, "warmup": x} for x in (1, 2)]
+    assert differing(rows(found)) == ["lr", "warmup"]
+    assert differing(rows([*found, {"task": "b", "iterations": 3}])) == ["task", "lr", "warmup"]
     assert differing(rows([{"task": "a"}, {"task": "a", "freeze": None}])) == ["freeze"]
 
 

@@ -95,10 +95,12 @@ def test_for_programs(run: RunFolder) -> None:
 
 def test_mistakes_are_one_sentence(run: RunFolder) -> None:
     assert "did you mean 'val/top1'" in refused(run, "compare", "--metric", "val/top")
+    assert "has recorded 'val/top1' at step 9" in refused(run, "compare", "--metric", "val/top1@9")
+    assert "has recorded 'val/top'" in refused(run, "compare", "--metric", "val/top1", "--metric", "val/top")
     assert "no job has 'epoch'; did you mean 'epochs'" in refused(run, "compare", "--where", "epoch=3")
     assert "no job has 'val/x' (a metric must be among" in refused(run, "compare", "--sort", "-val/x")
     assert "no run 'nope'" in refused(run, "compare", "nope")
-    assert "two runs, or two jobs" in refused(run, "diff", "test", "test/convert")
+    assert "name two runs, or two jobs as RUN/JOB" in refused(run, "diff", "test", "test/convert")
     assert "no job 'x' in run test" in refused(run, "diff", "test/x", "test")
     small_runs.make(run.path.parent, small_runs.job("a"), name="new")
     assert "no job of new has recorded 'val/*'" in refused(run, "compare", "new")
@@ -116,6 +118,10 @@ def test_damaged_files_are_one_sentence(run: RunFolder, verb: tuple[str, ...]) -
     os.mkfifo(log)
     assert f"{log}: cannot be read" in refused(run, *verb)
     log.unlink()
+    state.unlink()
+    state.mkdir()
+    assert f"{state}: cannot be read" in refused(run, *verb)
+    state.rmdir()
     values = json.loads(plan.read_text())
     values["jobs"][1]["config"] = [1]
     plan.write_text(json.dumps(values))
