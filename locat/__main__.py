@@ -35,8 +35,6 @@ def main() -> int:
     die_with_parent(signal.SIGTERM)
     if (attempt := attempt_folder()) is not None:
         log_to(rank_log(attempt, int(os.environ.get("RANK", 0))))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.captureWarnings(True)
     code, reason = run(Path(sys.argv[1]))
     if code != ExitCode.DONE:
         write_outcome(code, reason)
@@ -45,6 +43,8 @@ def main() -> int:
 
 def run(config_file: Path) -> tuple[int, str]:
     """Run a job; its exit code and the reason where that is not 0."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.captureWarnings(True)
     try:
         settle_caches()
         dispatch(config_file)

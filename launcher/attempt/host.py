@@ -1,9 +1,16 @@
 """What a scheduler wants of an attempt."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from launcher import locks
+from launcher.attempt.ending import Ending
+from launcher.plan import PlannedJob
+from launcher.runs.folder import RunFolder
+
+Execute = Callable[[RunFolder, PlannedJob, dict[str, str]], Ending]
+"""Runs a job with these variables to its end."""
 
 
 @dataclass(frozen=True)
@@ -33,3 +40,6 @@ class Host:
     """How other nodes reach this one; empty: by the machine's name. Kubernetes, whose pods have names of their own."""
     patience: float = locks.PATIENCE
     """Seconds an earlier attempt may take to end. Kubernetes, where a pod that is gone may have a dying container."""
+    execute: Execute | None = None
+    """What runs the job, of whose processes and time it then sees to itself; without it its command does. The debug
+    backend, which runs jobs in its own process."""

@@ -169,8 +169,10 @@ def execute(
         log_name: file in `folder` for what the command itself prints.
         place: variables that say where several nodes meet.
     """
-    command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]
     variables = environment.of_attempt(os.environ, job.environment, folder, grace, place or {})
+    if host.execute:
+        return host.execute(run, job, variables)
+    command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]
     try:
         with (folder / log_name).open("wb") as log:
             process = subprocess.Popen(

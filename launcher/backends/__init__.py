@@ -63,6 +63,7 @@ BACKENDS = Backends(
     "locat.backends",
     {
         "local": "launcher.backends.local.backend:LocalBackend",
+        "debug": "launcher.backends.local.debug:DebugBackend",
         "slurm": "launcher.backends.slurm.backend:SlurmBackend",
         "kubernetes": "launcher.backends.kubernetes.backend:KubernetesBackend",
     },

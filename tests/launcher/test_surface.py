@@ -24,7 +24,7 @@ from locat.report.render import CSV_COLUMNS
 from support import small_runs
 
 RUNS = "--runs-dir DIRECTORY = runs ($LAUNCHER_RUNS)"
-BACKEND = "--backend [local|slurm|kubernetes] = local ($LAUNCHER_BACKEND)"
+BACKEND = "--backend [local|debug|slurm|kubernetes] = local ($LAUNCHER_BACKEND)"
 SET = "--set KEY=VALUE, repeatable"
 SURFACE = {
     "init": {"[FILE] = pipeline.yaml", "--images FOLDER", "--masks FOLDER"},

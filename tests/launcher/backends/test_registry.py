@@ -64,12 +64,12 @@ def test_a_package_adds_a_backend_with_options(site: Path, tmp_path: Path) -> No
         {"locat.backends": "one = lab_one:Lab", "locat.backend_options": "one = lab_one:LabOptions"},
         MODULE,
     )
-    assert [*BACKENDS] == ["local", "slurm", "kubernetes", "one"]
+    assert [*BACKENDS] == ["local", "debug", "slurm", "kubernetes", "one"]
     file = tmp_path / "small.yaml"
     file.write_text(PIPELINE)
     dry = called("submit", str(file), "--dry-run", "--backend", "one", "--set", "defaults.options={one: {room: 2}}")
     assert dry.exit_code == 0, dry.output
-    assert "--backend [local|slurm|kubernetes|one]" in called("submit", "--help").output
+    assert "--backend [local|debug|slurm|kubernetes|one]" in called("submit", "--help").output
     shell = ShellComplete(cli, {}, "launcher", "_LAUNCHER_COMPLETE")
     assert [each.value for each in shell.get_completions(["submit", "--backend"], "o")] == ["one"]
 
@@ -147,7 +147,7 @@ def test_two_packages_of_one_name_are_refused(site: Path) -> None:
 
 def test_a_package_cannot_take_the_name_of_a_built_in_one(site: Path) -> None:
     install(site, "lab_seven", {"locat.backends": "local = lab_seven:Lab"}, MODULE)
-    assert [*BACKENDS] == ["local", "slurm", "kubernetes"]
+    assert [*BACKENDS] == ["local", "debug", "slurm", "kubernetes"]
     assert type(BACKENDS["local"]).__module__ == "launcher.backends.local.backend"
 
 
