@@ -1,6 +1,5 @@
 """How an attempt ended: told from its exit code and what its ranks left, then recorded."""
 
-import os
 import signal
 import time
 from contextlib import suppress
@@ -12,6 +11,7 @@ from locat.contract import clock
 from locat.contract.fence import Fence
 from locat.contract.job_folder import ExitCode
 from locat.contract.outcome import Outcome
+from locat.contract.text import last_line
 
 RECORD_PATIENCE = 60.0
 """Seconds in which the end of an attempt must be written."""
@@ -44,7 +44,7 @@ def explain(folder: Path, code: int, stop_requested: bool, log_name: str, signal
     if code == ExitCode.DONE:
         return Ending(ExitCode.DONE)
     killed_by = signal.Signals(-code).name if code < 0 else ""
-    own = Ending(128 - code, f"killed by {killed_by}") if code < 0 else Ending(code, _last_line(folder / log_name))
+    own = Ending(128 - code, f"killed by {killed_by}") if code < 0 else Ending(code, last_line(folder / log_name))
     if killed_by == "SIGKILL":
         own = replace(own, reason="killed by SIGKILL, perhaps out of memory")
     outcome = Outcome.read(folder)
@@ -69,14 +69,6 @@ def _unasked(reason: str) -> str:
     """Of a command that ended as if it had been asked to stop."""
     cause = f"ended with exit code {int(ExitCode.PREEMPTED)} though nobody asked it to stop, perhaps short of memory"
     return f"{cause}: {reason}" if reason else cause
-
-
-def _last_line(log: Path) -> str:
-    """The last line that says something: torchrun's report ends with a ruler."""
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
-        lines = file.read().decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if any(map(str.isalnum, line))), "")
 
 
 def ended(state: JobState, ending: Ending, cancelled: bool) -> JobState:

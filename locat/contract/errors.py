@@ -20,6 +20,16 @@ class WeightsError(UserError):
 class JobError(Exception):
     """Machine, disks or numbers failed, with nothing wrong in what the user gave: tried again (exit code 1)."""
 
+    exit_code = 1
+
+
+class ProgramError(JobError):
+    """A program that a job runs ended badly: its exit code is the job's."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
 
 class Preempted(Exception):
     """The job was asked to stop and has saved what it needs to go on."""

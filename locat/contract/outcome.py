@@ -11,7 +11,12 @@ from locat.contract.errors import JobError, Preempted, Superseded, UserError
 from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode
 
 FORMAT = 1
-CODES = {UserError: ExitCode.INVALID, Preempted: ExitCode.PREEMPTED, Superseded: ExitCode.PREEMPTED, JobError: 1}
+CODES = {
+    UserError: ExitCode.INVALID,
+    Preempted: ExitCode.PREEMPTED,
+    Superseded: ExitCode.PREEMPTED,
+    JobError: JobError.exit_code,
+}
 """What one line tells -> exit code; anything else is a failure whose traceback is wanted."""
 
 
@@ -38,6 +43,8 @@ def attempt_folder() -> Path | None:
 
 def outcome_of(error: Exception) -> tuple[int, str]:
     """Exit code and reason of a job that an exception ends."""
+    if isinstance(error, JobError):
+        return error.exit_code, str(error)
     for kind, code in CODES.items():
         if isinstance(error, kind):
             return code, str(error)
