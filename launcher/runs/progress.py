@@ -6,7 +6,8 @@ from locat.contract.progress import ProgressRecord
 def described(progress: ProgressRecord) -> str:
     """Progress as a line of a log says it."""
     eta = f", {clock(progress.eta)} left" if progress.eta is not None else ""
-    return f"{progress.phase} {progress.done}/{progress.total} {progress.unit}, {progress.rate:.3g}/s{eta}"
+    rate = f", {progress.rate:.3g}/s" if progress.rate > 0 else ""
+    return f"{progress.phase} {progress.done}/{progress.total} {progress.unit}{rate}{eta}"
 
 
 def clock(seconds: float) -> str:

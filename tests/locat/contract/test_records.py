@@ -112,3 +112,25 @@ def test_the_logs_of_ranks_are_found_by_their_names(tmp_path: Path) -> None:
     (tmp_path / "rank-x.log").touch()
     (tmp_path / "launch.log").touch()
     assert rank_logs(tmp_path) == {tmp_path / "rank-0.log": 0, tmp_path / "rank-10.log": 10}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"phase": 1, "done": 1, "total": 2, "unit": "step"}',
+        '{"phase": "fit", "done": "1", "total": 2, "unit": "step"}',
+        '{"phase": "fit", "done": true, "total": 2, "unit": "step"}',
+        '{"phase": "fit", "done": NaN, "total": 2, "unit": "step"}',
+        '{"phase": "fit", "done": 1, "total": 1e99, "unit": "step"}',
+        "[" * 100_000,
+    ],
+)
+def test_progress_that_a_program_wrote_is_shown_only_if_it_can_be(tmp_path: Path, text: str) -> None:
+    file = tmp_path / PROGRESS_FILE
+    file.write_text(text)
+    assert ProgressRecord.read(file) is None
+    file.write_text('{"phase": "fit", "done": 1, "total": 2.5, "unit": "step"}')
+    told = ProgressRecord.read(file)
+    assert told is not None and progress.described(told) == "fit 1/2.5 step"
+    slow = ProgressRecord("fit", 1, 2, "step", 1e-300)
+    assert progress.described(slow) == "fit 1/2 step, 1e-300/s"
