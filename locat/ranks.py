@@ -26,7 +26,7 @@ from torch.distributed.elastic.rendezvous import (
 
 from locat.contract.errors import UserError
 from locat.contract.job_folder import ExitCode
-from locat.contract.meeting import NODE, PLACE, SLURM_NODE, STORE, Meeting
+from locat.contract.meeting import NODE, PLACE, SLURM_NODE, STORE, Meeting, free_port
 
 ALONE = "locat-alone"
 """torchrun's name for how one node meets: nobody else."""
@@ -49,8 +49,8 @@ class Alone(RendezvousHandler):
         return ALONE
 
     def next_rendezvous(self) -> RendezvousInfo:
-        # Ranks do not read what would be the address of a store over TCP: there is none.
-        return RendezvousInfo(self.store, 0, 1, RendezvousStoreInfo("localhost", 0))
+        # There is no store over TCP, and LocAt's ranks ask for none; those of a user's program may make one there.
+        return RendezvousInfo(self.store, 0, 1, RendezvousStoreInfo("localhost", free_port()))
 
     def is_closed(self) -> bool:
         return False

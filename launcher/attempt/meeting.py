@@ -5,19 +5,18 @@ where each node is started by itself in a file of the attempt's folder that this
 """
 
 import os
-import socket
 from pathlib import Path
 
 from launcher import machine
 from launcher.attempt.host import Host
-from locat.contract.meeting import NODE, PLACE, Meeting
+from locat.contract.meeting import NODE, PLACE, Meeting, free_port
 
 FILE = "meeting"
 
 
 def arranged(folder: Path, host: Host) -> dict[str, str]:
     """Variables of the first node's command, once the others can read where to meet."""
-    place = Meeting(host.address or machine.host(), _free_port())
+    place = Meeting(host.address or machine.host(), free_port())
     if not host.scheduled_as:
         return {PLACE: str(place)}  # the others' commands are started by the first one's, which tells them
     descriptor = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -32,11 +31,3 @@ def arranged(folder: Path, host: Host) -> dict[str, str]:
 def joined(folder: Path, node: str) -> dict[str, str]:
     """Variables of another node's command."""
     return {PLACE: (folder / FILE).read_text(), NODE: node}
-
-
-def _free_port() -> int:
-    """A port that nothing uses; the kernel draws it at random."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,5 +1,6 @@
 """Where the ranks of a job meet: variables that whoever starts them sets, and the ranks read."""
 
+import socket
 from dataclasses import dataclass
 
 STORE = "LOCAT_STORE"
@@ -26,3 +27,11 @@ class Meeting:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+def free_port() -> int:
+    """A port that nothing uses; the kernel draws it at random."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
