@@ -91,7 +91,7 @@ def _planned(run: CompileContext, name: str) -> Iterator[PlannedJob]:
     """The instances of one job of the pipeline."""
     job = run.pipeline.jobs[name]
     defaults = run.pipeline.defaults
-    distributed = TASKS[job.task].distributed
+    distributed = TASKS[job.task].reading(job.config).distributed
     resources = settle(job.resources, defaults.resources, distributed, ("jobs", name, "resources"), run.report)
     options = job.options.over(defaults.options)
     image = job.image or defaults.image or ""

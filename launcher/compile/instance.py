@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -10,14 +10,14 @@ from launcher.compile import initial_weights
 from launcher.compile.combinations import Report
 from launcher.compile.matrix import Expansion, Instance
 from launcher.compile.origin import Origins
-from launcher.compile.references import BadReference, ReferenceList, formatted, of_matrix, resolve
+from launcher.compile.references import BadReference, Lookup, ReferenceList, formatted, of_matrix, resolve
 from launcher.language.explain import explain
 from launcher.language.model import Pipeline
 from locat.config import TASKS, JobConfig, Model, TrainingConfig
 from locat.contract.batch_share import rank_batch_size
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
-from locat.contract.problems import KeyPath, known_words
+from locat.contract.problems import KeyPath, known_words, shown
 from locat.contract.tracking_uri import located_path
 
 NOT_SEEN = "jobs see no folder of this machine; give the absolute path at which `storage` mounts it"
@@ -84,11 +84,25 @@ class InstanceCompiler:
         forms = "${matrix.AXIS} and ${jobs.NAME.outputs.KEY}"
         raise BadReference(f"unknown reference ${{{reference}}}; there are {forms}, and $${{ for the text itself")
 
+    def _lookup_for(self, kind: Literal["text", "none"] | None) -> Lookup:
+        """`lookup` of a key in which references become this kind of value (`JobConfig.references`)."""
+
+        def as_text(reference: str) -> Any:
+            value = self.lookup(reference)
+            return value if isinstance(value, str | dict | list) else shown(value)
+
+        def refused(reference: str) -> Any:
+            raise BadReference(f"${{{reference}}}: must be the same for every instance of the job; write it out")
+
+        return {None: self.lookup, "text": as_text, "none": refused}[kind]
+
     def _of(self, job: str) -> list[Instance]:
         """The instances of an upstream job that this one refers to."""
         jobs = self.run.pipeline.jobs
         if job not in jobs:
             raise BadReference(f"no job {job!r}{known_words(job, jobs)}")
+        if job == self.instance.job and "outputs" in TASKS[self.job.task].references:
+            return [self.instance]
         if job not in self.upstream and not self._waits_for(job):
             raise BadReference(f"{self.instance.job!r} does not wait for {job!r}; add it to `needs`")
         found = self.upstream.setdefault(job, self.run.instances.joined(self.instance, job))
@@ -108,7 +122,8 @@ class InstanceCompiler:
         return job in seen
 
     def _output(self, job: str, key: str) -> str:
-        outputs = TASKS[self.run.pipeline.jobs[job].task].outputs
+        written = self.run.pipeline.jobs[job]
+        outputs = TASKS[written.task].reading(written.config).outputs
         if key not in outputs:
             raise BadReference(f"{job!r} has no output {key!r}{known_words(key, outputs)}")
         return outputs[key]
@@ -135,7 +150,10 @@ class InstanceCompiler:
             unresolved.add(path)
             self.run.report(path, message)
 
-        resolved = {key: resolve(value, self.lookup, path, report) for key, (path, value) in written.items()}
+        resolved = {
+            key: resolve(value, self._lookup_for(model.references.get(key)), path, report)
+            for key, (path, value) in written.items()
+        }
         model = model.reading(resolved)
         origins = Origins(self.path, written, resolved, self.upstream)
         try:

@@ -62,7 +62,8 @@ def text(installed: bool = False) -> str:
             del schema["properties"][settled]
         schema["description"] = inspect.getdoc(config) or ""
         document.append(_section(f"## {task}", schema, {}))
-        document.append(f"\nOutputs: {', '.join(f'`{key}`' for key in config.outputs)}.\n")
+        named = "those that `outputs` names" if "outputs" in config.references else ""
+        document.append(f"\nOutputs: {named or ', '.join(f'`{key}`' for key in config.outputs)}.\n")
     document.append("\n# Parts of configs\n")
     document += [_section(f"## {name}", parts[name], {}) for name in sorted(parts) if name != "Tracking"]
     return "".join(document)

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from locat.config.base import JobConfig, PositiveInt, Tracking
+from locat.config.command import CommandConfig
 from locat.config.datasets import ConvertConfig, DigitsScenes
 from locat.config.optimizer import Optimizer
 from locat.config.tasks import (
@@ -31,6 +32,7 @@ from locat.contract.problems import PipelineError
 
 __all__ = [
     "TASKS",
+    "CommandConfig",
     "CompareConfig",
     "ConvertConfig",
     "DigitsScenes",
@@ -65,6 +67,7 @@ TASKS = Registry(
         "segment": "locat.config.tasks:SegmentConfig",
         "hummingbird": "locat.config.tasks:HummingbirdConfig",
         "compare": "locat.config.tasks:CompareConfig",
+        "command": "locat.config.command:CommandConfig",
     },
     subclass_of(JobConfig, "entry"),
 )

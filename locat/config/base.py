@@ -60,6 +60,10 @@ class JobConfig(Schema):
     """Glob below outputs/: the files that MLflow keeps a copy of."""
     distributed: ClassVar[bool] = False
     """Whether the task runs on several ranks."""
+    references: ClassVar[dict[str, Literal["text", "none"]]] = {}
+    """Key -> what references in it become, where that is not what they stand for: `text`, or `none`, which refuses
+    them: the key says what must be known of all instances of a matrix. A job whose `outputs` are so may refer to its
+    own."""
     headline: ClassVar[str] = ""
     """The metric that comparisons and reports show first; empty for a task that evaluates no model."""
     label: ClassVar[str] = ""
@@ -77,7 +81,8 @@ class JobConfig(Schema):
 
     @classmethod
     def reading(cls, values: Mapping[str, Any]) -> "type[JobConfig]":
-        """The class that validates `values`: this one, unless they name what only an installed package knows."""
+        """The class that validates `values`: this one, unless they name what only an installed package knows, or what
+        a class variable is to say of this job alone. `values` are not validated yet, nor their references followed."""
         return cls
 
     @classmethod

@@ -26,7 +26,7 @@ HEAVY = {"llvmlite", "numba", "timm", "torch", "torchvision"}
 """What a job that computes nothing does without."""
 FORBIDDEN = {task: NEVER | SOME for task in TASKS.built_in} | {
     "convert": NEVER | SOME | HEAVY,
-    "compare": NEVER | SOME | HEAVY,
+    **dict.fromkeys(("compare", "command"), NEVER | SOME | HEAVY),
     "hummingbird": NEVER | {"deepspeed"},
 }
 

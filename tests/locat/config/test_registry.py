@@ -144,7 +144,7 @@ def test_names_that_are_near_are_suggested_with_all_that_are_known(tmp_path: Pat
     install(tmp_path, "shapes", {"locat.datasets": "shapes = shapes:NotThere"}, DATASET)
     (tmp_path / "own.yaml").write_text(PIPELINE.replace("task: count", "task: cuont"))
     wrong = launcher(tmp_path, "validate", "own.yaml").stderr
-    assert "compare, count, got 'cuont'; did you mean 'count'?" in wrong
+    assert "compare, command, count, got 'cuont'; did you mean 'count'?" in wrong
     (tmp_path / "own.yaml").write_text(PIPELINE.replace("name: shapes", "name: shape"))
     wrong = launcher(tmp_path, "validate", "own.yaml").stderr
     assert "pascal_context, shapes, got 'shape'; did you mean 'shapes'?" in wrong
