@@ -5,6 +5,8 @@ state.json                  attempt, pid, exit code, reason (written by the atte
 attempts/newest             the attempt that may write here (locat/contract/fence.py)
 attempts/<n>/rank-<r>.log   every attempt's logs stay
 attempts/<n>/outcome.json   the first rank's exit code and reason, when it was not 0
+attempts/<n>/attempt.json   when it began and ended (written by the attempt runner)
+attempts/<n>/usage.json     what its training spends its time on (not durable)
 checkpoints/step-<n>/       complete and digested, or not there
 metrics.jsonl               durable first, then replayed to MLflow
 lifetime.json               when the job began, and its own word on how it ended

@@ -13,6 +13,7 @@ from locat.config import TrainingConfig
 from locat.contract import durable
 from locat.contract.errors import Preempted
 from locat.contract.job_folder import JobFolder
+from locat.contract.usage import CHECKPOINTING, EVALUATING, WAITING
 from locat.data.batch import Batch
 from locat.data.position import Position
 from locat.engine.checkpoints.checkpoints import Checkpoints
@@ -24,6 +25,7 @@ from locat.engine.guards.watchdog import Watchdog
 from locat.engine.memory import naming_the_remedy
 from locat.engine.progress import Progress
 from locat.engine.signals import Interrupted
+from locat.engine.spending import Spending
 from locat.engine.stopping import Stopping
 from locat.engine.strategies import make_strategy, micro_batch_size
 from locat.engine.task import Batches, Models, Task
@@ -71,10 +73,11 @@ def train(task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks) -> N
         if metrics is None or (metrics := training.take_best(metrics)) is None:
             training.give_way()
         weights = training.strategy.full_weights()
-        training.checkpoints.wait()  # who has results is done for good
+        training.wait_for_checkpoint()  # who has results is done for good
         training.stopping.halt_if_superseded()
         if ranks.is_main:
             durable.make_folder(job.outputs, within=job.path)
+            training.log_usage()
             if training.ended_early:
                 durable.write_json(job.outputs / FILE, training.early_stop.report())
             task.export(weights, metrics)
@@ -99,6 +102,7 @@ class Training:
         self.throughput = Throughput(ranks.device)
         self.early_stop = EarlyStop(config.early_stop)
         self.position = self._restore()
+        self.spending = stack.enter_context(Spending(job, self.position.step, ranks.is_main))
         # After it: what led to the restored state was logged before that was saved.
         self.log = MetricLog(job.metrics) if ranks.is_main else None
         self.unsettled: list[Update] = []
@@ -124,13 +128,14 @@ class Training:
         ):
             while self.position.step < total and not self.early_stop.reached:
                 self.watchdog.enter(self.position.step, "waits for its data")
-                with self.throughput.waiting():
+                with self.throughput.waiting(), self.spending.on(WAITING):
                     batch, after = next(batches)
                 self.watchdog.enter(self.position.step, "computes")
                 self._update(batch)
                 self.watchdog.enter(self.position.step, "waits for the other ranks")
                 self.position, step = after, after.step
                 progress.advance_to(step)
+                self.spending.at(step)
                 stopping = self.stopping.is_asked()
                 is_last, found = step == total, None
                 if step % config.log_every == 0 or is_last:
@@ -175,7 +180,7 @@ class Training:
         """
         if self.config.checkpoints.export == "last":
             return metrics
-        self.checkpoints.wait()
+        self.wait_for_checkpoint()
         self.checkpoints.judge(self.position, metrics)
         best = self.checkpoints.restore_best(self.strategy)
         if best is None:
@@ -188,7 +193,7 @@ class Training:
         """What the task finds of the models as they are now; None if some rank is asked to stop meanwhile."""
         self.models.trained.eval()
         try:
-            with torch.no_grad(), self.strategy.autocast():
+            with self.spending.on(EVALUATING, is_long=True), torch.no_grad(), self.strategy.autocast():
                 return self.task.evaluate(self.models, self._interruptible)
         except Interrupted:
             return None
@@ -256,7 +261,7 @@ class Training:
             self.position = bad.position
             before = replace(findings, dropped=findings.dropped - 1, in_a_row=findings.in_a_row - 1)
             self._begin_checkpoint({}, before)
-            raise NotFiniteError(self._accusation(bad, self.checkpoints.wait()))
+            raise NotFiniteError(self._accusation(bad, self.wait_for_checkpoint()))
         self.unsettled.clear()
         return findings
 
@@ -283,7 +288,8 @@ class Training:
         best = self.task.best.state() if self.task.best else {}
         counts = {DROPPED: torch.tensor(updates.dropped), BAD_IN_A_ROW: torch.tensor(updates.in_a_row)}
         state = {**self.task.state(), **best, **self.early_stop.state(), **counts}
-        self.checkpoints.save(self.strategy, self.position, state, metrics)
+        with self.spending.on(CHECKPOINTING):
+            self.checkpoints.save(self.strategy, self.position, state, metrics)
 
     def _restore(self) -> Position:
         position, state, evaluated = self.checkpoints.restore(self.strategy)
@@ -303,8 +309,18 @@ class Training:
         self.owes_evaluation = 0 < step < self.task.total_steps and step % every == 0 and not evaluated
         return position
 
+    def wait_for_checkpoint(self) -> bool:
+        """Wait until the checkpoint that was begun is written; whether it is complete, and True if there was none."""
+        with self.spending.on(CHECKPOINTING):
+            return self.checkpoints.wait()
+
+    def log_usage(self) -> None:
+        """Log what the job has spent its time on, at its end."""
+        if self.log:
+            self.log.append(self.position.step, self.spending.metrics())
+
     def give_way(self) -> NoReturn:
         """Ask to be run again, once the checkpoint that was begun is written."""
-        saved = self.checkpoints.wait()
+        saved = self.wait_for_checkpoint()
         step = self.position.step
         raise Preempted(f"asked to stop; checkpoint of step {step} {'saved' if saved else 'could not be saved'}")

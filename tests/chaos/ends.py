@@ -8,7 +8,7 @@ from locat.contract.job_folder import JobFolder
 from locat.engine.checkpoints.manifest import Manifest, complete
 from locat.engine.tracking.metric_log import read_records
 
-CLOCKED = ("throughput/", "checkpoint/", "ranks/")
+CLOCKED = ("throughput/", "checkpoint/", "ranks/", "usage/")
 """Metrics that tell of time."""
 INDEXES = ("strategy/.metadata",)
 """Of DCP: they hold a random number."""

@@ -32,7 +32,7 @@ DOCUMENT = (ROOT / "docs" / "kubernetes.md").read_text()
 NAMESPACE = "locat"
 PATIENCE = 1500.0
 KILLED = "pretrain-locatvit_tiny"
-OF_TIME = ("ranks/", "throughput/", "checkpoint/")
+OF_TIME = ("ranks/", "throughput/", "checkpoint/", "usage/")
 """Metrics that tell of speed."""
 SMALL: dict[str, Any] = {
     "convert": {"dataset": {"train_scenes": 128, "val_scenes": 33}},

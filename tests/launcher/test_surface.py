@@ -43,6 +43,7 @@ SURFACE = {
     },
     "diff": {"A", "B", "--json", RUNS},
     "report": {"[RUN]...", "--output FOLDER", "--tracking-uri URI", RUNS},
+    "usage": {"[RUN]...", "--since WHEN", "--by [user|pipeline|model|task]", "--price N", "--json", RUNS},
     "ui": {"[RUN]", "--port INTEGER RANGE", RUNS},
     "doctor": {BACKEND, RUNS},
 }
@@ -73,6 +74,15 @@ DIFF = {"a", "b", "only_a", "only_b", "code", "config", "environment", "data", "
 DIFF_SIDE = {"run", "job", "folder"}
 DIFF_ENTRY = {"key", "a", "b", "jobs"}
 DIFF_LOSSES = {"job", "equal", "step", "metric", "a", "b"}
+
+USAGE_ROW = {
+    *("run", "job", "user", "pipeline", "model", "task", "status", "jobs", "attempts", "wall", "seconds"),
+    *("gpu_hours", "core_hours", "estimated_gpu_hours", "price"),
+}
+"""Keys of each of the `rows` of `usage --json`, and of their `seconds`:"""
+USAGE_SECONDS = {
+    *("held", "queued", "computing", "waiting_for_data", "evaluating", "checkpointing", "repeated", "idle"),
+}
 
 REPORT_COLUMNS = {
     *("table", "size", "label", "model", "column"),
@@ -152,6 +162,16 @@ def test_keys_of_compare_and_diff_as_json(tmp_path: Path) -> None:
     assert set(told["a"]) == set(told["b"]) == DIFF_SIDE
     assert set(told["environment"][0]) == DIFF_ENTRY
     assert set(told["losses"][0]) == DIFF_LOSSES
+
+
+def test_keys_of_usage_as_json(tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a"))
+    told = json.loads(small_runs.cli(run, "usage", "--json").stdout)
+    (row,) = told["rows"]
+    assert set(told) == {"rows", "sum"} and set(row) == USAGE_ROW
+    assert set(row["seconds"]) == set(told["sum"]["seconds"]) == USAGE_SECONDS
+    (added,) = json.loads(small_runs.cli(run, "usage", "--by", "task", "--json").stdout)["rows"]
+    assert set(added) == USAGE_ROW - {"run", "job", "user", "pipeline", "model", "status"}
 
 
 def test_columns_of_the_report() -> None:

@@ -18,7 +18,8 @@ TRAINING_VIEW = "?workflowType=machine_learning"
 CHARTS = (
     "`train/`: at each logged step. `val/`: evaluations; top1, top5, miou, macc and aacc in percent. `throughput/`: "
     "images a second, and the fraction of the time that steps waited for data. `ranks/`: the slowest rank, and its "
-    "time over the median of all. `checkpoint/`: failures, and seconds that training stood still for one."
+    "time over the median of all. `checkpoint/`: failures, and seconds that training stood still for one. "
+    "`usage/`: seconds that the whole job spent on each kind of work, at its end."
 )
 
 
