@@ -44,7 +44,7 @@ SIGTERM, SIGINT and SIGUSR1 to the runner are requests to stop. Its exit code sa
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +52,7 @@ from launcher.backends.checks import Check
 from launcher.backends.errors import BackendError
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
+from launcher.runs.state import JobState
 from launcher.runs.status import RunView
 from locat.contract.errors import UserError
 
@@ -165,6 +166,10 @@ class Backend(ABC):
         Raises:
             NoLogYetError: when called, not at the first line.
         """
+        return None
+
+    def ended(self, run: RunFolder) -> Mapping[str, JobState] | None:
+        """How jobs of a run ended, where what they write is not in its folder here; None where it is. Asks nobody."""
         return None
 
     def forget(self, run: RunFolder, jobs: Collection[str]) -> None:  # noqa: B027

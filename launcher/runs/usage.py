@@ -16,8 +16,8 @@ from pathlib import Path
 from launcher.plan import Plan, PlannedJob
 from launcher.runs.attempts import AttemptRecord, queued_since
 from launcher.runs.folder import RunFolder
-from launcher.runs.state import JobState, Status
-from launcher.runs.status import READY, JobView, status_from_folder
+from launcher.runs.state import JobState, Observation, Status
+from launcher.runs.status import READY, JobView, derive
 from locat.contract.clock import between
 from locat.contract.job_folder import JobFolder
 from locat.contract.usage import COMPUTING, IDLE, WORK, UsageRecord
@@ -71,10 +71,9 @@ class JobUsage:
     model: str
     """That it trains or is about; empty if it is none, or several."""
     job: PlannedJob
-    status: Status
     attempts: int
     unrecorded: int
-    """How many of them are of a version that recorded no more than the latest: their time counts as queued."""
+    """How many of them are recorded nowhere here: their time counts as queued."""
     seconds: Mapping[str, float]
     """By phase."""
 
@@ -100,15 +99,22 @@ class JobUsage:
         return self.job.resources.cpus * self._hours
 
 
-def usage(run: RunFolder) -> list[JobUsage]:
+def usage(run: RunFolder, outside: Mapping[str, JobState] | None = None) -> list[JobUsage]:
     """What each job of a run has taken until now, in topological order.
+
+    Args:
+        outside: how jobs ended whose attempts are not in this folder (`launcher.backends.base.Backend.ended`). Of a
+            run that has such jobs they alone are counted.
 
     Raises:
         FormatError: the plan or a state is of a newer version, or damaged.
         RunDeletedError: the folder is gone.
     """
     plan, now, user = run.plan(), time.time(), _owner(run)
-    view = status_from_folder(run, plan)
+    seen = {job.name: run.observe(job.name) for job in plan.jobs}
+    absent = {name for name in seen if outside is not None and not run.job(name).attempts.exists()}
+    seen |= {name: Observation(state, final=True) for name, state in (outside or {}).items() if name in absent}
+    view = derive(plan, seen, run.is_supervised())
     submitted = (run.path / "plan.json").stat().st_mtime
     # A local run that was left alone waits for its user; whether another scheduler still has one is not told here.
     goes_on = view.supervised or not run.supervisor_lock.exists()
@@ -118,10 +124,12 @@ def usage(run: RunFolder) -> list[JobUsage]:
         attempts, unrecorded = _attempts(run.job(job.name), job, now)
         needs = [ends[need] for need in job.job.needs]
         ready = None if None in needs else max((end for end in needs if end is not None), default=submitted)
-        waits = job.status is Status.RUNNING or (goes_on and job.status in READY | {Status.PENDING})
+        waits = job.status is Status.RUNNING or (
+            goes_on and job.name not in absent and job.status in READY | {Status.PENDING}
+        )
         queued = queued_since(run.job(job.name), job.state)
         seconds = account(submitted, ready, attempts, now if waits else None, queued)
-        told = (run.name, user, plan.pipeline, model_of(plan, job.job), job.job, job.status)
+        told = (run.name, user, plan.pipeline, model_of(plan, job.job), job.job)
         found.append(JobUsage(*told, len(attempts) + unrecorded, unrecorded, seconds))
         done = job.status is Status.DONE
         ends[job.name] = (attempts[-1].ended if attempts else job.state.ended or submitted) if done else None
@@ -171,7 +179,8 @@ def model_of(plan: Plan, job: PlannedJob) -> str:
 
 def _attempts(folder: JobFolder, job: JobView, now: float) -> tuple[list[Attempt], int]:
     """The attempts of a job, and how many have no record."""
-    numbers = sorted(int(entry.name) for entry in folder.attempts.glob("[0-9]*") if entry.name.isdecimal())
+    here = {int(entry.name) for entry in folder.attempts.glob("[0-9]*") if entry.name.isdecimal()}
+    numbers = sorted(here | ({job.state.attempt} if job.state.started is not None else set()))
     records = {number: record for number in numbers if (record := _record(folder, number, job.state))}
     starts = [record.started for record in records.values()][1:]
     found = []
@@ -188,7 +197,7 @@ def _attempts(folder: JobFolder, job: JobView, now: float) -> tuple[list[Attempt
         worked = fsum(told.seconds.values()) if told else 0.0
         seconds = max(between(record.started, ended), worked) if record.seconds is None else record.seconds
         found.append(Attempt(record.started, ended, seconds, record.queued, told))
-    return found, len(numbers) - len(records)
+    return found, max(len(numbers), job.state.attempt) - len(records)
 
 
 def _record(folder: JobFolder, number: int, state: JobState) -> AttemptRecord | None:

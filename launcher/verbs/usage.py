@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from launcher.backends import BACKENDS
 from launcher.compile.estimate import Estimator
 from launcher.plan import Plan
 from launcher.runs.errors import RunDeletedError
@@ -85,7 +86,8 @@ def command(
     if as_json:
         click.echo(json.dumps(_as_json(jobs, by, price), indent=2))
     elif jobs:
-        tables.console().print(usage_table(rows_of(jobs, by), price))
+        out = tables.console()
+        out.print(usage_table(rows_of(jobs, by), price, out))
     else:
         click.echo(f"no runs in {runs}" + (" since then" if since is not None else ""))
 
@@ -108,8 +110,9 @@ def _jobs(runs: Sequence[RunFolder]) -> list[tuple[JobUsage, float]]:
     found = []
     for run in runs:
         try:
-            estimates = _estimates(run.plan())
-            jobs = usage(run)
+            plan = run.plan()
+            estimates = _estimates(plan)
+            jobs = usage(run, None if BACKENDS.trouble(plan.backend) else BACKENDS[plan.backend].ended(run))
         except (RunDeletedError, FormatError, FileNotFoundError) as error:
             if len(runs) == 1 and isinstance(error, UserError):
                 raise
@@ -117,7 +120,7 @@ def _jobs(runs: Sequence[RunFolder]) -> list[tuple[JobUsage, float]]:
             continue
         found += [(job, estimates[job.job.name]) for job in jobs]
         if older := [job.job.name for job in jobs if job.unrecorded]:
-            what = "attempts that an older version has not recorded count as queued"
+            what = "attempts before the latest are not recorded here and count as queued"
             click.echo(f"note: {run.name}: {what}: {', '.join(older)}", err=True)
     return found
 
@@ -139,5 +142,5 @@ def _as_json(jobs: Sequence[tuple[JobUsage, float]], by: str | None, price: floa
     told = [row.as_json(price) for row in rows]
     if by is None:
         for each, (job, _) in zip(told, jobs, strict=True):
-            each |= {kind: of(job) for kind, of in KINDS.items()} | {"status": job.status}
+            each |= {kind: of(job) for kind, of in KINDS.items()}
     return {"rows": told, "sum": total(rows, {}).as_json(price)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from launcher.runs.progress import clock
@@ -21,6 +22,10 @@ KINDS: dict[str, Callable[[JobUsage], str]] = {
 """What rows may be added up by."""
 HEADS = {"waiting_for_data": "data", "checkpointing": "checkpoints"}
 """Columns that are called shorter than their phase."""
+SHOWN = 1.0
+"""Seconds that a phase takes at least where it is shown."""
+WIDEST = 1000
+"""Columns of a terminal that every table fits on."""
 
 
 @dataclass(frozen=True)
@@ -95,33 +100,51 @@ def _row(labels: dict[str, Any], usage: JobUsage, estimated: float) -> Row:
     return Row(labels, 1, usage.attempts, dict(usage.seconds), *told)
 
 
-def usage_table(rows: Sequence[Row], price: float | None) -> Table:
-    """A line per row and their sum; phases that none was in have no column."""
-    everything = total(rows, {})
-    labels = [label for label in rows[0].labels if label != "run" or len({row.labels["run"] for row in rows}) > 1]
-    phases = [phase for phase in PHASES if everything.seconds[phase] > 0]
-    counts = "attempts" if "job" in labels else "jobs"
-    hours = [*(["GPU-hours", "estimated"] if everything.gpu_hours else []), "core-hours"]
+def usage_table(rows: Sequence[Row], price: float | None, out: Console) -> Table:
+    """A line per row, and their sum; where `out` is too narrow for all columns, what is in them as a text."""
+    everything = total(rows, dict.fromkeys(rows[0].labels, ""))
+    several = len({row.labels.get("run") for row in rows}) > 1
+    labels = [label for label in rows[0].labels if label != "run" or several]
+    everything.labels[labels[0]] = "sum"
+    named = [[str(row.labels[label] or "-") for label in labels] for row in rows]
+    told = [_told(row, everything, "job" in labels, price) for row in (*rows, everything)]
+    if len(rows) > 1:
+        named.append([str(everything.labels[label]) for label in labels])
+    wide = _table(labels, list(told[0]), named, [list(cells.values()) for cells in told])
+    if out.measure(wide, options=out.options.update(max_width=WIDEST)).maximum <= out.width:
+        return wide
+    words = [", ".join(f"{head} {cell}" for head, cell in cells.items() if cell) for cells in told]
+    return _table([*labels, "taken"], [], [[*name, text] for name, text in zip(named, words, strict=False)])
+
+
+def _table(
+    texts: Sequence[str], numbers: Sequence[str], left: Sequence[Sequence[str]], right: Sequence[Sequence[str]] = ()
+) -> Table:
+    """Columns of texts, then of numbers; a line apart for the sum where there are several."""
     shown = table()
-    for label in labels:
-        shown.add_column(label, overflow="fold")
-    costs = [] if price is None else ["price"]
-    for head in (counts, "time", *(HEADS.get(phase, phase) for phase in phases), *hours, *costs):
+    for head in texts:
+        shown.add_column(head, overflow="fold")
+    for head in numbers:
         shown.add_column(head, justify="right", no_wrap=True)
-    for row in [*rows, everything] if len(rows) > 1 else rows:
-        if row is everything:
+    for index, cells in enumerate(left):
+        if 0 < index == len(left) - 1:
             shown.add_section()
-        cells = {"GPU-hours": _hours(row.gpu_hours), "estimated": _estimate(row), "core-hours": _hours(row.core_hours)}
-        told = [str(row.labels.get(label, "") or "-") for label in labels]
-        shown.add_row(
-            *(text(cell) for cell in (["sum", *[""] * (len(labels) - 1)] if row is everything else told)),
-            str(row.attempts if counts == "attempts" else row.jobs),
-            clock(row.wall),
-            *(clock(row.seconds[phase]) if row.seconds[phase] else "" for phase in phases),
-            *(cells[hour] for hour in hours),
-            *(f"{price * row.gpu_hours:,.2f}" for price in ([] if price is None else [price])),
-        )
+        shown.add_row(*map(text, (*cells, *(right[index] if right else ()))))
     return shown
+
+
+def _told(row: Row, everything: Row, of_jobs: bool, price: float | None) -> dict[str, str]:
+    """Column -> what stands in it; phases that no row was in have none."""
+    count = {"attempts": str(row.attempts)} if of_jobs else {"jobs": str(row.jobs)}
+    phases = [phase for phase in PHASES if everything.seconds[phase] >= SHOWN]
+    spent = {HEADS.get(phase, phase): _clock(row.seconds[phase]) for phase in phases}
+    gpus = {"GPU-hours": _hours(row.gpu_hours), "estimated": _estimate(row)} if everything.gpu_hours else {}
+    cost = {} if price is None else {"price": f"{price * row.gpu_hours:,.2f}"}
+    return {**count, "time": clock(row.wall), **spent, **gpus, "core-hours": _hours(row.core_hours), **cost}
+
+
+def _clock(seconds: float) -> str:
+    return clock(seconds) if seconds >= SHOWN else ""
 
 
 def _estimate(row: Row) -> str:

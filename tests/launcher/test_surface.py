@@ -76,7 +76,7 @@ DIFF_ENTRY = {"key", "a", "b", "jobs"}
 DIFF_LOSSES = {"job", "equal", "step", "metric", "a", "b"}
 
 USAGE_ROW = {
-    *("run", "job", "user", "pipeline", "model", "task", "status", "jobs", "attempts", "wall", "seconds"),
+    *("run", "job", "user", "pipeline", "model", "task", "jobs", "attempts", "wall", "seconds"),
     *("gpu_hours", "core_hours", "estimated_gpu_hours", "price"),
 }
 """Keys of each of the `rows` of `usage --json`, and of their `seconds`:"""
@@ -171,7 +171,7 @@ def test_keys_of_usage_as_json(tmp_path: Path) -> None:
     assert set(told) == {"rows", "sum"} and set(row) == USAGE_ROW
     assert set(row["seconds"]) == set(told["sum"]["seconds"]) == USAGE_SECONDS
     (added,) = json.loads(small_runs.cli(run, "usage", "--by", "task", "--json").stdout)["rows"]
-    assert set(added) == USAGE_ROW - {"run", "job", "user", "pipeline", "model", "status"}
+    assert set(added) == USAGE_ROW - {"run", "job", "user", "pipeline", "model"}
 
 
 def test_columns_of_the_report() -> None:

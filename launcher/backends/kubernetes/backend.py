@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +24,7 @@ from launcher.backends.kubernetes.watch import Changes
 from launcher.plan import Plan
 from launcher.runs.create import create
 from launcher.runs.folder import RunFolder
-from launcher.runs.state import Observation, Status
+from launcher.runs.state import JobState, Observation, Status
 from launcher.runs.status import RunView, derive, unanswered
 from locat.contract import durable
 from locat.contract.errors import UserError
@@ -135,6 +135,9 @@ class KubernetesBackend(Backend):
     ) -> Iterator[str] | None:
         plan = run.plan()
         return lines(_cluster(run), plan, plan.job(job), rank, attempt, follow)
+
+    def ended(self, run: RunFolder) -> Mapping[str, JobState]:
+        return history.recorded(run)
 
     def forget(self, run: RunFolder, jobs: Collection[str]) -> None:
         cluster = _cluster(run)

@@ -1,14 +1,18 @@
 """What jobs have taken: the seconds of a job add up to its wall time, whatever came in between."""
 
+import io
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from launcher.attempt.run import attempt
 from launcher.runs.attempts import AttemptRecord
@@ -17,6 +21,7 @@ from launcher.runs.release import release
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import status_from_folder
 from launcher.runs.usage import HELD, PHASES, QUEUED, Attempt, JobUsage, account, usage
+from launcher.view.usage import rows_of, usage_table
 from locat.contract.usage import IDLE, WORK, UsageRecord
 from support import small_runs
 
@@ -171,7 +176,24 @@ def test_an_older_versions_run_counts_what_its_state_knows(tmp_path: Path) -> No
     JobState(Status.DONE, 2, started=10_300, ended=10_400).write(run.job("a").state)
     assert spent(count(run)["a"]) == {QUEUED: 300, "computing": 100}
     said = small_runs.cli(run, "usage")
-    assert said.stderr == "note: test: attempts that an older version has not recorded count as queued: a\n"
+    assert said.stderr == "note: test: attempts before the latest are not recorded here and count as queued: a\n"
+
+
+def test_of_jobs_that_write_elsewhere_those_that_have_ended_are_counted(tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path, *map(small_runs.job, "abc"), backend="kubernetes")
+    submitted(run, 10_000)
+    ends = {"a": JobState(Status.DONE, 1, started=10_300.0, ended=10_400.0), "b": JobState(Status.FAILED, 3)}
+    (run.path / "ended.json").write_text(
+        json.dumps({"format": 2, "jobs": {name: asdict(end) for name, end in ends.items()}})
+    )
+    said = small_runs.cli(run, "usage", "--json")
+    rows = {row["job"]: row for row in json.loads(said.stdout)["rows"]}
+    assert {name: (row["attempts"], row["wall"]) for name, row in rows.items()} == {
+        "a": (1, 400),
+        "b": (3, 0),
+        "c": (0, 0),
+    }
+    assert rows["a"]["seconds"]["computing"] == 100 and said.stderr.endswith("count as queued: b\n")
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"started": "now"}', '{"started": 1e99}', '{"started": NaN}'])
@@ -192,6 +214,10 @@ def test_the_table_and_its_sums(tmp_path: Path) -> None:
     assert lines[2] == [*("a", "1", "3:00:00", "3:00:00", "12.00", "unknown", "48.00", "30.00")]
     assert lines[3] == [*("b", "1", "1:00:00", "1:00:00", "4.00", "0.00")]
     assert lines[5] == [*("sum", "2", "4:00:00", "4:00:00", "12.00", "unknown", "52.00", "30.00")]
+    narrow = Console(width=50, file=io.StringIO())
+    narrow.print(usage_table(rows_of([(each, math.nan) for each in usage(run)], None), None, narrow))
+    said = " ".join(narrow.file.getvalue().split())
+    assert "attempts 1, time 3:00:00, computing 3:00:00, GPU-hours 12.00, estimated unknown, core-hours 48.00" in said
     by_task = json.loads(small_runs.cli(run, "usage", "--by", "task", "--json").stdout)
     assert [(row["task"], row["jobs"], row["gpu_hours"]) for row in by_task["rows"]] == [("test", 2, 12.0)]
     assert by_task["sum"]["core_hours"] == 52 and by_task["sum"]["estimated_gpu_hours"] is None
