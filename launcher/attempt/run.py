@@ -17,7 +17,7 @@ from launcher.attempt.host import Host
 from launcher.attempt.requests import StopRequests
 from launcher.attempt.stop import GRACE
 from launcher.plan import PlannedJob
-from launcher.runs.attempts import AttemptRecord, queued_since
+from launcher.runs.attempts import AttemptRecord, asked_for
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from locat.contract import clock, durable
@@ -99,7 +99,7 @@ def _attempt(run: RunFolder, job: PlannedJob, lock: int, requests: StopRequests,
         durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
     if newer := superseded(fence):  # two began at the same moment: who came last to `claim` goes on
         return newer
-    began, recorded = time.monotonic(), AttemptRecord(state.started or 0.0, queued_since(folder, earlier))
+    began, recorded = time.monotonic(), AttemptRecord(state.started or 0.0, asked_for(folder, earlier))
     recorded.write(folder.attempt(number))
     state.write(folder.state)
     saved = _saved(folder)

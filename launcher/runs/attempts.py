@@ -19,8 +19,8 @@ class AttemptRecord:
 
     started: float
     """Unix time."""
-    queued: float | None = None
-    """Unix time at which the attempt before it ended, or the job was asked for again; None of a job's first."""
+    asked: float | None = None
+    """Unix time at which a user asked for it (`launcher retry`); None where it was a scheduler's turn."""
     ended: float | None = None
     """Unix time; None while it lives, and of one that was killed with its runner."""
     seconds: float | None = None
@@ -31,7 +31,7 @@ class AttemptRecord:
         """What is recorded, in a newer format too; None of an attempt of an older version, or where it is damaged."""
         try:
             record = records.built(cls, records.read_object(_file(attempt)))
-            numbers = (record.started, record.queued or 0.0, record.ended or 0.0, record.seconds or 0.0)
+            numbers = (record.started, record.asked or 0.0, record.ended or 0.0, record.seconds or 0.0)
             if not all(math.isfinite(number) and 0 <= number < LAST_MOMENT for number in numbers):
                 return None
             return record
@@ -48,12 +48,10 @@ class AttemptRecord:
         return replace(self, ended=time.time(), seconds=seconds)
 
 
-def queued_since(job: JobFolder, earlier: JobState) -> float | None:
-    """Since when the next attempt of a job could have begun, as far as its state tells; None before a first one."""
-    if earlier.status is not Status.RUNNING and earlier.ended is not None:
-        return earlier.ended
+def asked_for(job: JobFolder, state: JobState) -> float | None:
+    """When a user asked for a job's next attempt, whose state this is: `retry` was the last to write it, then."""
     with suppress(OSError):
-        return job.state.stat().st_mtime  # when it was queued by hand; one that died without an end was begun then
+        return job.state.stat().st_mtime if state.status is Status.QUEUED else None
     return None
 
 

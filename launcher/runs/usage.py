@@ -14,7 +14,7 @@ from math import fsum
 from pathlib import Path
 
 from launcher.plan import Plan, PlannedJob
-from launcher.runs.attempts import AttemptRecord, queued_since
+from launcher.runs.attempts import AttemptRecord, asked_for
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Observation, Status
 from launcher.runs.status import READY, JobView, derive
@@ -41,8 +41,8 @@ class Attempt:
     """Unix time; where none was recorded, that of the last sign of life, or now if it lives."""
     seconds: float
     """How long it took."""
-    queued: float | None = None
-    """Unix time since when it could have begun, as far as the job alone decided."""
+    asked: float | None = None
+    """Unix time at which a user asked for it; None where nobody had to."""
     usage: UsageRecord | None = None
     """What its training told."""
 
@@ -127,8 +127,8 @@ def usage(run: RunFolder, outside: Mapping[str, JobState] | None = None) -> list
         waits = job.status is Status.RUNNING or (
             goes_on and job.name not in absent and job.status in READY | {Status.PENDING}
         )
-        queued = queued_since(run.job(job.name), job.state)
-        seconds = account(submitted, ready, attempts, now if waits else None, queued)
+        asked = asked_for(run.job(job.name), job.state)
+        seconds = account(submitted, ready, attempts, now if waits else None, asked)
         told = (run.name, user, plan.pipeline, model_of(plan, job.job), job.job)
         found.append(JobUsage(*told, len(attempts) + unrecorded, unrecorded, seconds))
         done = job.status is Status.DONE
@@ -137,7 +137,7 @@ def usage(run: RunFolder, outside: Mapping[str, JobState] | None = None) -> list
 
 
 def account(
-    submitted: float, ready: float | None, attempts: Sequence[Attempt], until: float | None, queued: float | None = None
+    submitted: float, ready: float | None, attempts: Sequence[Attempt], until: float | None, asked: float | None = None
 ) -> dict[str, float]:
     """Seconds of a job by phase. Pure; moments are Unix times.
 
@@ -145,24 +145,24 @@ def account(
         ready: when the last job that it needs was done; None: one of them is not.
         attempts: in the order in which they began.
         until: now, if it waits for another attempt, or for its first one.
-        queued: since when it waits so, as far as the job alone decides.
+        asked: when a user asked for that.
     """
     spent = dict.fromkeys(PHASES, 0.0)
 
-    def wait(begin: float, end: float, queued: float | None) -> None:
+    def wait(begin: float, end: float, asked: float | None) -> None:
         gap = between(begin, end)
-        held = gap if ready is None else min(gap, between(begin, max(ready, begin if queued is None else queued)))
+        held = gap if ready is None else min(gap, between(begin, max(ready, begin if asked is None else asked)))
         spent[HELD] += held
         spent[QUEUED] += gap - held
 
     at = submitted
     for attempt in attempts:
-        wait(at, attempt.started, attempt.queued)
+        wait(at, attempt.started, attempt.asked)
         for phase, seconds in attempt.phases().items():
             spent[phase] += seconds
         at = attempt.ended
     if until is not None:
-        wait(at, until, queued)
+        wait(at, until, asked)
     return spent
 
 
@@ -196,7 +196,7 @@ def _attempts(folder: JobFolder, job: JobView, now: float) -> tuple[list[Attempt
             ended = min(_last_sign(folder, number, told, is_last), max(following, record.started))
         worked = fsum(told.seconds.values()) if told else 0.0
         seconds = max(between(record.started, ended), worked) if record.seconds is None else record.seconds
-        found.append(Attempt(record.started, ended, seconds, record.queued, told))
+        found.append(Attempt(record.started, ended, seconds, record.asked, told))
     return found, max(len(numbers), job.state.attempt) - len(records)
 
 

@@ -119,15 +119,15 @@ def test_every_attempt_is_recorded(tmp_path: Path) -> None:
     assert attempt(run, "a").exit_code == 1
     failed = run.state("a")
     release(run, status_from_folder(run, run.plan()), ["a"])
-    queued = run.job("a").state.stat().st_mtime
+    asked = run.job("a").state.stat().st_mtime
     assert attempt(run, "a").exit_code == 0
     first, second = (AttemptRecord.read(run.job("a").attempt(number)) for number in (1, 2))
-    assert first is not None and second is not None and first.queued is None and first.ended is not None
-    assert failed.started == first.started <= first.ended <= second.started and second.queued == queued
+    assert first is not None and second is not None and first.asked is None and first.ended is not None
+    assert failed.started == first.started <= first.ended <= second.started and second.asked == asked
     assert first.seconds == pytest.approx(first.ended - first.started, abs=0.01)
     found = count(run)["a"]
     assert found.attempts == 2 and found.seconds["computing"] == (first.seconds or 0) + (second.seconds or 0)
-    assert found.seconds[HELD] == pytest.approx(queued - first.ended)
+    assert found.seconds[HELD] == pytest.approx(asked - first.ended)
     assert found.core_hours == pytest.approx(3 * found.seconds["computing"] / 3600) and found.gpu_hours == 0
     ended = second.started + (second.seconds or 0)
     assert found.wall == pytest.approx(ended - (run.path / "plan.json").stat().st_mtime, abs=0.01)

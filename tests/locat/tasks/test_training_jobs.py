@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 import locat.models  # noqa: F401
 from locat.contract.job_folder import ExitCode, JobFolder
+from locat.contract.usage import CHECKPOINTING, COMPUTING, EVALUATING, IDLE, WAITING, WORK, UsageRecord
 from locat.data.order import epoch_order
 from locat.engine.checkpoints.manifest import complete, read_metrics
 from support import training
@@ -82,6 +83,14 @@ def test_the_share_of_time_spent_waiting_for_data_is_logged(fsdp: Path) -> None:
     shares = training.metrics(fsdp, "throughput/data_wait").values()
     assert len(shares) == 12
     assert all(0 <= share <= 1 for share in shares)
+
+
+def test_what_its_time_went_to_is_told_and_logged(fsdp: Path) -> None:
+    record = UsageRecord.read(fsdp / "attempt")
+    assert record is not None and (record.step, record.phase) == (12, IDLE)
+    assert min(record.seconds[phase] for phase in (COMPUTING, WAITING, EVALUATING, CHECKPOINTING)) > 0
+    logged = {phase: training.metrics(fsdp, f"usage/{phase}_seconds")[12] for phase in WORK}
+    assert logged == pytest.approx(record.seconds, abs=5), "writing the model takes a moment more"
 
 
 def test_a_job_that_is_done_does_nothing(fsdp: Path) -> None:
