@@ -80,6 +80,7 @@ NOT_FOLLOWED = {
     "make gpu": "needs a GPU; benchmarks/test_gpu_run.py rehearses it on a CPU",
     "make gpu-bundle": "asks a package index; benchmarks/test_gpu_run.py does where GPU_BUNDLE is set",
     "launcher submit pipelines/miniature.yaml --watch": "takes hours; docs/results.md has what it gave",
+    "launcher submit pipelines/digits.yaml --backend debug": "in backends/local/test_debug.py, with a smaller job",
     "launcher submit pipelines/dino_digits.yaml --watch": "takes 12 minutes; docs/results.md has what it gave",
     "launcher logs RUN JOB --rank 1": "test_chain.py does, which has a job of two ranks",
     "launcher submit k8s/examples/digits.yaml --backend kubernetes": "with --watch in cluster/test_walkthrough.py",
