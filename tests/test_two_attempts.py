@@ -14,8 +14,8 @@ from chaos.ends import differences, end_of
 from launcher.plan import PlannedJob, Resources
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
+from locat.contract.checkpoint_folder import complete
 from locat.contract.job_folder import ExitCode, JobFolder
-from locat.engine.checkpoints.manifest import complete
 from support import required, small_runs, training
 
 pytestmark = pytest.mark.slow

@@ -229,8 +229,9 @@ class InstanceCompiler:
             else:
                 self.report(("strategy",), f"{self.job.task!r} does not train; remove it")
         for key, value in self.job.config.items():
-            if key in JobConfig.model_fields:
-                self.report(("config", key), f"{key!r} is not set here but beside `config` or `jobs`; remove it")
+            if key in model.settled:
+                where = "by `submit --from`" if key == "branch" else "beside `config` or `jobs`"
+                self.report(("config", key), f"{key!r} is not set here but {where}; remove it")
             else:
                 written[key] = ((*self.path, "config", key), value)
         return written

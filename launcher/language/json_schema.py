@@ -44,9 +44,9 @@ def schema(installed: bool = False) -> JsonSchema:
     for task, model in tasks.items():
         config = model.model_json_schema(schema_generator=AsWritten)
         parts = config.pop("$defs", {})
-        for settled in ("task", "tracking"):  # by the job, and by the file
+        for settled in model.settled:
             del config["properties"][settled]
-        definitions |= {name: _lenient(part) for name, part in parts.items() if name != "Tracking"}
+        definitions |= {name: _lenient(part) for name, part in parts.items() if name not in ("Tracking", "Branch")}
         definitions[model.__name__] = _lenient(config)
         condition = {"properties": {"task": {"const": task}}, "required": ["task"]}
         job["allOf"].append(

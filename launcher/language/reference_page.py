@@ -58,14 +58,16 @@ def text(installed: bool = False) -> str:
     for task, config in task_configs(installed).items():
         schema = config.model_json_schema()
         parts.update(schema.get("$defs", {}))
-        for settled in ("task", "tracking"):  # by the job, and by the file
+        for settled in config.settled:
             del schema["properties"][settled]
         schema["description"] = inspect.getdoc(config) or ""
         document.append(_section(f"## {task}", schema, {}))
         named = "those that `outputs` names" if "outputs" in config.references else ""
         document.append(f"\nOutputs: {named or ', '.join(f'`{key}`' for key in config.outputs)}.\n")
     document.append("\n# Parts of configs\n")
-    document += [_section(f"## {name}", parts[name], {}) for name in sorted(parts) if name != "Tracking"]
+    document += [
+        _section(f"## {name}", parts[name], {}) for name in sorted(parts) if name not in ("Tracking", "Branch")
+    ]
     return "".join(document)
 
 

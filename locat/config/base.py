@@ -70,6 +70,8 @@ class JobConfig(Schema):
     """What reports call `headline`, such as `mIoU by retrieval`; by default metric and task."""
     trained: ClassVar[str] = ""
     """How reports say that a model comes from this task, such as `trained`; empty for a task that leaves no model."""
+    settled: ClassVar[tuple[str, ...]] = ("task", "tracking")
+    """Keys that are not set in a pipeline's `config` but by the job, the file, or the command line."""
 
     task: str
     tracking: Tracking | None = None

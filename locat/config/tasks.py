@@ -35,12 +35,21 @@ from locat.config.training import Data, Freeze, Model, Schedule, ScheduleName, T
 
 MODEL_FOLDER = {"model": "", "metrics": "metrics.json"}
 """Outputs of a task that leaves a model: model.safetensors and config.json."""
+ON_A_BACKBONE = {
+    **TrainingConfig.lasting,
+    **dict.fromkeys(("backbone", "model"), "its head was trained on the features of that backbone"),
+}
 
 
 class PretrainingConfig(TrainingConfig):
     """What tasks have that train a whole model and leave it."""
 
     outputs: ClassVar[dict[str, str]] = MODEL_FOLDER
+    lasting: ClassVar[dict[str, str]] = {
+        **TrainingConfig.lasting,
+        "model": "its weights are of that model",
+        "freeze": "what was frozen has no state to go on with",
+    }
 
     model: Model
     epochs: PositiveInt
@@ -62,6 +71,10 @@ class SupervisedConfig(PretrainingConfig):
     label: ClassVar[str] = "top-1"
     trained: ClassVar[str] = "trained"
     evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
+    lasting: ClassVar[dict[str, str]] = {
+        **PretrainingConfig.lasting,
+        "ema_decay": "an average goes on, or there is none",
+    }
 
     task: Literal["supervised"]
     augment: Augmentation = ImageNetAugmentation()
@@ -92,6 +105,11 @@ class DinoConfig(PretrainingConfig):
     entry: ClassVar[str] = "locat.tasks.self_supervised.dino:dino"
     trained: ClassVar[str] = "trained without labels (DINO)"
     evaluated: ClassVar[tuple[str, ...]] = ("entropy", "entropy_of_mean")
+    lasting: ClassVar[dict[str, str]] = {
+        **PretrainingConfig.lasting,
+        "head": "its weights are of that head",
+        "freeze_last_layer_epochs": PretrainingConfig.lasting["freeze"],
+    }
 
     task: Literal["dino"]
     optimizer: Optimizer = Optimizer(lr=5e-4, weight_decay=0.04, clip_grad=3.0, clip="tensor")
@@ -153,6 +171,7 @@ class LinearConfig(FrozenConfig, TrainingConfig):
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
     evaluated: ClassVar[tuple[str, ...]] = ("top1", "top5")
     frozen_backbone: ClassVar[bool] = True
+    lasting: ClassVar[dict[str, str]] = ON_A_BACKBONE
 
     task: Literal["linear"]
     precision: Literal["bf16", "fp16", "fp32"] = "fp32"
@@ -184,6 +203,11 @@ class SegmentConfig(FrozenConfig, TrainingConfig):
     outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
     evaluated: ClassVar[tuple[str, ...]] = ("miou", "aacc", "macc")
     frozen_backbone: ClassVar[bool] = True
+    lasting: ClassVar[dict[str, str]] = {
+        **ON_A_BACKBONE,
+        "hidden_dim": "its weights are of that head",
+        "protocol": "each protocol has features of its own",
+    }
 
     task: Literal["segment"]
     precision: Literal["bf16", "fp16", "fp32"] = "fp32"

@@ -23,6 +23,7 @@ from locat.config.base import (
     PositiveInt,
     Schema,
 )
+from locat.config.branch import Branch
 from locat.config.optimizer import Optimizer
 from locat.config.weights import InitField
 
@@ -153,7 +154,7 @@ class Checkpoints(Schema):
         return self
 
 
-INDECISIVE = frozenset({"loader_threads", "log_every", "checkpoints", "skip_nonfinite", "step_timeout"})
+INDECISIVE = frozenset({"branch", "loader_threads", "log_every", "checkpoints", "skip_nonfinite", "step_timeout"})
 """Keys that may change from one attempt to the next."""
 
 
@@ -165,6 +166,16 @@ class TrainingConfig(JobConfig):
     """What an evaluation finds."""
     frozen_backbone: ClassVar[bool] = False
     """Whether the task trains a head alone, on features of a backbone that stays as it is."""
+    lasting: ClassVar[dict[str, str]] = {
+        "seed": "the order of the images and all that is drawn at random go on",
+        "strategy": "each strategy has checkpoints of its own",
+        "precision": "fp16 scales the loss, and keeps the scale",
+        "optimizer.name": "what one optimizer keeps of each weight means nothing to another",
+        "optimizer.momentum": "without momentum nothing is kept of it",
+        "optimizer.layer_decay": "DeepSpeed cuts its pieces by the layers' rates",
+    }
+    """Keys that stay as they are where a job goes on from another run's checkpoint, each with the reason."""
+    settled: ClassVar[tuple[str, ...]] = (*JobConfig.settled, "branch")
 
     seed: Int = 0
     """Of weights, order and augmentation."""
@@ -192,6 +203,8 @@ class TrainingConfig(JobConfig):
     optimizer: Optimizer = Optimizer()
     early_stop: EarlyStop | None = None
     """None: all of the training."""
+    branch: Branch | None = None
+    """What `submit --from` names; None: the job begins anew."""
 
     def decisive(self) -> dict[str, Any]:
         """What a checkpoint must have been made with to be gone on from: all that decides what is computed."""

@@ -8,6 +8,7 @@ attempts/<n>/outcome.json   the first rank's exit code and reason, when it was n
 attempts/<n>/attempt.json   when it began and ended (written by the attempt runner)
 attempts/<n>/usage.json     what its training spends its time on (not durable)
 checkpoints/step-<n>/       complete and digested, or not there
+branch/step-<n>/            of a job that goes on from another run's: that checkpoint, until the job has taken it up
 metrics.jsonl               durable first, then replayed to MLflow
 lifetime.json               when the job began, and its own word on how it ended
 tracking.json               the job's MLflow run, and what it has of metrics.jsonl and the outputs

@@ -33,6 +33,8 @@ class Submission:
     """Keys whose values came from an included file of another folder, each with that folder."""
     settings: tuple[str, ...] = ()
     """Each `KEY=VALUE` of `--set`, in order."""
+    branch: str = ""
+    """RUN/JOB@STEP of `--from`."""
 
     @classmethod
     def read(cls, folder: Path) -> "Submission | None":

@@ -16,6 +16,7 @@ from locat.contract.job_folder import JobFolder
 from locat.contract.usage import CHECKPOINTING, EVALUATING, WAITING
 from locat.data.batch import Batch
 from locat.data.position import Position
+from locat.engine.checkpoints import branch
 from locat.engine.checkpoints.checkpoints import Checkpoints
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.early_stop import FILE, EarlyStop
@@ -94,6 +95,7 @@ class Training:
         self.checkpoints = stack.enter_context(
             Checkpoints(job.checkpoints, config.checkpoints, ranks, config.decisive(), config.as_today)
         )
+        branch.begin(self.checkpoints, job, config, task.train_loader.batches_per_epoch)
         if self.checkpoints.newest is None:
             task.begin()
         self.strategy = make_strategy(config, ranks, task.model, task.shadow, task.frozen_until)

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from locat.config import TrainingConfig, load_job
-from locat.contract.errors import ConfigError, JobError, WeightsError
+from locat.config.choice import choose
+from locat.contract.errors import JobError, WeightsError
 from locat.contract.job_folder import JobFolder
 from locat.engine.checkpoints import dcp_reading
-from locat.engine.checkpoints.manifest import TASK_STATE, Manifest, best_in, complete, find_fault
+from locat.engine.checkpoints.manifest import TASK_STATE, Manifest, find_fault
 from locat.weights.files import LEFT, Statistics, Weights, read_folder, statistics_in, unpickled
 
 AVERAGED, TRAINED = "shadow", "model"
@@ -44,7 +44,7 @@ def read_job(folder: Path, at: str, choice: str | None) -> Weights:
         if not (job.outputs / LEFT).exists():
             raise WeightsError(f"{folder} has left no {LEFT}; wait for its end, or name a checkpoint: @best or @STEP")
         return read_folder(job.outputs)
-    weights = read_checkpoint(_checkpoint(job, at), choice)
+    weights = read_checkpoint(choose(job, at), choice)
     return weights if weights.statistics else weights._replace(statistics=statistics_in(job.outputs))
 
 
@@ -69,27 +69,3 @@ def read_checkpoint(checkpoint: Path, choice: str | None) -> Weights:
     kept = kept_statistics(unpickled(checkpoint / TASK_STATE))
     digests = "\0".join(f"{name} {digest}" for name, digest in sorted(Manifest.read(checkpoint).files.items()))
     return Weights(found, str(checkpoint), hashlib.sha256(digests.encode()).hexdigest(), kept)
-
-
-def _checkpoint(job: JobFolder, at: str) -> Path:
-    kept = complete(job.checkpoints)
-    steps = {int(path.name.removeprefix("step-")): path for path in kept}
-    if not steps:
-        raise WeightsError(f"{job.path} has no complete checkpoint")
-    if at == "best":
-        return _best(job)
-    if at and int(at) not in steps:
-        raise WeightsError(f"{job.path} has no checkpoint of step {at}; there are {', '.join(map(str, steps))}")
-    return steps[int(at)] if at else kept[-1]
-
-
-def _best(job: JobFolder) -> Path:
-    try:
-        config = load_job(job.config)
-    except ConfigError as error:
-        raise WeightsError(f"{job.config} cannot be read: {error}") from error
-    settings = config.checkpoints if isinstance(config, TrainingConfig) else None
-    found = best_in(job.checkpoints, settings) if settings else None
-    if found is None:
-        raise WeightsError(f"{job.path} keeps no best checkpoint: its config has no checkpoints.best")
-    return found

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+from locat.contract.checkpoint_folder import complete
 from locat.contract.durable import sha256
 from locat.contract.job_folder import JobFolder
-from locat.engine.checkpoints.manifest import Manifest, complete
+from locat.engine.checkpoints.manifest import Manifest
 from locat.engine.tracking.metric_log import read_records
 
 CLOCKED = ("throughput/", "checkpoint/", "ranks/", "usage/")

@@ -22,17 +22,13 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from locat.config.training import Checkpoints as Settings
 from locat.contract import durable
+from locat.contract.checkpoint_folder import MANIFEST, UNREADABLE, best_in, checkpoints_in, complete
 from locat.contract.errors import ConfigError, Superseded
 from locat.contract.fence import UNFINISHED, Fence
 from locat.data.position import Position
 from locat.engine.checkpoints.manifest import (
-    MANIFEST,
     TASK_STATE,
-    UNREADABLE,
     Manifest,
-    best_in,
-    checkpoints_in,
-    complete,
     delete,
     discard,
     find_fault,
@@ -151,6 +147,13 @@ class Checkpoints:
         """The newest checkpoint that verifies when first asked, by all ranks together; None if there is none."""
         name = self.ranks.from_main(self._take_stock() if self.ranks.is_main else None)
         return None if name is None else self.folder / name
+
+    def begin_with(self, adopt: Callable[[], None]) -> None:
+        """Where there is none, have the main rank put a first one into the folder; every rank must call it."""
+        if self.newest is None:
+            if self.ranks.is_main:
+                adopt()
+            del self.newest  # it is looked for again
 
     def restore(self, strategy: Strategy) -> Restored:
         """Take up the newest checkpoint that verifies, from the start if there is none.

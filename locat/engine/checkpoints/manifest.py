@@ -6,7 +6,6 @@ step-<n>                        complete: manifest.json names every file with it
 damaged-step-<n>                set aside: its digests did not hold
 """
 
-import math
 import shutil
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
@@ -14,17 +13,12 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from locat.config.training import Checkpoints
 from locat.contract import durable, records
+from locat.contract.checkpoint_folder import FORMAT, MANIFEST, UNREADABLE, read_manifest
 from locat.contract.fence import UNFINISHED, Fence
 from locat.data.position import Position
 
-MANIFEST = "manifest.json"
 TASK_STATE = "task.pt"
-FORMAT = 1
-"""Of manifest.json."""
-UNREADABLE = (OSError, ValueError, TypeError, KeyError)
-"""What a damaged manifest raises."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +42,7 @@ class Manifest:
             FormatError: a newer version wrote it.
             one of UNREADABLE: it has none, or one that says something else.
         """
-        values = records.read_object(folder / MANIFEST)
-        records.check_format(values, FORMAT, folder / MANIFEST)
+        values = read_manifest(folder)
         return records.built(cls, {**values, "position": records.built(Position, values["position"])})
 
     def write(self, folder: Path) -> None:
@@ -67,35 +60,6 @@ def absent(files: Collection[str], world_size: int) -> list[str]:
     expected = [TASK_STATE, *map(random_file, range(world_size))]
     strategy = [] if any(name.startswith("strategy/") for name in files) else ["strategy"]
     return [name for name in expected if name not in files] + strategy
-
-
-def checkpoints_in(folder: Path) -> list[Path]:
-    """What is called a checkpoint in a folder, oldest first."""
-    steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
-    return sorted((path for path, step in steps.items() if step.isdecimal()), key=lambda path: int(steps[path]))
-
-
-def complete(folder: Path) -> list[Path]:
-    """The complete checkpoints in a folder, oldest first."""
-    return [path for path in checkpoints_in(folder) if (path / MANIFEST).exists()]
-
-
-def read_metrics(checkpoint: Path) -> dict[str, float]:
-    """What an evaluation found of a checkpoint; nothing where its manifest cannot be read."""
-    try:
-        return Manifest.read(checkpoint).metrics
-    except UNREADABLE:
-        return {}
-
-
-def best_in(folder: Path, settings: Checkpoints) -> Path | None:
-    """The complete checkpoint with the best metric, the first of equals; None if none was evaluated."""
-    if settings.best is None:
-        return None
-    name, sign = settings.best, 1 if settings.best_is == "largest" else -1
-    found = {path: read_metrics(path).get(name, math.nan) for path in complete(folder)}
-    scores = {path: sign * value for path, value in found.items() if math.isfinite(value)}
-    return max(scores, key=lambda path: scores[path], default=None)
 
 
 def seal(temporary: Path, final: Path, position: Position, world_size: int, fence: Fence, **what: Any) -> None:

@@ -37,7 +37,8 @@ def pipeline_note(folder: Path, experiment_id: str) -> str:
     is_here = bool(asked.folder)  # else it was submitted from elsewhere, and pipeline.yaml is but a comment
     about = {"pipeline": f"{asked.pipeline}{'; `pipeline.yaml` is under **Artifacts**' if is_here else ''}", **where}
     settings = [word for each in asked.settings for word in ("--set", each)]
-    again = shlex.join(["launcher", "submit", str(folder / "pipeline.yaml"), *settings])
+    origin = ["--from", asked.branch] if asked.branch else []
+    again = shlex.join(["launcher", "submit", str(folder / "pipeline.yaml"), *settings, *origin])
     fits = is_here and not set("\n|`") & set(again)
     jobs = [[step.name, step.task, ", ".join(step.needs), " and ".join(step.axes)] for step in asked.jobs]
     parts = [
@@ -57,6 +58,7 @@ def job_note(job: JobFolder, config: JobConfig, parent: ParentRun) -> str:
         {
             "pipeline": run_link(config.tracking.parent.name, parent.experiment_id, parent.run_id),
             "reads": ", ".join(_upstream(job, config, parent.experiment_id)) or "no other job's outputs",
+            **_origin(config, parent.experiment_id),
             "outputs": f"`{job.outputs}`; copies are under **Artifacts**",
             "again": f"`python -m locat {job.config}`, for each rank under `torchrun`",
         }.items(),
@@ -67,6 +69,15 @@ def job_note(job: JobFolder, config: JobConfig, parent: ParentRun) -> str:
 def run_link(name: str, experiment_id: str, run_id: str) -> str:
     """A link to a run on whatever server the page is read from."""
     return f"[{name}](#/experiments/{experiment_id}/runs/{run_id}{TRAINING_VIEW})"
+
+
+def _origin(config: JobConfig, experiment_id: str) -> dict[str, str]:
+    """The other run's job whose checkpoint this one went on from."""
+    if not isinstance(config, TrainingConfig) or config.branch is None:
+        return {}
+    run_id = TrackingCursor.read(JobFolder(config.branch.job)).run_id
+    name = str(config.branch)
+    return {"goes on from": run_link(name, experiment_id, run_id) if run_id else name}
 
 
 def _upstream(job: JobFolder, config: JobConfig, experiment_id: str) -> Iterator[str]:

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 import locat.models  # noqa: F401
 from locat.config.weights import Init
 from locat.contract import durable
+from locat.contract.checkpoint_folder import complete
 from locat.contract.errors import WeightsError
 from locat.contract.job_folder import ExitCode, JobFolder
 from locat.data.augment.normalise import IMAGENET
-from locat.engine.checkpoints.manifest import complete
 from locat.weights.fit import fit, refuse
 from locat.weights.source import read
 from support import training

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 import locat.models  # noqa: F401
+from locat.contract.checkpoint_folder import complete, read_metrics
 from locat.contract.job_folder import ExitCode, JobFolder
 from locat.contract.usage import CHECKPOINTING, COMPUTING, EVALUATING, IDLE, WAITING, WORK, UsageRecord
 from locat.data.order import epoch_order
-from locat.engine.checkpoints.manifest import complete, read_metrics
 from support import training
 
 pytestmark = pytest.mark.slow
