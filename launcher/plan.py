@@ -17,6 +17,8 @@ FORMAT = 2
 A plan is written in the format it was read in: what `retry` gives a cluster must be read by the image, perhaps an older
 one, that the run was submitted with, and readers of format 1 refuse keys they do not know.
 """
+BRANCHED_FROM = "branched_from"
+"""Tag in MLflow, of the run of a job that goes on from another run's checkpoint."""
 
 _NAME = re.compile(r"\w[\w.-]{0,254}", re.ASCII)
 """Names of runs and jobs become names of folders, and are printed."""
@@ -81,6 +83,12 @@ class PlannedJob:
     image: str = ""
     """Container image it runs in, where the backend has containers; empty: none is named."""
     storage: tuple[Volume, ...] = ()
+
+    @property
+    def branched_from(self) -> str:
+        """RUN/JOB@STEP of the checkpoint that it goes on from; empty if it begins anew."""
+        tags = (self.config.get("tracking") or {}).get("tags", {})
+        return str(tags.get(BRANCHED_FROM, ""))
 
 
 @dataclass(frozen=True)

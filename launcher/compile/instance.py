@@ -171,6 +171,7 @@ class InstanceCompiler:
                 path, origin = origins.find(("batch_size",))
                 self.run.report(path, f"{problem}{origin}")
         values: dict[str, Any] = self._located(config.model_dump(), config.model_dump(mode="json"), (), origins)
+        values.pop("branch", None)  # there is none before `submit --from` sets it
         model_config = getattr(config, "model", None)
         if isinstance(model_config, Model) and model_config.init is not None:
             values["model"]["init"]["source"] = self._initial_weights(model_config.init.source, origins)

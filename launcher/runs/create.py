@@ -5,7 +5,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,24 @@ from launcher.plan import Plan
 from launcher.runs.errors import RunError
 from launcher.runs.folder import RunFolder
 from locat.contract import durable
+from locat.contract.checkpoint_folder import PINNED, link
 from locat.contract.credentials import redact
 from locat.contract.submission import Step, Submission
 
 if TYPE_CHECKING:
     from locat.contract.yaml_source import Source
+
+
+@dataclass(frozen=True)
+class Start:
+    """The checkpoint of another run that a job goes on from."""
+
+    job: str
+    """Which job of the new run."""
+    reference: str
+    """RUN/JOB@STEP of the other."""
+    checkpoint: Path | None
+    """None where this machine does not see it."""
 
 
 def new_run_id(name: str) -> str:
@@ -26,7 +39,12 @@ def new_run_id(name: str) -> str:
 
 
 def create(
-    plan: Plan, pipeline_text: str, runs: Path, source: "Source | None" = None, settings: Sequence[str] = ()
+    plan: Plan,
+    pipeline_text: str,
+    runs: Path,
+    source: "Source | None" = None,
+    settings: Sequence[str] = (),
+    start: Start | None = None,
 ) -> RunFolder:
     """Write a run's folder in `runs` under a temporary name, then rename it: it is complete or not there.
 
@@ -36,6 +54,7 @@ def create(
         pipeline_text: becomes pipeline.yaml as it is, but for credentials.
         source: what the text was read as; None where only the plan is known.
         settings: each `KEY=VALUE` that was put over it.
+        start: the checkpoint of another run that a job goes on from; it is kept in that job's folder.
     """
     run = RunFolder(runs / plan.run_id)
     try:
@@ -44,7 +63,9 @@ def create(
         temporary.mkdir()
         try:
             _write(temporary, plan, pipeline_text)
-            _submission(plan, source, settings).write(temporary)
+            if start is not None and start.checkpoint is not None:
+                link(start.checkpoint, RunFolder(temporary).job(start.job).path / PINNED / start.checkpoint.name)
+            _submission(plan, source, settings, start).write(temporary)
             durable.sync_tree(temporary)
             os.rename(temporary, run.path)
         except BaseException:
@@ -67,7 +88,7 @@ def _write(folder: Path, plan: Plan, pipeline_text: str) -> None:
         durable.write_text(folder / "jobs" / job.name / "config.yaml", to_yaml(job.config))
 
 
-def _submission(plan: Plan, source: "Source | None", settings: Sequence[str]) -> Submission:
+def _submission(plan: Plan, source: "Source | None", settings: Sequence[str], start: Start | None) -> Submission:
     """What was asked, from the plan as it was compiled: nothing is read a second time."""
     group_of = {job.name: job.group for job in plan.jobs}
     steps: dict[str, Step] = {}
@@ -83,4 +104,5 @@ def _submission(plan: Plan, source: "Source | None", settings: Sequence[str]) ->
         folder=str(source.folder or ""),
         elsewhere=tuple((path, str(folder)) for path, folder in source.elsewhere.items()),
         settings=tuple(map(redact, settings)),
+        branch=start.reference if start else "",
     )

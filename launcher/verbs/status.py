@@ -38,6 +38,7 @@ def _as_json(run: RunFolder, view: RunView) -> dict[str, Any]:
         progress = tables.job_progress(run, job)
         shown = {"name": job.name, **asdict(job.state), "status": job.status, "reason": job.reason}
         told = {"progress": asdict(progress) if progress else None, "tracking": refused.get(job.name, "")}
+        told["branched_from"] = job.job.branched_from
         jobs.append({**shown, **told})
     return {
         "run": run.name,

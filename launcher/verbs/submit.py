@@ -8,9 +8,10 @@ import click
 from launcher.backends import BACKENDS
 from launcher.compile import secrets
 from launcher.plan import Plan
-from launcher.runs.create import create
+from launcher.runs.create import Start, create
 from launcher.runs.folder import RunFolder
 from launcher.verbs.arguments import backend_option, files_argument, folder_name, runs_option, set_option
+from launcher.verbs.branches import with_starts
 from launcher.verbs.plans import compiled
 from launcher.view import summary, tables, watch
 from launcher.view.tree import tree
@@ -22,6 +23,9 @@ from launcher.view.tree import tree
 @click.option("--wait", "waited", is_flag=True, help="Return when the run has ended, without showing it meanwhile.")
 @set_option
 @click.option("--name", metavar="NAME", callback=folder_name, help="First part of the run's name.")
+@click.option(
+    "--from", "origin", metavar="RUN/JOB", help="Go on from that job's newest checkpoint, or RUN/JOB@best or @STEP."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would run; create nothing.")
 @backend_option
 @runs_option
@@ -31,35 +35,45 @@ def command(
     waited: bool,
     overrides: tuple[str, ...],
     name: str | None,
+    origin: str | None,
     dry_run: bool,
     backend: str,
     runs: Path,
 ) -> None:
     """Run the pipeline FILE, detached from this terminal; several FILEs become a run each.
 
-    Nothing is created unless all of them are valid. With --watch or --wait exits 0 if all jobs are done,
+    Nothing is created unless all of them are valid. With --from the job of that name, or the only one that trains,
+    goes on from another run's checkpoint, under its own config. With --watch or --wait exits 0 if all jobs are done,
     2 if a job's configuration is invalid, else 1.
     """
-    made = compiled(files, overrides, BACKENDS[backend].places(runs), backend, name)
-    for note in dict.fromkeys(note for _, plan in made for note in BACKENDS[backend].notes(plan)):
+    places = BACKENDS[backend].places(runs)
+    made = with_starts(compiled(files, overrides, places, backend, name), origin, runs, places)
+    for note in dict.fromkeys(note for _, plan, _ in made for note in BACKENDS[backend].notes(plan)):
         click.echo(f"note: {note}", err=True)
     if dry_run:
-        for _, plan in made:
+        for _, plan, start in made:
             click.echo(tree(plan))
+            _tell(start)
         return
-    for pipeline, plan in made:
+    for pipeline, plan, _ in made:
         texts = [pipeline.source.data.decode(), *overrides]
         secrets.check(plan, BACKENDS[backend].takes_environment, texts)
         BACKENDS[backend].check(plan)
     started = []
-    for pipeline, plan in made:
-        run = create(plan, pipeline.source.data.decode(), runs.resolve(), pipeline.source, overrides)
+    for pipeline, plan, start in made:
+        run = create(plan, pipeline.source.data.decode(), runs.resolve(), pipeline.source, overrides, start)
         BACKENDS[backend].start(run)
         click.echo(f"submitted {run.name}; `{summary.command('status', run)}` shows how it stands")
+        _tell(start)
         started.append((run, plan))
     if watched or waited:
         codes = [_follow(run, plan, shown=watched) for run, plan in started]
         sys.exit(next((code for code in (130, 2, 1) if code in codes), 0))
+
+
+def _tell(start: Start | None) -> None:
+    if start is not None:
+        click.echo(f"{start.job} goes on from {start.reference}")
 
 
 def _follow(run: RunFolder, plan: Plan, shown: bool) -> int:

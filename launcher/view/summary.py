@@ -22,6 +22,7 @@ from locat.contract.comparison import Comparison
 def run_report(run: RunFolder, view: RunView, bars: bool = False) -> Group:
     """The jobs, what to do if the run stands still, and its results once it has ended."""
     parts: list[RenderableType] = [jobs_table(run, view, bars)]
+    parts += [text(f"{job.name} goes on from {job.job.branched_from}") for job in view.jobs if job.job.branched_from]
     if advice := next_step(run, view):
         parts.append(text(advice, "bold"))
     for trouble, jobs in troubles(run).items():

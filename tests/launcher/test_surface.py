@@ -28,7 +28,7 @@ BACKEND = "--backend [local|debug|slurm|kubernetes] = local ($LAUNCHER_BACKEND)"
 SET = "--set KEY=VALUE, repeatable"
 SURFACE = {
     "init": {"[FILE] = pipeline.yaml", "--images FOLDER", "--masks FOLDER"},
-    "submit": {"FILE...", "--watch", "--wait", SET, "--name NAME", "--dry-run", BACKEND, RUNS},
+    "submit": {"FILE...", "--watch", "--wait", SET, "--name NAME", "--from RUN/JOB", "--dry-run", BACKEND, RUNS},
     "validate": {"FILE...", SET, RUNS},
     "render": {"FILE...", SET, "-o, --output DIRECTORY", "--run-id NAME", BACKEND, RUNS},
     "list": {BACKEND, RUNS},
@@ -62,7 +62,7 @@ STATUS = {"run", "folder", "status", "supervisor_alive", "jobs"}
 """Keys of `status --json`; those of each of its `jobs`, and of a running job's `progress`:"""
 STATUS_JOB = {
     *("name", "status", "reason", "attempt", "exit_code", "failures", "hasty"),
-    *("started", "ended", "pid", "host", "machine", "boot", "progress", "tracking"),
+    *("started", "ended", "pid", "host", "machine", "boot", "progress", "tracking", "branched_from"),
 }
 STATUS_PROGRESS = {"phase", "done", "total", "unit", "rate", "updated"}
 
