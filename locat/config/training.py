@@ -206,6 +206,10 @@ class TrainingConfig(JobConfig):
     branch: Branch | None = None
     """What `submit --from` names; None: the job begins anew."""
 
+    def recorded(self) -> dict[str, Any]:
+        """Nothing is said of a branch where there is none."""
+        return {key: value for key, value in super().recorded().items() if key != "branch" or value is not None}
+
     def decisive(self) -> dict[str, Any]:
         """What a checkpoint must have been made with to be gone on from: all that decides what is computed."""
         return {key: value for key, value in self.recorded().items() if key not in INDECISIVE}
