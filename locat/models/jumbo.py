@@ -120,6 +120,11 @@ class LocAtJumbo(LocAtForm, Jumbo):
         super().__init__(**kwargs)
         self.norm_patches = LayerNorm(self.embed_dim, eps=EPS) if isinstance(self.attn_pool, PRR) else None
 
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        super().reset_classifier(num_classes, global_pool)
+        if self.attn_pool is None:
+            self.norm_patches = None
+
     def pool(self, x: Tensor, pool_type: str | None = None) -> Tensor:
         if self.norm_patches is not None:
             tokens = self.num_prefix_tokens

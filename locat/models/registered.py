@@ -5,7 +5,7 @@
 from typing import Any, ClassVar
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.models._input import update_model_args
+from timm.models._input import get_model_args, update_model_args
 
 from locat.models.attach import attach
 from locat.models.prr import PRR
@@ -14,7 +14,24 @@ IMAGENET = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
 """Of `default_cfg`: input is normalised with the statistics of ImageNet."""
 
 
-class LocAtForm:
+class PoolsAfterPRR:
+    """Mixed in before a timm class that PRR is attached to: naming another pool removes it, and an export says so."""
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """timm's, which puts a pool that is named in PRR's place."""
+        refined = has_prr(self)
+        super().reset_classifier(num_classes, global_pool)  # type: ignore[misc]
+        update_model_args(self, prr=has_prr(self))
+        if refined and not has_prr(self):  # the pool reads what it would in a model that never had PRR
+            self.pool_include_prefix = get_model_args(self).get("pool_include_prefix", False)
+
+
+def has_prr(model: Any) -> bool:
+    """Whether PRR stands before the head."""
+    return any(isinstance(module, PRR) for module in model.modules())
+
+
+class LocAtForm(PoolsAfterPRR):
     """Mixed in before a timm class: the same arguments, and `gaug` and `prr` as `attach` takes them.
 
     PRR stands before the pool of the paper (`refined_pools`); any other `global_pool` takes its place.
@@ -25,11 +42,6 @@ class LocAtForm:
     def __init__(self, *, gaug: bool | str = True, prr: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         attach(self, gaug=gaug, prr=prr and self.global_pool in self.refined_pools)  # type: ignore[attr-defined, type-var]
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """timm's; naming a pool removes PRR, and an export then says so."""
-        super().reset_classifier(num_classes, global_pool)  # type: ignore[misc]
-        update_model_args(self, prr=any(isinstance(module, PRR) for module in self.modules()))  # type: ignore[attr-defined]
 
 
 def default_cfg(**kwargs: Any) -> dict[str, Any]:

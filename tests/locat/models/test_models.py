@@ -166,12 +166,16 @@ def test_what_is_exported_loads_by_plain_timm(name, tmp_path):
         torch.testing.assert_close(loaded(images()), model(images()), rtol=0, atol=0)
 
 
-def test_an_export_remembers_that_prr_was_replaced(tmp_path):
-    model = small("locatvit_tiny").eval()
-    model.reset_classifier(5, "token")
+@pytest.mark.parametrize(
+    ("name", "pool"),
+    [("locatvit_tiny", "token"), ("locatvit_tiny", "avg"), ("locatswin_tiny", ""), ("locatjumbo_tiny", "token")],
+)
+def test_an_export_remembers_that_prr_was_replaced(name, pool, tmp_path):
+    model = small(name).eval()
+    model.reset_classifier(5, pool)
     save_model(model, tmp_path)
     loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
-    torch.testing.assert_close(loaded(images()), model(images()))
+    torch.testing.assert_close(loaded(images()), model(images()), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", LOCAT)
