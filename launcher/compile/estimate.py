@@ -12,12 +12,13 @@ from typing import Literal
 
 from launcher.plan import Plan, PlannedJob
 from locat.config import TASKS, Model
-from locat.contract.published import COUNTED, TAB_1
+from locat.contract.published import COUNTED, TAB_1, Published
 
 SUSTAINED_FLOPS = 1e14
 """Floating-point operations a second of one GPU in bf16: a tenth of an H100's peak."""
 
 _KNOWN = {published.model: published for published in (*TAB_1, *COUNTED)}
+_WITH_LOCAT = {published.baseline: published for published in _KNOWN.values()}
 _SAME_SIZE = {
     "class_token",
     "drop_path_rate",
@@ -64,15 +65,20 @@ class Estimator:
 
     def multiply_adds(self, model: Model, size: int) -> float:
         """Attention's growth with the square is left out."""
-        return _KNOWN[model.name].flops * 1e9 * (size / 224) ** 2 if _is_known(model) else math.nan
+        known = _known(model)
+        return known.flops * 1e9 * (size / 224) ** 2 if known else math.nan
 
     def backbone(self, folder: Path, size: int) -> float:
         model = getattr(self._config_in.get(folder), "model", None)
         return self.multiply_adds(model, size) if isinstance(model, Model) else math.nan
 
     def parameters(self, model: Model) -> float:
-        return 1e6 * _KNOWN[model.name].params if _is_known(model) else math.nan
+        known = _known(model)
+        return 1e6 * known.params if known else math.nan
 
 
-def _is_known(model: Model) -> bool:
-    return model.name in _KNOWN and model.args.keys() <= _SAME_SIZE
+def _known(model: Model) -> Published | None:
+    """What is known of a model, whichever weights its tag names."""
+    name, _, _ = model.name.partition(".")
+    known = _WITH_LOCAT if model.attach else _KNOWN
+    return known.get(name) if model.args.keys() <= _SAME_SIZE else None

@@ -8,11 +8,13 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
+from locat.config.attach import ATTACHED, Attach, refuse_by_name
 from locat.config.base import (
     Int,
     JobConfig,
@@ -65,12 +67,32 @@ class Model(Schema):
     """Keyword arguments as timm takes them (img_size, patch_size, embed_dim, drop_path_rate, ...)."""
     init: InitField | None = None
     """Weights to begin with; by default new ones, drawn by `seed`."""
+    attach: Attach | None = None
+    """LocAt, in a model that has none; by default the model as it is registered."""
+
+    def with_args(self, args: dict[str, Any]) -> "Model":
+        """This model with other `args`."""
+        return self.model_copy(update={"args": args})
+
+    @field_validator("name")
+    @classmethod
+    def _is_what_the_user_names(cls, name: str) -> str:
+        if name.partition(".")[0] == ATTACHED:
+            raise ValueError(f"{ATTACHED} is for timm; name the plain model here, and write `attach` beside it")
+        return name
+
+    @field_validator("attach")
+    @classmethod
+    def _has_place_for_locat(cls, attach: Attach | None, others: ValidationInfo) -> Attach | None:
+        if attach is not None:
+            refuse_by_name(others.data.get("name", ""))
+        return attach
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A config says nothing of weights that are not asked for, so that it equals those of earlier checkpoints."""
+        """A config says nothing of what is not asked for, so that it equals those of earlier checkpoints."""
         values: dict[str, Any] = serialize(self)
-        return {key: value for key, value in values.items() if key != "init" or value is not None}
+        return {key: value for key, value in values.items() if key not in ("init", "attach") or value is not None}
 
 
 class Data(Schema):

@@ -4,6 +4,7 @@ Of the related work in Tab. 5, timm has `convit_base`, `twins_pcpvt_base`, `davi
 `cvt_21` and `conformer_base`.
 """
 
+from locat.models import attached as attached
 from locat.models import conformer as conformer
 from locat.models import cvt as cvt
 from locat.models import jumbo as jumbo

@@ -15,34 +15,55 @@ from timm.models._hub import save_config_for_hf
 from torch import nn
 
 from locat.config import Model
+from locat.config.attach import ATTACHED
 from locat.contract.errors import ConfigError, WeightsError
 from locat.contract.fence import Fence
 from locat.models.any_size import accept_any_size, size_arguments
+from locat.models.attach import AttachError
 from locat.weights.files import read_folder
 from locat.weights.fit import fit, refuse
 
 
 def create_model(config: Model) -> nn.Module:
-    """A new model, `timm.create_model(config.name, **config.args)`.
+    """A new model, `timm.create_model(config.name, **config.args)`, with LocAt where `config.attach` says so.
 
-    Raises ConfigError for an unknown name and for arguments that the model does not take.
+    Raises ConfigError for an unknown name, for arguments that the model does not take, and where it takes no LocAt.
     """
     if not timm.is_model(config.name):
         close = get_close_matches(config.name, timm.list_models(), n=1)
         raise ConfigError(f"no model is called {config.name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
     try:
-        return timm.create_model(config.name, **config.args)
+        name, args = _for_timm(config)
+        return timm.create_model(name, **args)
     except (TypeError, ValueError, AssertionError) as error:
+        if config.attach is not None and isinstance(error, AttachError):
+            raise ConfigError(f"model.attach: {config.name!r} does not take it: {error}") from error
         raise ConfigError(f"model {config.name!r} cannot be built with {config.args}: {error}") from error
 
 
-def title(name: str, args: Mapping[str, Any]) -> str:
-    """A model's name for people, with the arguments that make it another method: `locatvit_tiny, prr=False`."""
+def title(config: Model) -> str:
+    """A model's name for people, with what makes it another method: `locatvit_tiny, prr=False`.
+
+    Of a plain one with LocAt attached it says how that began: `vit_tiny_patch16_224, attach=identity`.
+    """
+    return _title(*_for_timm(config))
+
+
+def _for_timm(config: Model) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of `timm.create_model`."""
+    if config.attach is None:
+        return config.name, config.args
+    return ATTACHED, dict(base=config.name, **config.attach.model_dump(), **config.args)
+
+
+def _title(name: str, args: Mapping[str, Any]) -> str:
+    plain = args["base"] if name == ATTACHED else name
     with torch.device("meta"):
-        pool = getattr(timm.create_model(name), "global_pool", None)  # an export names it always
+        pool = getattr(timm.create_model(plain), "global_pool", None)  # an export names it always
     usual = {"gaug": True, "prr": True, "global_pool": pool, "class_token": True}
     other = (f"{key}={args[key]}" for key, value in usual.items() if args.get(key, value) != value)
-    return ", ".join([name, *other])
+    begun = [f"attach={args.get('init', 'paper')}"] if name == ATTACHED else []
+    return ", ".join([plain, *begun, *other])
 
 
 def load_backbone(folder: Path) -> tuple[nn.Module, str]:
@@ -54,7 +75,7 @@ def load_backbone(folder: Path) -> tuple[nn.Module, str]:
     """
     try:
         config = json.loads((folder / "config.json").read_text())
-        name = title(config["architecture"], config.get("model_args", {}))
+        name = _title(config["architecture"], config.get("model_args", {}))
         with torch.device("meta"):
             arguments = size_arguments(timm.create_model(f"local-dir:{folder}"))
         model = accept_any_size(timm.create_model(f"local-dir:{folder}", **arguments))

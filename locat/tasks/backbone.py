@@ -3,7 +3,6 @@
 import torch
 from torch import nn
 
-from locat.config import Model
 from locat.config.backbone import FrozenConfig
 from locat.contract.job_folder import JobFolder
 from locat.engine.distributed import Ranks
@@ -22,7 +21,7 @@ def open_backbone(config: FrozenConfig, job: JobFolder, ranks: Ranks) -> tuple[n
         return load_backbone(config.backbone)
     args = {"num_classes": 0, **config.model.args}  # nobody asks its classifier
     with torch.device("meta"):
-        any_size = size_arguments(create_model(Model(name=config.model.name, args=args)))
-    model = accept_any_size(create_model(Model(name=config.model.name, args={**any_size, **args})))
-    initialise(model, config.model, job, ranks)
-    return model, title(config.model.name, config.model.args)
+        any_size = size_arguments(create_model(config.model.with_args(args)))
+    model = accept_any_size(create_model(config.model.with_args({**any_size, **args})))
+    initialise(model, config.model, job, ranks, frozen=True)
+    return model, title(config.model)

@@ -3,9 +3,10 @@
 # mypy: warn-return-any=False
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any, NamedTuple
 
+from timm.models._input import get_model_args
 from torch import Tensor, nn
 
 from locat.contract.errors import WeightsError
@@ -13,6 +14,8 @@ from locat.weights.files import Weights
 
 WRAPPER = "backbone."
 """What DINO's students and teachers, and segmentation models, call the part that is wanted."""
+GATE = "attn_pool.gate"
+"""Of a model that PRR was attached to: without it, it is another model."""
 SHOWN = 12
 """Names in an error's one line; `Fit` has all."""
 
@@ -31,11 +34,12 @@ class Fit(NamedTuple):
     """Of `missing` and `unused`, what a model cannot do without, or would not be the same without."""
 
 
-def fit(model: nn.Module, weights: Weights) -> Fit:
+def fit(model: nn.Module, weights: Weights, attached: Set[str] = frozenset()) -> Fit:
     """Load `weights` into `model`: positions and Swin's tables are resampled to its grid, by timm's own functions.
 
-    A classifier of another number of classes stays new. Parts that the model does not have at all, such as a
-    projector, are not used. Raises WeightsError where timm cannot convert the weights for this model.
+    A classifier of another number of classes stays new, and so do the parameters called `attached` where the weights
+    have none. Parts that the model does not have at all, such as a projector, are not used. Raises WeightsError where
+    timm cannot convert the weights for this model.
     """
     outside, tensors = _unwrapped(model, weights.tensors)
     try:
@@ -53,9 +57,9 @@ def fit(model: nn.Module, weights: Weights) -> Fit:
     result = model.load_state_dict({name: converted[name] for name in converted if name not in others}, strict=False)
     missing = [name for name in result.missing_keys if name not in misshapen]
     inside = [*result.unexpected_keys, *(name for name in others if name not in misshapen)]
-    parts = {name.partition(".")[0] for name in own}
-    refused = [name for name in missing if not name.startswith(heads)]
-    refused += [name for name in inside if not name.startswith(heads) and name.partition(".")[0] in parts]
+    parts = {name.partition(".")[0] for name in own if name not in attached}
+    refused = [name for name in missing if not name.startswith(heads) and name not in attached]
+    refused += [name for name in inside if name == GATE or _belongs(name, parts, heads)]
     kept = {*missing, *misshapen}
     loaded = [name for name in own if name not in kept]
     return Fit(loaded, missing, sorted([*inside, *outside]), misshapen, refused)
@@ -91,6 +95,11 @@ def _unwrapped(model: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str],
     return outside, {name.removeprefix(WRAPPER): value for name, value in tensors.items() if name.startswith(WRAPPER)}
 
 
+def _belongs(name: str, parts: Set[str], heads: tuple[str, ...]) -> bool:
+    """Whether a tensor without a place is of a part that the model has, and of no classifier."""
+    return not name.startswith(heads) and name.partition(".")[0] in parts
+
+
 def _classifiers(model: Any) -> tuple[str, ...]:
     """What the names of the classifier's parameters begin with."""
     named = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
@@ -98,7 +107,9 @@ def _classifiers(model: Any) -> tuple[str, ...]:
 
 
 def _name(model: Any) -> str:
-    return getattr(model, "pretrained_cfg", {}).get("architecture") or type(model).__name__
+    """The name that a user gave it: of one with LocAt attached, that of the plain one."""
+    base = get_model_args(model).get("base")
+    return base or getattr(model, "pretrained_cfg", {}).get("architecture") or type(model).__name__
 
 
 def _shown(names: Iterable[str]) -> str:

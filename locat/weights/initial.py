@@ -13,6 +13,7 @@ from locat.contract import durable
 from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.engine.distributed import Ranks
+from locat.models.attach import attached_parameters
 from locat.weights.files import Statistics, Weights
 from locat.weights.fit import Fit, fit, refuse
 from locat.weights.source import read
@@ -23,10 +24,11 @@ RECORD = "init.json"
 """Below outputs/, of which MLflow has a copy."""
 
 
-def initialise(model: nn.Module, config: Model, job: JobFolder, ranks: Ranks) -> None:
+def initialise(model: nn.Module, config: Model, job: JobFolder, ranks: Ranks, frozen: bool = False) -> None:
     """Give a new model, still on the CPU, the weights of `config.init`; nothing without one. Every rank must call it.
 
     Its images are from then on normalised as those that the weights were trained on, where the source says how.
+    What `config.attach` adds may be new, but in a `frozen` model only where it changes nothing.
 
     Raises:
         WeightsError, ConfigError, JobError: as `read` and `refuse`, on the main rank.
@@ -36,7 +38,8 @@ def initialise(model: nn.Module, config: Model, job: JobFolder, ranks: Ranks) ->
     taken: Statistics = {}
     if ranks.is_main:
         weights = read(config.init, model, config.name)
-        found = fit(model, weights)
+        may_be_new = config.attach is not None and (config.attach.init == "identity" or not frozen)
+        found = fit(model, weights, attached_parameters(model) if may_be_new else frozenset())
         refuse(found, model, weights.origin)
         _record(config.init, weights, found, job)
         taken = weights.statistics

@@ -126,7 +126,7 @@ class Supervised(Task):
         if self.config.model.init:
             describe(model, {"mean": self.mean, "std": self.std})
         save_model(model, self.job.outputs, **self.config.model.args)
-        name = title(self.config.model.name, self.config.model.args)
+        name = title(self.config.model)
         if cls_attends(model):
             path, heading = self.job.figures / "attention.png", f"{name}: attention of [CLS] in the last block"
             draw_attention(path, heading, model, self.val_loader, self.mean, self.std)

@@ -129,14 +129,14 @@ class Dino(Task):
         save_model(backbone, self.job.outputs, **self._model.args)
         self._draw_crops()
         self._draw_attention(backbone)
-        name = title(self.config.model.name, self.config.model.args)
+        name = title(self.config.model)
         write_results(self.job, self.config, name, self.train_loader.contents, metrics)
 
     @property
     def _model(self) -> Model:
         """Without a classifier, for images of any size."""
         fixed = {"num_classes": 0, "dynamic_img_size": True}
-        return Model(name=self.config.model.name, args={**self.config.model.args, **fixed})
+        return self.config.model.with_args({**self.config.model.args, **fixed})
 
     def _new_backbone(self) -> nn.Module:
         backbone = as_dino(create_model(self._model))
@@ -156,7 +156,7 @@ class Dino(Task):
         draw_inputs(path, "one image's views", views, captions, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
 
     def _draw_attention(self, backbone: nn.Module) -> None:
-        heading = f"{self.config.model.name}: attention of [CLS] in the teacher's last block"
+        heading = f"{title(self.config.model)}: attention of [CLS] in the teacher's last block"
         path = self.job.figures / "attention.png"
         draw_attention(path, heading, backbone, self.val_loader, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
 

@@ -60,6 +60,19 @@ def test_dino_counts_every_crop() -> None:
     assert estimate(config, "dino").gpu_hours == pytest.approx(3 * 50_000 * image * 1.26e9 / SUSTAINED_FLOPS / 3600)
 
 
+def test_attached_locat_costs_what_the_registered_one_does() -> None:
+    plain, attached, registered = (
+        estimate({**supervised(num_classes=100), "model": {"args": {"num_classes": 100}, **model}})
+        for model in (
+            {"name": "vit_tiny_patch16_224.augreg_in21k", "init": "timm"},
+            {"name": "vit_tiny_patch16_224.augreg_in21k", "init": "timm", "attach": {}},
+            {"name": "locatvit_tiny"},
+        )
+    )
+    assert plain == estimate(supervised(num_classes=100))
+    assert attached == registered != plain
+
+
 def test_what_is_not_known_is_not_guessed() -> None:
     found = estimate(supervised(embed_dim=96))
     assert math.isnan(found.gpu_hours) and math.isnan(found.storage)

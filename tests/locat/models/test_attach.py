@@ -107,8 +107,10 @@ def parallel_block():
 
 def test_attaching_twice_is_refused():
     model = attach(small("vit_tiny_patch16_224"))
-    with pytest.raises(ValueError, match="LocAtAttention"):
+    with pytest.raises(ValueError, match="has GAug already"):
         attach(model)
+    with pytest.raises(ValueError, match="has PRR already"):
+        attach(model, gaug=False)
 
 
 def test_identity_needs_a_height_to_start_from():

@@ -45,7 +45,11 @@ def test_a_folder_gives_the_model_its_weights_and_name(folder):
 def test_a_title_tells_ablations_apart(tmp_path):
     args = {**ARGS, "gaug": "isotropic", "prr": False}
     save_model(create_model(Model(name="locatvit_tiny", args=args)), tmp_path, **args)
-    assert load_backbone(tmp_path)[1] == title("locatvit_tiny", args) == "locatvit_tiny, gaug=isotropic, prr=False"
+    assert (
+        load_backbone(tmp_path)[1]
+        == title(Model(name="locatvit_tiny", args=args))
+        == "locatvit_tiny, gaug=isotropic, prr=False"
+    )
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pth"])

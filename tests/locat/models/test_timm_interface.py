@@ -51,7 +51,7 @@ def channels(name):
 
 def test_every_module_of_models_is_tested():
     assert len(MODELS) == 20
-    assert {name for name in MODELS if name.startswith("locat")} == set(timm.list_models("locat*"))
+    assert {name for name in MODELS if name.startswith("locat")} == set(timm.list_models("locat*")) - {"locat_attached"}
     assert set(RELATED_WORK) == set(timm.list_models(module=["conformer", "cvt"]))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
+from locat.config import Model
 from locat.models.create import title
 from locat.report.paper import TAB_1, TAB_2, TAB_3, TAB_4, TAB_6
 
@@ -31,7 +32,7 @@ def test_every_row_of_a_table_is_trained(names, table, jobs):
         for job in plan.jobs:
             if job.group == jobs:
                 model = job.config["model"]
-                trained[title(model["name"], model["args"])] = job.config
+                trained[title(Model(**model))] = job.config
     assert trained.keys() - NOT_THE_PAPERS == {row.model for row in table.rows}
     for config in (config for config in trained.values() if config["task"] == "supervised"):
         base = "_base" in config["model"]["name"]

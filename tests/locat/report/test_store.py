@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import load
 from launcher.plan import Plan
-from locat.config import TASKS, load_job
+from locat.config import TASKS, Model, load_job
 from locat.contract.errors import UserError
 from locat.contract.job_folder import JobFolder
 from locat.contract.tracking import ParentRun
@@ -42,7 +42,7 @@ def logged(runs: Path, pipeline: str, run: str, wanted: str, *overrides: str) ->
         if config["task"] == "convert":
             sources[str(job.outputs / "train.beton")] = SOURCES.get(config["dataset"]["name"], "another set")
         elif config["task"] == "supervised":
-            models[str(job.outputs)] = title(config["model"]["name"], config["model"]["args"])
+            models[str(job.outputs)] = title(Model(**config["model"]))
         if not re.fullmatch(wanted, planned.name):
             continue
         numbers = {}
