@@ -82,6 +82,7 @@ NOT_FOLLOWED = {
     "launcher submit pipelines/miniature.yaml --watch": "takes hours; docs/results.md has what it gave",
     "launcher submit pipelines/digits.yaml --backend debug": "in backends/local/test_debug.py, with a smaller job",
     "launcher submit pipelines/dino_digits.yaml --watch": "takes 12 minutes; docs/results.md has what it gave",
+    "launcher submit pipelines/attach_digits.yaml --watch": "takes minutes; docs/results.md has what it gave",
     "launcher logs RUN JOB --rank 1": "test_chain.py does, which has a job of two ranks",
     "launcher submit tune.yaml --from RUN/JOB": "launcher/verbs/test_branches.py and tasks/test_branch_jobs.py do",
     "launcher submit tune.yaml --from RUN/JOB@best --set jobs.tune.config.optimizer.lr=1e-4": "the same tests do",
