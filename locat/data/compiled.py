@@ -21,7 +21,7 @@ from typing import Any
 import llvmlite
 import llvmlite.binding
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 from numba.extending import intrinsic
 
 BESIDE = Path(__file__).parent / "__pycache__"
@@ -67,8 +67,28 @@ def kept(function: Callable[..., Any]) -> Any:
     return dispatcher
 
 
+class Locator(UserProvidedCacheLocator):  # type: ignore[misc]
+    """Finds what was compiled by the name of its folder, which says what the sources say: wherever they lie, and
+    whenever they were written. A run's copy of the code finds what was compiled of the same code elsewhere."""
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file: str) -> str:
+        return Path(py_file).parent.name
+
+    def get_source_stamp(self) -> str:
+        return Path(self.get_cache_path()).parent.name
+
+
+class Kept(CompileResultCacheImpl):  # type: ignore[misc]
+    """numba's; it asks one locator."""
+
+    _locator_classes = (Locator,)
+
+
 class Cache(FunctionCache):  # type: ignore[misc]
     """numba's; a full disk or a damaged file costs the time to compile, and nothing else."""
+
+    _impl_class = Kept
 
     def load_overload(self, *arguments: Any) -> Any:
         try:
