@@ -5,6 +5,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+HOME = Path(__file__).resolve().parents[1]
+"""What the launcher was imported from: of what runs in a run, the run's own copy of the code (`launcher.snapshot`)."""
 SAFE_PATH = "-P"
 """Of `python`: leaves the current folder out of the path that modules are looked up on."""
 MODES = {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
@@ -27,7 +29,7 @@ def settle() -> None:
     os.environ.update(MODES)
     if "PYTHONPATH" in os.environ:
         os.environ["PYTHONPATH"] = import_path(os.environ["PYTHONPATH"])
-    named = {*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(Path(__file__).parents[1])}
+    named = {*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(HOME)}
     with suppress(FileNotFoundError):  # the current folder was deleted
         if (here := os.getcwd()) not in named:
             sys.path[:] = [entry for entry in sys.path if entry not in ("", ".", here)]

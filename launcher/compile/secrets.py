@@ -37,13 +37,13 @@ def check(plan: Plan, from_shell: bool, written_as: Sequence[str] = ()) -> None:
         secret = os.environ.get(name, "")
         # In a whole file what is a word of the plan's stands by chance.
         places = texts if secret in words else [*texts, *written_as]
-        if any(_occurs(spelling, places) for spelling in _spellings(secret)):
+        if any(_occurs(spelling, places) for spelling in spellings(secret)):
             written.append(name)
     if written:
         raise ConfigError(f"{plan.pipeline}: the value of {', '.join(written)} is written in it; remove it")
 
 
-def _spellings(secret: str) -> set[str]:
+def spellings(secret: str) -> set[str]:
     """How a text may hold it; nothing of one that is too short to be looked for."""
     if len(secret) < SHORTEST:
         return set()

@@ -1,7 +1,6 @@
 """A pipeline file -> a valid `Pipeline`."""
 
 import graphlib
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from launcher.language import includes
 from launcher.language import overrides as command_line
 from launcher.language.explain import explain
 from launcher.language.model import Defaults, Job, Pipeline, language
-from locat.contract.credentials import has_password
+from locat.contract.credentials import SECRET_NAME, has_password
 from locat.contract.problems import KeyPath, PipelineError, known_words
 from locat.contract.yaml_source import Source
 
@@ -77,17 +76,11 @@ def _unknown_needs(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
                 yield ("jobs", name, "needs", position), f"no job {need!r}{known_words(need, pipeline.jobs)}"
 
 
-_SECRET_NAME = re.compile(
-    "(^|_)([A-Z0-9]*(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|CRED|BEARER|KEY)|(PG|DB|SMTP|USER)?PASS)S?(_|$)"
-    "|(^|_)O?AUTH$|_PWD$"
-)
-
-
 def _secrets(pipeline: Pipeline) -> Iterator[tuple[KeyPath, str]]:
     """A pipeline is committed and copied into run folders: no place for secrets. Their values are not shown."""
     for path, owner in _owners(pipeline):
         for name, value in owner.env.items():
-            if _SECRET_NAME.search(name.upper()) or has_password(value):
+            if SECRET_NAME.search(name.upper()) or has_password(value):
                 remedy = f"list {name} under `secrets` and export it in the shell that submits"
                 yield (*path, "env", name), f"looks like a secret, which a pipeline must not hold; {remedy}"
 

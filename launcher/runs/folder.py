@@ -1,5 +1,6 @@
 """A run on disk, read by any shell at any time."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from launcher.runs.errors import RunDeletedError
 from launcher.runs.state import JobState, Observation, Status
 from locat.contract import records
 from locat.contract.job_folder import JobFolder
+
+PATH_FILE = "python-path"
+"""In a run's folder: the PYTHONPATH of all that runs of it, which begins with the run's copy of the code."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,21 @@ class RunFolder:
     @property
     def tracking(self) -> Path:
         return self.path / "tracking.json"
+
+    def code(self) -> dict[str, str]:
+        """The variables by which Python imports the run's own code, whatever the shell has; for all that runs of it.
+
+        None of a run whose code was not copied: an older version submitted it, or an image has the code.
+        """
+        try:
+            return {"PYTHONPATH": (self.path / PATH_FILE).read_text()}
+        except FileNotFoundError:
+            return {}
+
+    def code_folder(self) -> Path | None:
+        """Where that code is; None of a run whose code was not copied."""
+        path = self.code().get("PYTHONPATH")
+        return Path(path.split(os.pathsep)[0]) if path else None
 
     def job(self, name: str) -> JobFolder:
         return JobFolder(self.path / "jobs" / name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from launcher.language.load import _SECRET_NAME
+from locat.contract.credentials import SECRET_NAME
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from launcher.language.load import _SECRET_NAME
     ],
 )
 def test_they_are_taken_for_one(name: str) -> None:
-    assert _SECRET_NAME.search(name)
+    assert SECRET_NAME.search(name)
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ def test_they_are_taken_for_one(name: str) -> None:
     ["PATH", "BYPASS", "COMPASS_DIR", "AUTHOR", "AUTH_METHOD", "PWD", "PASSES", "CUDA_VISIBLE_DEVICES", "CREDITS"],
 )
 def test_these_are_not(name: str) -> None:
-    assert not _SECRET_NAME.search(name)
+    assert not SECRET_NAME.search(name)

@@ -1,0 +1,166 @@
+"""Copies of code, one for each content: `RUNS/.code/DIGEST`.
+
+A copy is complete and on the disk before it has its name, and its files are read-only. Folders are not: Python keeps
+what it compiled in them, and whoever deletes the runs can delete them.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from launcher.snapshot.errors import SnapshotError
+from locat.contract import durable
+
+NAME = ".code"
+MOST_FILES = 20_000
+MOST_BYTES = 200_000_000
+WRITERS = 32
+"""Files on their way to the disk at once: it takes many in the time of one."""
+LEFT_OVER = 86400.0
+"""Seconds after which an unfinished copy is that of a process that was killed."""
+
+
+class Copy(NamedTuple):
+    """Code of which there is a copy."""
+
+    digest: str
+    folder: Path
+
+
+def keep(runs: Path, files: Mapping[str, Path], aside: Mapping[str, Path]) -> Copy:
+    """The copy of these files in the folder of runs, made if there is none.
+
+    Args:
+        files: path within the copy -> file. One that is gone meanwhile is left out.
+        aside: the same for what only saves time; it does not count to the content.
+
+    Raises:
+        SnapshotError: they are too many or too large, or cannot be read or written.
+    """
+    store = _store(runs)
+    _check_size(files)
+    try:
+        digest = digest_of(files)
+        folder = store / digest
+        if not folder.is_dir():
+            digest = _copied(store, files, aside)
+            folder = store / digest
+    except OSError as error:
+        where = error.filename or store
+        raise SnapshotError(f"the code that jobs run cannot be copied to {store}: {where}: {error.strerror}") from error
+    return Copy(digest, folder)
+
+
+def digest_of(files: Mapping[str, Path]) -> str:
+    """SHA-256 of names and contents; `OSError` where one cannot be read."""
+    found = []
+    for name, path in sorted(files.items()):
+        with suppress(FileNotFoundError):
+            found.append((name, hashlib.sha256(path.read_bytes()).digest()))
+    return _digest(found)
+
+
+def _digest(found: Iterable[tuple[str, bytes]]) -> str:
+    digest = hashlib.sha256()
+    for name, content in found:
+        digest.update(name.encode(errors="surrogateescape") + b"\0" + content)
+    return digest.hexdigest()
+
+
+def _store(runs: Path) -> Path:
+    """This user's folder of copies: what another one could change is no code to run."""
+    if ":" in str(runs):
+        raise SnapshotError(
+            f"{runs}: Python takes no module from a folder with `:` in its path; give another --runs-dir"
+        )
+    faults = []
+    for folder in (runs / NAME, runs / f"{NAME}-{os.getuid()}"):
+        try:
+            durable.make_folder(runs)
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o755)
+            found = folder.lstat()
+        except OSError as error:
+            faults.append(f"{folder}: {error.strerror}")
+            continue
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+            return folder
+        faults.append(f"{folder}: is not yours alone to write to")
+    raise SnapshotError(f"there is no place for a copy of the code that jobs run: {'; '.join(faults)}")
+
+
+def _check_size(files: Mapping[str, Path]) -> None:
+    """Raise SnapshotError where they are too many or too large."""
+    sizes: dict[str, int] = {}
+    for name, path in files.items():
+        with suppress(OSError):
+            sizes[name] = path.stat().st_size
+    total = sum(sizes.values())
+    if len(sizes) > MOST_FILES or total > MOST_BYTES:
+        largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:3]
+        raise SnapshotError(
+            f"the modules that jobs import are {len(sizes)} files of {_megabytes(total)}, and a run keeps a copy of at"
+            f" most {MOST_FILES} files and {_megabytes(MOST_BYTES)}; the largest are"
+            f" {', '.join(f'{files[name]} ({_megabytes(sizes[name])})' for name in largest)}:"
+            " move data elsewhere, or have git ignore what is not imported"
+        )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def _copied(store: Path, files: Mapping[str, Path], aside: Mapping[str, Path]) -> str:
+    """Copy everything; the digest of what was copied, which may have been edited since it was looked at."""
+    _sweep(store)
+    temporary = store / f".new-{secrets.token_hex(8)}"
+    temporary.mkdir()
+    try:
+        folders = {(temporary / name).parent for name in (*files, *aside)}
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            digests = list(pool.map(_copy, files.values(), [temporary / name for name in files]))
+            list(pool.map(_copy, aside.values(), [temporary / name for name in aside]))
+            list(pool.map(durable.sync_folder, [path for path in (temporary, *temporary.rglob("*")) if path.is_dir()]))
+        contents = zip(files, digests, strict=True)
+        digest = _digest((name, content) for name, content in sorted(contents) if content is not None)
+        try:
+            os.rename(temporary, store / digest)
+        except OSError:
+            if not (store / digest).is_dir():  # else another one that submits was quicker
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    durable.sync_folder(store)
+    return digest
+
+
+def _copy(source: Path, copy: Path) -> bytes | None:
+    """Copy a file; the SHA-256 of its content, None where it is gone."""
+    try:
+        data = source.read_bytes()
+    except FileNotFoundError:
+        return None
+    descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    return hashlib.sha256(data).digest()
+
+
+def _sweep(store: Path) -> None:
+    """Remove what a process left that was killed while it copied."""
+    for left in store.glob(".new-*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_OVER:
+                shutil.rmtree(left, ignore_errors=True)
