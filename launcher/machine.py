@@ -63,6 +63,26 @@ def _quota(cgroup: Path) -> float | None:
     return None if quota in ("max", "-1") else int(quota) / int(period)
 
 
+def cpu() -> str:
+    """Model of the processor; empty where that is not told."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return ""
+
+
+def gpu_models() -> tuple[str, ...]:
+    """Models of all NVIDIA GPUs of this machine, as the driver tells them; a container may not see that."""
+    found = []
+    for information in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        with suppress(OSError):
+            words = dict(line.partition(":")[::2] for line in information.read_text(errors="replace").splitlines())
+            found.append(words.get("Model", "").strip() or "unknown")
+    return tuple(found)
+
+
 def gpus() -> list[str]:
     """Names of the usable GPUs, as CUDA_VISIBLE_DEVICES takes them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -93,8 +93,9 @@ def run_once(run: RunFolder, plan: Plan, job: PlannedJob) -> None:
     """Run one attempt to its end; Ctrl-C asks it to stop."""
     print(f"{job.name}: running", flush=True)
     before = run.state(job.name)
-    # In a session of its own, or else Ctrl-C would reach it twice.
-    attempt = subprocess.Popen(command(plan, job), stdin=subprocess.DEVNULL, start_new_session=True)
+    # With the run's own code, whatever was edited since; in a session of its own, or else Ctrl-C would reach it twice.
+    variables = {**os.environ, **run.code()}
+    attempt = subprocess.Popen(command(plan, job), env=variables, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         code = attempt.wait()
     except KeyboardInterrupt:

@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--limits-time", action="store_true", help="the scheduler asks to stop before the time limit")
     parser.add_argument("--slots", default="", metavar="N,N", help="descriptors that hold its slots")
     parser.add_argument("--python", default=sys.executable, help="what `python` in the job's command stands for")
+    parser.add_argument("--image", default="", help="container image of the job's command, for the record")
     parser.add_argument("--stop-with", default="", metavar="COMMAND", help="asks the job to stop (default SIGTERM)")
     parser.add_argument("--rerun-with", default="", metavar="COMMAND", help="asks the scheduler for another attempt")
     parser.add_argument("launch", nargs="*", metavar="-- LAUNCH", help="what the job's command is put after")
@@ -36,6 +37,7 @@ def main() -> int:
     host = Host(
         launch=tuple(arguments.launch),
         python=arguments.python,
+        image=arguments.image,
         limits_time=arguments.limits_time,
         slots=tuple(int(number) for number in arguments.slots.split(",") if number),
         stop_with=stop_with,

@@ -5,7 +5,8 @@
 | `RANKS` | dropped | where ranks are and how they meet is decided here and by torchrun, not by the shell of `submit` |
 | `STEP` | dropped, but for what Slurm says to an attempt that it runs | that shell may be inside `srun` or `salloc` |
 | `MODES_OF_PYTHON` | dropped | they change how, or whether, Python ends |
-| `PYTHONPATH` | absolute entries are kept | the others mean another folder wherever they are read |
+| `PYTHONPATH` | absolute entries of the attempt runner, then of the job | first is the run's code (`RunFolder.code`) |
+| `PYTHONPATH` in a container that the runner is not in | absolute entries of the job | the image has the code |
 | `launcher.interpreter.MODES`, `_set` | set | |
 | the job's `env` | set, but for `RANKS` | |
 | anything else | kept | it is the user's: proxies, CUDA_VISIBLE_DEVICES, credentials, NCCL's tuning |
@@ -41,7 +42,12 @@ CHOICES = ("SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATI
 
 
 def of_attempt(
-    inherited: Mapping[str, str], given: Mapping[str, str], folder: Path, grace: float, place: Mapping[str, str]
+    inherited: Mapping[str, str],
+    given: Mapping[str, str],
+    folder: Path,
+    grace: float,
+    place: Mapping[str, str],
+    contained: bool = False,
 ) -> dict[str, str]:
     """The variables of an attempt's command.
 
@@ -51,8 +57,14 @@ def of_attempt(
         folder: the attempt's.
         grace: seconds to stop in.
         place: where several nodes meet.
+        contained: the command runs in a container that the attempt runner is not in.
     """
+    if contained:
+        inherited = _without(inherited, ("PYTHONPATH",))
     kept = {**_without(inherited, (*RANKS, *MODES_OF_PYTHON)), **_without(given, RANKS)}
+    paths = [each["PYTHONPATH"] for each in (inherited, given) if "PYTHONPATH" in each]
+    if paths:
+        kept["PYTHONPATH"] = os.pathsep.join(paths)
     return {**kept, **_set(kept, folder, grace), **place}
 
 

@@ -3,13 +3,14 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from launcher import locks, machine
+from launcher import interpreter, locks, machine
 from launcher.attempt import environment, meeting, processes
 from launcher.attempt.command import STOPPED_MARK, Command
 from launcher.attempt.ending import Ending, ended, explain, record, superseded
@@ -23,6 +24,7 @@ from launcher.runs.state import JobState, Status
 from locat.contract import clock, durable
 from locat.contract.fence import UNFINISHED, Fence
 from locat.contract.job_folder import ExitCode, JobFolder
+from locat.contract.source import Machine, Source
 
 LAUNCH_LOG = "launch.log"
 """What the command prints before its ranks write logs of their own."""
@@ -94,6 +96,7 @@ def _attempt(run: RunFolder, job: PlannedJob, lock: int, requests: StopRequests,
         machine=machine.machine_id(),
         boot=machine.boot(),
     )
+    _machine(run, host).write(folder.attempt(number))
     place = meeting.arranged(folder.attempt(number), host) if job.resources.nodes > 1 else {}
     if host.scheduled_as:  # the last file: who finds it finds the others
         durable.write_text(folder.attempt(number) / SCHEDULED_AS, host.scheduled_as)
@@ -115,6 +118,19 @@ def _attempt(run: RunFolder, job: PlannedJob, lock: int, requests: StopRequests,
         return newer
     trouble = record(ended(state, ending, cancelled), folder.state)
     return replace(ending, reason="; ".join(filter(None, (ending.reason, trouble))))
+
+
+def _machine(run: RunFolder, host: Host) -> Machine:
+    """What this attempt runs on, and what it runs."""
+    source = Source.read(run.path)
+    is_known = source is not None and source.folder in ("", str(interpreter.HOME)) and not _is_contained(host)
+    code = source.digest if source is not None and is_known else ""
+    return Machine(machine.host(), machine.cpu(), machine.gpu_models(), host.image, code)
+
+
+def _is_contained(host: Host) -> bool:
+    """Whether the job's command runs in a container that this process is not in."""
+    return host.python != sys.executable
 
 
 def _new_attempt(job: JobFolder) -> int:
@@ -173,7 +189,9 @@ def execute(
         log_name: file in `folder` for what the command itself prints.
         place: variables that say where several nodes meet.
     """
-    variables = environment.of_attempt(os.environ, job.environment, folder, grace, place or {})
+    variables = environment.of_attempt(
+        os.environ, job.environment, folder, grace, place or {}, contained=_is_contained(host)
+    )
     if host.execute:
         return host.execute(run, job, variables)
     command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]

@@ -7,9 +7,11 @@ its own: what it must remember is in the run's folder or with the scheduler.
 
 On the first node of each attempt, in an environment where `launcher` can be imported, the scheduler runs
 
-    python -m launcher.attempt [OPTIONS] RUN_FOLDER JOB [-- LAUNCH...]
+    python -P -m launcher.attempt [OPTIONS] RUN_FOLDER JOB [-- LAUNCH...]
 
-It takes the job's lock, runs the job's command, writes state.json and exits. The options say what the scheduler does:
+with the variables of `RunFolder.code`, asked for when the attempt begins: by them the runner and all that it starts are
+the code that the run was submitted with, or that `retry --code now` took since. It takes the job's lock, runs the job's
+command, writes state.json and exits. The options say what the scheduler does:
 
 1. `--grace SECONDS`: time to checkpoint in after a request to stop; then the runner kills the job. It must be shorter
    than the scheduler's own time between its warning and its SIGKILL, or else no end is recorded
@@ -20,8 +22,9 @@ It takes the job's lock, runs the job's command, writes state.json and exits. Th
    (`launcher.runs.mlflow_sync`).
 4. `--stop-with COMMAND`: asks the job's processes to stop, where SIGTERM to their process group does harm (`srun`).
 5. `--python PYTHON`: what `python` in the job's command stands for; a container has its own.
-6. `--slots N,N`: inherited file descriptors that the job's processes keep open until the last one has died.
-7. `-- LAUNCH...`: words in front of the job's command: `srun ...`, `apptainer exec ...`. They start it on every node.
+6. `--image IMAGE`: the container image of the job's command, for the record.
+7. `--slots N,N`: inherited file descriptors that the job's processes keep open until the last one has died.
+8. `-- LAUNCH...`: words in front of the job's command: `srun ...`, `apptainer exec ...`. They start it on every node.
 
 SIGTERM, SIGINT and SIGUSR1 to the runner are requests to stop. Its exit code says what the scheduler does next:
 

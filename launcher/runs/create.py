@@ -18,6 +18,7 @@ from locat.contract.credentials import redact
 from locat.contract.submission import Step, Submission
 
 if TYPE_CHECKING:
+    from launcher.snapshot.take import Code
     from locat.contract.yaml_source import Source
 
 
@@ -45,6 +46,7 @@ def create(
     source: "Source | None" = None,
     settings: Sequence[str] = (),
     start: Start | None = None,
+    code: "Code | None" = None,
 ) -> RunFolder:
     """Write a run's folder in `runs` under a temporary name, then rename it: it is complete or not there.
 
@@ -55,6 +57,7 @@ def create(
         source: what the text was read as; None where only the plan is known.
         settings: each `KEY=VALUE` that was put over it.
         start: the checkpoint of another run that a job goes on from; it is kept in that job's folder.
+        code: what its jobs run; None where that is not known here.
     """
     run = RunFolder(runs / plan.run_id)
     try:
@@ -66,6 +69,8 @@ def create(
             if start is not None and start.checkpoint is not None:
                 link(start.checkpoint, RunFolder(temporary).job(start.job).path / PINNED / start.checkpoint.name)
             _submission(plan, source, settings, start).write(temporary)
+            if code is not None:
+                code.write(temporary)
             durable.sync_tree(temporary)
             os.rename(temporary, run.path)
         except BaseException:

@@ -11,19 +11,30 @@ from launcher.runs.find import check_supervised_here, find, find_job, is_own
 from launcher.runs.folder import RunFolder
 from launcher.runs.release import release
 from launcher.runs.state import Status
+from launcher.snapshot.take import take
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
 from locat.contract.errors import UserError
+
+SUBMITTED, NOW = "submitted", "now"
 
 
 @click.command("retry")
 @run_argument
 @job_argument
 @click.option("--force", is_flag=True, help="Also what another machine ran when last heard of; it must be dead.")
+@click.option(
+    "--code",
+    type=click.Choice([SUBMITTED, NOW]),
+    default=SUBMITTED,
+    show_default=True,
+    help="Which code jobs run from now on: the run's own, or a copy of what is here now.",
+)
 @runs_option
-def command(reference: str | None, job: str | None, force: bool, runs: Path) -> None:
+def command(reference: str | None, job: str | None, force: bool, code: str, runs: Path) -> None:
     """Go on with RUN from what is done; with JOB, only with that job and what it needs.
 
     Jobs that failed, were cancelled or were lost get their full number of retries again; their logs stay.
+    They run the code that was there when RUN was submitted, whatever was edited since.
     """
     run = find(runs, reference)
     if not is_own(run):
@@ -31,6 +42,7 @@ def command(reference: str | None, job: str | None, force: bool, runs: Path) -> 
     plan = run.plan()
     secrets.check(plan, BACKENDS[plan.backend].takes_environment)
     _check_elsewhere(run, plan, force)
+    _settle_code(run, plan, code)
     names = with_needs(plan, find_job(plan, job)) if job else {each.name for each in plan.jobs}
     released = release(run, look(run, plan), names)
     BACKENDS[plan.backend].forget(run, names)
@@ -53,6 +65,30 @@ def _check_elsewhere(run: RunFolder, plan: Plan, force: bool) -> None:
         if job.state.status is Status.RUNNING and job.state.is_elsewhere:
             raise UserError(f"{job.name}: {job.reason}; retry there, or with --force if that machine is gone")
     check_supervised_here(run)
+
+
+def _settle_code(run: RunFolder, plan: Plan, code: str) -> None:
+    """See that the code is there that jobs are to run, or take today's."""
+    if not BACKENDS[plan.backend].places(run.path.parent).sees_folders:
+        if code == NOW:
+            raise UserError(
+                f"{run.name}: on {plan.backend} the image has the code; submit a run that names another image"
+            )
+        return
+    copy = run.code_folder()
+    if code == SUBMITTED and copy is not None:
+        if not copy.is_dir():
+            raise UserError(
+                f"{copy}: the code that {run.name} was submitted with is gone; put it back,"
+                f" or take today's on purpose: `launcher retry {run.name} --code now`"
+            )
+        return
+    if all(run.state(job.name).status is Status.DONE for job in plan.jobs):
+        return
+    taken = take(run.path.parent, plan.secrets, "retry --code now" if code == NOW else "retry")
+    taken.write(run.path)
+    before = f", instead of {copy.name[:12]}" if copy else ""
+    click.echo(f"jobs that begin from now on run today's code, {taken.source.digest[:12]}{before}")
 
 
 def with_needs(plan: Plan, job: str) -> set[str]:

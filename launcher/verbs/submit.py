@@ -10,6 +10,7 @@ from launcher.compile import secrets
 from launcher.plan import Plan
 from launcher.runs.create import Start, create
 from launcher.runs.folder import RunFolder
+from launcher.snapshot.take import take
 from launcher.verbs.arguments import backend_option, files_argument, folder_name, runs_option, set_option
 from launcher.verbs.branches import with_starts
 from launcher.verbs.plans import compiled
@@ -59,9 +60,13 @@ def command(
         texts = [pipeline.source.data.decode(), *overrides]
         secrets.check(plan, BACKENDS[backend].takes_environment, texts)
         BACKENDS[backend].check(plan)
+    code = None
+    if BACKENDS[backend].places(runs).sees_folders:
+        secret = {name for _, plan, _ in made for name in plan.secrets}
+        code = take(runs.resolve(), secret, "submit")
     started = []
     for pipeline, plan, start in made:
-        run = create(plan, pipeline.source.data.decode(), runs.resolve(), pipeline.source, overrides, start)
+        run = create(plan, pipeline.source.data.decode(), runs.resolve(), pipeline.source, overrides, start, code)
         BACKENDS[backend].start(run)
         click.echo(f"submitted {run.name}; `{summary.command('status', run)}` shows how it stands")
         _tell(start)

@@ -35,7 +35,7 @@ SURFACE = {
     "status": {"[RUN]", "--json", RUNS},
     "logs": {"[RUN]", "[JOB]", "--rank INTEGER RANGE", "--attempt INTEGER RANGE", "-f, --follow", RUNS},
     "cancel": {"[RUN]", "[JOB]", "--grace SECONDS = 60", RUNS},
-    "retry": {"[RUN]", "[JOB]", "--force", RUNS},
+    "retry": {"[RUN]", "[JOB]", "--force", "--code [submitted|now] = submitted", RUNS},
     "sync": {"[RUN]", RUNS},
     "compare": {
         *("[RUN]...", "--metric NAME[@WHEN], repeatable", "--over-seeds", "--where EXPR, repeatable", "--sort KEY"),
@@ -92,7 +92,7 @@ REPORT_COLUMNS = {
 
 IN_QUEUES = {
     "launcher.attempt": {
-        *("--grace", "--limits-time", "--slots", "--python", "--stop-with", "--rerun-with"),
+        *("--grace", "--limits-time", "--slots", "--python", "--image", "--stop-with", "--rerun-with"),
     },
     "launcher.backends.slurm.requeue": set(),
     "launcher.backends.kubernetes.pod": set(),

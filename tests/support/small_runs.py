@@ -17,6 +17,7 @@ from launcher.runs.create import create
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import JobView
+from launcher.snapshot.take import Code
 
 TIMEOUT = 50.0
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
@@ -53,10 +54,12 @@ def job(name: str, code: str = "", needs: tuple[str, ...] = (), retries: int = 0
     )
 
 
-def make(runs: Path, *jobs: PlannedJob, name: str = "test", backend: str = "local") -> RunFolder:
+def make(
+    runs: Path, *jobs: PlannedJob, name: str = "test", backend: str = "local", code: Code | None = None
+) -> RunFolder:
     """A run folder, not started."""
     plan = Plan(name, "test", "a test", runs / name, f"sqlite:///{runs}/mlflow.db", "test", jobs, backend)
-    return create(plan, "name: test\n", runs)
+    return create(plan, "name: test\n", runs, code=code)
 
 
 def until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:

@@ -75,7 +75,7 @@ class LocalBackend(Backend):
             supervisor = subprocess.Popen(
                 interpreter.module("launcher.backends.local.supervisor", str(run.path)),
                 cwd=run.path,  # the folder of the shell may be anybody's, and may go
-                env=environment.of_supervisor(os.environ),
+                env={**environment.of_supervisor(os.environ), **run.code()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -193,7 +193,8 @@ class Supervisor:
                 interpreter.module("launcher.attempt", "--slots", held, str(self.run.path), job.name),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(slots.gpus)},  # a job without GPUs sees none
+                # `retry --code now` may have given the run other code; a job without GPUs sees none
+                env={**os.environ, **self.run.code(), "CUDA_VISIBLE_DEVICES": ",".join(slots.gpus)},
                 pass_fds=slots.descriptors,
             )
         finally:

@@ -9,6 +9,7 @@ from launcher.backends.containers import engine_image
 from launcher.backends.slurm.batches import Batch
 from launcher.backends.slurm.options import Container, SlurmOptions
 from launcher.plan import Plan, PlannedJob
+from launcher.runs.folder import PATH_FILE
 
 WARNING = 60
 """Seconds before its time limit that Slurm warns a job."""
@@ -135,15 +136,18 @@ def _body(plan: Plan, batch: Batch) -> str:
     if runs_in_steps:  # srun itself would kill the step when asked to stop
         options.append(f'--stop-with "scancel --signal=TERM {slurm_id}.0"')
     if container:
-        options.append("--python python")
+        options.append(f"--python python --image {shlex.quote(_image(container, job))}")
     launch = [*(_srun(job) if runs_in_steps else ()), *(_container(container, plan, job) if container else ())]
+    path = shlex.quote(str(plan.folder / PATH_FILE))
     words = [
         f"exec {python} -P -m launcher.attempt {' '.join(options[:2])}",
         *options[2:],
         f"{shlex.quote(str(plan.folder))} {'${jobs[$SLURM_ARRAY_TASK_ID]}' if batch.is_array else job.name}",
         *([f"-- {shlex.join(launch)}"] if launch else []),
     ]
-    return " \\\n    ".join(words) + "\n"
+    # The run's own code, or none at all: `retry --code now` may change it until the job begins.
+    code = f'PYTHONPATH="$(<{path})" || exit\nexport PYTHONPATH\n'
+    return code + " \\\n    ".join(words) + "\n"
 
 
 def _srun(job: PlannedJob) -> list[str]:
@@ -155,8 +159,12 @@ def _srun(job: PlannedJob) -> list[str]:
     ]
 
 
+def _image(container: Container, job: PlannedJob) -> str:
+    return container.image or engine_image(container.engine, job.image)
+
+
 def _container(container: Container, plan: Plan, job: PlannedJob) -> list[str]:
-    image = container.image or engine_image(container.engine, job.image)
+    image = _image(container, job)
     mounts = [f"{folder}:{folder}" for folder in (plan.folder.parent, *container.mounts)]
     mounts += [f"{each.path}:{each.mount}{':ro' if each.read_only else ''}" for each in job.storage]
     if container.engine == "pyxis":

@@ -22,6 +22,8 @@ submit convert <<'SCRIPT'
 #SBATCH --cpus-per-task=1
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@60
+PYTHONPATH="$(</runs/digits-1/python-path)" || exit
+export PYTHONPATH
 exec /venv/bin/python -P -m launcher.attempt --limits-time --grace 50 \
     --rerun-with "/venv/bin/python -P -m launcher.backends.slurm.requeue $SLURM_JOB_ID" \
     /runs/digits-1 convert
@@ -40,6 +42,8 @@ submit pretrain:all --dependency="afterok:${id[convert]}" --kill-on-invalid-dep=
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@60
 jobs=(pretrain-vit_tiny_patch16_224 pretrain-locatvit_tiny)
+PYTHONPATH="$(</runs/digits-1/python-path)" || exit
+export PYTHONPATH
 exec /venv/bin/python -P -m launcher.attempt --limits-time --grace 50 \
     --rerun-with "/venv/bin/python -P -m launcher.backends.slurm.requeue ${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" \
     /runs/digits-1 ${jobs[$SLURM_ARRAY_TASK_ID]}
@@ -58,6 +62,8 @@ submit segment:all --dependency="afterok:${id[convert]},aftercorr:${id[pretrain:
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@60
 jobs=(segment-vit_tiny_patch16_224 segment-locatvit_tiny)
+PYTHONPATH="$(</runs/digits-1/python-path)" || exit
+export PYTHONPATH
 exec /venv/bin/python -P -m launcher.attempt --limits-time --grace 50 \
     --rerun-with "/venv/bin/python -P -m launcher.backends.slurm.requeue ${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" \
     /runs/digits-1 ${jobs[$SLURM_ARRAY_TASK_ID]}
@@ -74,6 +80,8 @@ submit compare --dependency="afterok:${id[pretrain:all]}_0:${id[pretrain:all]}_1
 #SBATCH --cpus-per-task=1
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@60
+PYTHONPATH="$(</runs/digits-1/python-path)" || exit
+export PYTHONPATH
 exec /venv/bin/python -P -m launcher.attempt --limits-time --grace 50 \
     --rerun-with "/venv/bin/python -P -m launcher.backends.slurm.requeue $SLURM_JOB_ID" \
     /runs/digits-1 compare

@@ -28,6 +28,8 @@ submit convert <<'SCRIPT'
 #SBATCH --nice=100
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@60
+PYTHONPATH="$(</runs/cluster-1/python-path)" || exit
+export PYTHONPATH
 exec /venv/bin/python -P -m launcher.attempt --limits-time --grace 50 \
     --rerun-with "/venv/bin/python -P -m launcher.backends.slurm.requeue $SLURM_JOB_ID" \
     /runs/cluster-1 convert
@@ -51,10 +53,12 @@ submit train --dependency="afterok:${id[convert]}" --kill-on-invalid-dep=yes <<'
 #SBATCH --constraint=ib&nvme
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@60
+PYTHONPATH="$(</runs/cluster-1/python-path)" || exit
+export PYTHONPATH
 exec /venv/bin/python -P -m launcher.attempt --limits-time --grace 50 \
     --rerun-with "/venv/bin/python -P -m launcher.backends.slurm.requeue $SLURM_JOB_ID" \
     --stop-with "scancel --signal=TERM $SLURM_JOB_ID.0" \
-    --python python \
+    --python python --image /images/locat.sqsh \
     /runs/cluster-1 train \
     -- srun --nodes=2 --ntasks-per-node=1 --cpus-per-task=96 --kill-on-bad-exit=0 --wait=50 --container-image=/images/locat.sqsh --container-mounts=/runs:/runs,/datasets:/datasets
 SCRIPT

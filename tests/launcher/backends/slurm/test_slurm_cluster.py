@@ -17,7 +17,9 @@ from launcher.runs.find import list_runs
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
+from launcher.snapshot.take import take
 from support import small_runs, training
+from support.own_module import OwnModule
 from support.slurm_cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -45,7 +47,8 @@ def out_of_time(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> R
 
 def started(folder: Path, *jobs: PlannedJob, name: str = "") -> RunFolder:
     """A run that Slurm has taken."""
-    run = small_runs.make(folder, *jobs, name=name or f"test-{time.monotonic_ns()}", backend="slurm")
+    code = take(folder, (), "submit")
+    run = small_runs.make(folder, *jobs, name=name or f"test-{time.monotonic_ns()}", backend="slurm", code=code)
     BACKENDS["slurm"].check(run.plan())
     BACKENDS["slurm"].start(run)
     return run
@@ -116,6 +119,24 @@ def test_a_chain_a_matrix_and_a_branch_that_fails(cluster: Cluster, tmp_path: Pa
     assert small_runs.log_of(run, "first").read_text().strip().isdigit()
     assert run.state("wrong").attempt == 1
     until(lambda: not slurm_ids(cluster, run), cluster)  # nothing is pending for ever
+
+
+def test_an_edit_reaches_no_job_that_waits_or_is_requeued(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = OwnModule(tmp_path / "my code", monkeypatch)
+    code = f"import answer; print(answer.VALUE)\n{small_runs.SAVE}{small_runs.CHECKPOINT_AT_FIRST}"
+    run = started(tmp_path / "runs", small_runs.job("a", code), small_runs.job("b", "import answer", ("a",)))
+    until_up(run, "a", cluster)
+    own.breaks()
+    (slurm_id, _) = slurm_ids(cluster, run)
+    cluster.ask("scancel", "--batch", "--signal=USR1", slurm_id)  # as before a time limit: it asks to be requeued
+    until_ended(run, cluster, 180)
+    assert small_runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+    assert run.state("a").attempt == 2
+    assert small_runs.log_of(run, "a", 2).read_text().startswith("as submitted")
+    assert small_runs.cli(run, "retry", run.name, "--code", "now").exit_code == 0
+    assert small_runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
 
 
 def test_the_digits_chain(cluster: Cluster, tmp_path: Path) -> None:
