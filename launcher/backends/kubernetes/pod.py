@@ -27,9 +27,11 @@ from launcher.runs.create import create
 from launcher.runs.errors import RunError
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
+from launcher.snapshot.take import of_image
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import ExitCode
 from locat.contract.records import FormatError
+from locat.contract.source import Source
 from locat.contract.text import printable, speak
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -97,11 +99,21 @@ def _work(plan: Plan) -> list[tuple[str, Sequence[str], dict[str, Any]]]:
 def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
     """Run the attempt; its exit code and reason."""
     address = os.environ.get(FIRST_POD, "")
-    host = Host(scheduled_as=scheduled_as, address=address, patience=STOP_GRACE)
+    image = run.plan().job(name).image
+    host = Host(scheduled_as=scheduled_as, address=address, patience=STOP_GRACE, image=image)
+    record_code(run)
     with LogPrinter(run.job(name), scheduled_as):
         ending = attempt(run, name, GRACE, host)
     mlflow_sync.sync_if_ended(run)
     return ending.exit_code, ending.reason
+
+
+def record_code(run: RunFolder) -> None:
+    """Record the image's code where the run knows of none, or of another image's."""
+    code = of_image()
+    known = Source.read(run.path)
+    if known is None or known.digest != code.source.digest:
+        code.write(run.path)
 
 
 def follow(run: RunFolder, name: str, scheduled_as: str, index: str) -> tuple[int, str]:
