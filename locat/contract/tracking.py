@@ -62,6 +62,8 @@ class ParentRun:
     status: str = ""
     ended: float | None = None
     """Unix time."""
+    code: str = ""
+    """Digest of the code that was told last (locat/contract/source.py)."""
 
     @classmethod
     def read(cls, folder: Path) -> "ParentRun":

@@ -16,7 +16,6 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 from mlflow.entities import Run, SourceType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from mlflow.utils.git_utils import get_git_commit
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
 from locat.contract.errors import UserError
@@ -113,10 +112,8 @@ def _runs_of(client: MlflowClient, experiment_id: str, key: str) -> list[str]:
 
 
 def _origin_tags() -> dict[str, str]:
-    """Who runs this code, and its commit; each where it can be told."""
+    """Who runs this code, where that can be told."""
     tags = {MLFLOW_SOURCE_TYPE: SourceType.to_string(SourceType.LOCAL)}
-    if commit := get_git_commit(str(Path(__file__).parent)):
-        tags[MLFLOW_GIT_COMMIT] = commit
     with suppress(KeyError, OSError):  # a container may run under a number without a name
         tags[MLFLOW_USER] = getpass.getuser()
     return tags

@@ -20,6 +20,7 @@ from locat.contract.flatten import flatten
 from locat.contract.job_folder import JobFolder
 from locat.contract.metric_record import Record
 from locat.contract.tracking import TrackingCursor
+from locat.engine.tracking import code
 from locat.engine.tracking.client import connect, create_run, delete_doubles
 from locat.engine.tracking.entries import dataset_inputs, register_model
 from locat.engine.tracking.metric_log import read_records
@@ -64,6 +65,7 @@ class JobRun:
             self._note(run_id=self._create(tracking, started))
         if running:
             self._client.update_run(self.sent.run_id, "RUNNING")
+            code.set_tags(self._client, self.sent.run_id, code.of_job(job, tracking.parent))
             self._note(status="RUNNING", ended=None, outputs=())
 
     def send_records(self) -> None:
@@ -90,7 +92,7 @@ class JobRun:
         self._note(status=lifetime.status, ended=lifetime.ended)
 
     def _create(self, tracking: Tracking, started: float) -> str:
-        tags = {**tracking.run_tags, **tracking.tags}
+        tags = {**code.of_job(self.job, tracking.parent), **tracking.run_tags, **tracking.tags}
         tags |= {
             "job_folder": str(self.job.path),
             MLFLOW_PARENT_RUN_ID: self._parent.run_id,

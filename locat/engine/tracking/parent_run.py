@@ -6,8 +6,9 @@ from pathlib import Path
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from locat.config import Tracking
+from locat.contract.source import Source
 from locat.contract.tracking import ParentRun
-from locat.engine.tracking import columns
+from locat.engine.tracking import code, columns
 from locat.engine.tracking.client import MlflowClient, connect, create_run, delete_doubles, find_experiment
 from locat.engine.tracking.notes import pipeline_note
 from locat.engine.tracking.state_files import only_sender
@@ -20,10 +21,20 @@ def open_parent_run(client: MlflowClient, tracking: Tracking, started: float, ru
         parent = ParentRun.read(folder)
         if not parent.run_id:
             parent = _create(client, tracking, key, started).write(folder)
+        parent = _told_code(client, parent, folder)
         if running:
             client.update_run(parent.run_id, "RUNNING")
             parent = replace(parent, status="RUNNING", ended=None).write(folder)
         return parent
+
+
+def _told_code(client: MlflowClient, parent: ParentRun, folder: Path) -> ParentRun:
+    """Tell which code the jobs run, unless MLflow knows; `retry --code now` changes it."""
+    source = Source.read(folder)
+    if source is None or source.digest == parent.code:
+        return parent
+    code.send(client, parent.run_id, folder, source)
+    return replace(parent, code=source.digest).write(folder)
 
 
 def end_parent_run(folder: Path, status: str, ended: float) -> None:
@@ -40,7 +51,12 @@ def end_parent_run(folder: Path, status: str, ended: float) -> None:
 def _create(client: MlflowClient, tracking: Tracking, key: str, started: float) -> ParentRun:
     experiment_id = find_experiment(client, tracking.experiment, tracking.uri)
     columns.share(client, experiment_id)
-    tags = {**tracking.run_tags, "run_folder": str(tracking.parent), MLFLOW_SOURCE_NAME: "launcher submit"}
+    tags = {
+        **code.of_run(tracking.parent),
+        **tracking.run_tags,
+        "run_folder": str(tracking.parent),
+        MLFLOW_SOURCE_NAME: "launcher submit",
+    }
     run_id = create_run(client, experiment_id, key, tracking.parent.name, started, tags)
     pipeline = tracking.parent / "pipeline.yaml"
     if pipeline.exists():
