@@ -208,7 +208,7 @@ def test_submit_takes_what_is_there_without_git_or_a_home(tmp_path: Path, own: O
     for lock in held:
         assert lock is not None
         os.close(lock)
-    small_runs.until(lambda: run.state("convert").ended, 120)
+    small_runs.until(lambda: run.state("convert").ended, 300)
     assert small_runs.statuses(run) == {"convert": Status.DONE}
     found = Source.read(run.path)
     assert found is not None
