@@ -31,6 +31,8 @@ class Host:
     """Descriptors that hold the job's cores and GPUs; its command holds them too. The local backend."""
     image: str = ""
     """Container image that the command runs in, for the record. Slurm and Kubernetes."""
+    code: str = ""
+    """Digest of the image's code, where this process runs in the image too. Kubernetes."""
     stop_with: tuple[str, ...] = ()
     """Command that asks the job to stop; without one its process group gets SIGTERM. Slurm, where `srun` runs it."""
     rerun_with: tuple[str, ...] = ()

@@ -122,9 +122,10 @@ def _attempt(run: RunFolder, job: PlannedJob, lock: int, requests: StopRequests,
 
 def _machine(run: RunFolder, host: Host) -> Machine:
     """What this attempt runs on, and what it runs."""
-    source = Source.read(run.path)
-    is_known = source is not None and source.folder in ("", str(interpreter.HOME)) and not _is_contained(host)
-    code = source.digest if source is not None and is_known else ""
+    code = host.code
+    if not code and not _is_contained(host):
+        source = Source.read(run.path)
+        code = source.digest if source is not None and source.folder == str(interpreter.HOME) else ""
     return Machine(machine.host(), machine.cpu(), machine.gpu_models(), host.image, code)
 
 

@@ -61,7 +61,7 @@ class Source:
     path: tuple[str, ...] = ()
     """Folders of the submitting shell's PYTHONPATH, from which jobs import what is not in `folder`."""
     earlier: tuple["Source", ...] = ()
-    """What jobs of this run ran before, oldest first."""
+    """What other jobs of this run run, or ran before; oldest first."""
 
     @classmethod
     def read(cls, run: Path) -> "Source | None":
@@ -79,6 +79,10 @@ class Source:
         if earlier is None:
             return self
         return replace(self, earlier=(*earlier.earlier, replace(earlier, earlier=())))
+
+    def of(self, digest: str) -> "Source | None":
+        """This record, or an earlier one, of the code with this digest."""
+        return next((each for each in (self, *self.earlier) if each.digest == digest), None)
 
     @property
     def patches(self) -> Iterator[str]:

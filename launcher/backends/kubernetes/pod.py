@@ -100,20 +100,21 @@ def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
     """Run the attempt; its exit code and reason."""
     address = os.environ.get(FIRST_POD, "")
     image = run.plan().job(name).image
-    host = Host(scheduled_as=scheduled_as, address=address, patience=STOP_GRACE, image=image)
-    record_code(run)
+    code = record_code(run)
+    host = Host(scheduled_as=scheduled_as, address=address, patience=STOP_GRACE, image=image, code=code)
     with LogPrinter(run.job(name), scheduled_as):
         ending = attempt(run, name, GRACE, host)
     mlflow_sync.sync_if_ended(run)
     return ending.exit_code, ending.reason
 
 
-def record_code(run: RunFolder) -> None:
-    """Record the image's code where the run knows of none, or of another image's."""
+def record_code(run: RunFolder) -> str:
+    """Record the image's code, unless the run knows of it; its digest. Jobs of a run may have several images."""
     code = of_image()
     known = Source.read(run.path)
-    if known is None or known.digest != code.source.digest:
+    if known is None or known.of(code.source.digest) is None:
         code.write(run.path)
+    return code.source.digest
 
 
 def follow(run: RunFolder, name: str, scheduled_as: str, index: str) -> tuple[int, str]:

@@ -19,6 +19,10 @@ def of_run(run: Path) -> dict[str, str]:
     found = Source.read(run)
     if found is None:
         return _told({MLFLOW_GIT_COMMIT: get_git_commit(str(Path(__file__).parent)) or ""})
+    return _of_source(found)
+
+
+def _of_source(found: Source) -> dict[str, str]:
     project = found.origins[0]
     tags = {
         "code": found.digest,
@@ -32,15 +36,19 @@ def of_run(run: Path) -> dict[str, str]:
 
 
 def of_job(job: JobFolder, run: Path) -> dict[str, str]:
-    """Tags of a job, by its latest attempt."""
-    found = Machine.read(job)
+    """Tags of a job, by its latest attempt; nothing of code that the launcher cannot see, as in Slurm's containers."""
+    found, known = Machine.read(job), Source.read(run)
     if found is None:
         return of_run(run)
+    if known is None:
+        code = {} if found.image else of_run(run)
+    else:
+        ran = known.of(found.code)
+        code = _of_source(ran) if ran else {}
     models = dict.fromkeys(found.gpus)
     gpus = ", ".join(f"{found.gpus.count(model)} x {model}" for model in models)
     machine = {"host": found.host, "cpu": found.cpu, "gpus": gpus, "image": found.image}
-    has_own_code = bool(found.image) and not found.code  # in which the launcher did not look
-    return {**({} if has_own_code else of_run(run)), **_told(machine)}
+    return {**code, **_told(machine)}
 
 
 def send(client: MlflowClient, run_id: str, run: Path, found: Source) -> None:

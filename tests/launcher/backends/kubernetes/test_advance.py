@@ -20,6 +20,7 @@ from launcher.backends.kubernetes.pod import follow, prepared, run_pod
 from launcher.plan import Plan
 from launcher.runs.state import JobState, Status
 from locat.contract.job_folder import ExitCode
+from locat.contract.source import Machine, Source
 from support import small_runs
 from support.kubernetes_objects import diamond, jobset
 
@@ -123,6 +124,9 @@ def test_pods_of_several_nodes_meet_at_a_port_that_the_first_one_draws(
         place, node = first.read_text().split()
         assert (node, second.read_text().split()) == ("0", [place, "1"])
         assert place.startswith("a-main-0-0.a:")
+        machine, source = Machine.read(run.job("a")), Source.read(run.path)
+        assert machine is not None and source is not None
+        assert (machine.image, machine.code) == (run.plan().job("a").image, source.digest)
         assert (folder / "meeting").stat().st_mode & 0o777 == 0o600
         seen.append(place)
     assert seen[0] != seen[1]

@@ -68,6 +68,14 @@ def test_a_jobs_tags_are_those_of_its_latest_attempt(tmp_path: Path, job: JobFol
     assert tags["code"] == SOURCE.digest and "image" not in tags
 
 
+def test_a_job_is_told_of_the_code_it_ran_though_others_run_todays(tmp_path: Path, job: JobFolder) -> None:
+    CHANGED.after(SOURCE).write(tmp_path)
+    Machine("n1", code=SOURCE.digest).write(job.attempt(1))
+    assert code.of_job(job, tmp_path)["code"] == SOURCE.digest
+    Machine("n1", code=CHANGED.digest).write(job.attempt(2))
+    assert code.of_job(job, tmp_path)["code.uncommitted"] == "source-e.patch"
+
+
 def test_a_container_that_the_launcher_is_not_in_has_code_of_its_own(tmp_path: Path, job: JobFolder) -> None:
     SOURCE.write(tmp_path)
     Machine("n1", image="lab/locat@sha256:12").write(job.attempt(1))
