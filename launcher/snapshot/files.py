@@ -1,4 +1,4 @@
-"""Which files of modules belong to them: what git tracks or would take, and what was compiled of it."""
+"""Which files of modules belong to them: what git tracks or would take, and compiled modules; and what saves time."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,10 +9,11 @@ from launcher.snapshot import git
 from launcher.snapshot.git import GitError
 
 LIBRARY = ".so"
-"""Compiled code is ignored by git as a rule, and imported or loaded all the same."""
-NUMBA = (".nbi", ".nbc")
-"""What numba keeps beside the code (locat/data/compiled.py), so that a job need not compile for seconds."""
+"""A compiled module is ignored by git as a rule, and imported all the same."""
 CACHE = "__pycache__"
+KEPT = (LIBRARY, ".nbi", ".nbc")
+"""What our own code keeps there by names that say of what it was compiled (locat/models/kernels/compiled/build.py,
+locat/data/compiled.py). It is no part of the code: a job finds it, or compiles for seconds."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +36,25 @@ def find(folder: Path, modules: Sequence[str]) -> Found:
     except GitError as error:
         listed = None
         note = "" if "not a git repository" in str(error) else str(error)
-    names, compiled, aside = set[str](), set[str](), set[str]()
-    for name in (each for module in modules for each in _walk(folder, module)):
+    names, aside = set[str](), set[str]()
+    for name in (each for module in modules for each in walk(folder, module)):
         parts = name.split("/")
-        if name.endswith(LIBRARY):
-            compiled.add(name)
-        elif name.endswith(NUMBA):
-            aside.add(name)
-        elif CACHE not in parts and not any(part.startswith(".") or part.endswith(".egg-info") for part in parts):
+        if CACHE in parts:
+            if name.endswith(KEPT):
+                aside.add(name)
+        elif (listed is None or name.endswith(LIBRARY)) and not _is_of_tools(parts):
             names.add(name)
-    if listed is not None:
-        names = {each for name in listed for each in _walk(folder, name)}
-    return Found(tuple(sorted(names | compiled)), tuple(sorted(aside)), listed is not None, note)
+    for known in listed or ():
+        names.update(name for name in walk(folder, known) if CACHE not in name.split("/"))
+    return Found(tuple(sorted(names)), tuple(sorted(aside)), listed is not None, note)
 
 
-def _walk(folder: Path, name: str) -> Iterator[str]:
+def _is_of_tools(parts: Sequence[str]) -> bool:
+    """Whether a path leads to what tools keep: environments, settings, what an installation left."""
+    return any(part.startswith(".") or part.endswith(".egg-info") for part in parts)
+
+
+def walk(folder: Path, name: str) -> Iterator[str]:
     """A file, or all files of a folder, by their paths from `folder`; nothing of what is gone or is neither."""
     path = folder / name
     if path.is_file():

@@ -1,7 +1,7 @@
 """Copies of code, one for each content: `RUNS/.code/DIGEST`.
 
-A copy is complete and on the disk before it has its name, and its files are read-only. Folders are not: Python keeps
-what it compiled in them, and whoever deletes the runs can delete them.
+A copy is complete and on the disk before it has its name, and its files are read-only. Folders are not: Python and jobs
+keep what they compiled in them, and whoever deletes the runs can delete them.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launcher.snapshot.errors import SnapshotError
+from launcher.snapshot.files import CACHE, KEPT, walk
 from locat.contract import durable
 
 NAME = ".code"
@@ -50,8 +51,8 @@ def keep(runs: Path, files: Mapping[str, Path], aside: Mapping[str, Path]) -> Co
     try:
         digest = digest_of(files)
         folder = store / digest
-        if not folder.is_dir():
-            digest = _copied(store, files, aside)
+        if not is_whole(folder):  # there is none, files were purged, or somebody followed a traceback and edited it
+            digest = _copied(store, files, {**_compiled_before(store), **aside})
             folder = store / digest
     except OSError as error:
         where = error.filename or store
@@ -66,6 +67,15 @@ def digest_of(files: Mapping[str, Path]) -> str:
         with suppress(FileNotFoundError):
             found.append((name, hashlib.sha256(path.read_bytes()).digest()))
     return _digest(found)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a copy is there and has the content that it is named by."""
+    names = [name for name in walk(folder, ".") if CACHE not in name.split("/")]
+    try:
+        return digest_of({os.path.normpath(name): folder / name for name in names}) == folder.name
+    except OSError:
+        return False
 
 
 def _digest(found: Iterable[tuple[str, bytes]]) -> str:
@@ -136,21 +146,44 @@ def _copied(store: Path, files: Mapping[str, Path], aside: Mapping[str, Path]) -
         try:
             os.rename(temporary, store / digest)
         except OSError:
-            if not (store / digest).is_dir():  # else another one that submits was quicker
+            if not (store / digest).is_dir():
                 raise
+            _complete(store / digest, temporary, files)  # as a rule another one that submits was quicker
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     durable.sync_folder(store)
     return digest
 
 
+def _complete(copy: Path, other: Path, names: Iterable[str]) -> None:
+    """Give a copy what it lacks of another one, which should be the same and is emptied. Jobs may run from it."""
+    for name in names:
+        place, intact = copy / name, other / name
+        if intact.exists() and not (place.is_file() and place.read_bytes() == intact.read_bytes()):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(intact, place)
+            durable.sync_folder(place.parent)
+
+
+def _compiled_before(store: Path) -> dict[str, Path]:
+    """What jobs compiled in the newest copy, as `keep` takes it: an edit of something else need not cost that again."""
+    copies = [folder for folder in store.iterdir() if not folder.name.startswith(".")]
+    if not copies:
+        return {}
+    newest = max(copies, key=lambda folder: folder.stat().st_mtime)
+    found = (os.path.normpath(name) for name in walk(newest, ".") if name.endswith(KEPT) and CACHE in name.split("/"))
+    return {name: newest / name for name in found}
+
+
 def _copy(source: Path, copy: Path) -> bytes | None:
-    """Copy a file; the SHA-256 of its content, None where it is gone."""
+    """Copy a file, for those who may read it; the SHA-256 of its content, None where it is gone."""
     try:
-        data = source.read_bytes()
+        with source.open("rb") as file:
+            data, mode = file.read(), os.fstat(file.fileno()).st_mode
     except FileNotFoundError:
         return None
-    descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(copy, flags, mode & 0o555 | stat.S_IRUSR)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()

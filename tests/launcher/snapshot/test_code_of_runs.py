@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from launcher import interpreter, locks, machine
+from launcher.backends.kubernetes import pod
 from launcher.runs.find import list_runs
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.snapshot import store
-from launcher.snapshot.take import of_image, take
+from launcher.snapshot.take import Code, of_image, take
 from locat.contract.source import Machine, Source
 from support import small_runs
 from support.own_module import OwnModule
@@ -152,6 +153,18 @@ def test_code_that_is_gone_is_said(tmp_path: Path, own: OwnModule) -> None:
     assert folder.is_dir()  # nothing was edited: it is the same code
 
 
+def test_code_that_was_changed_in_its_copy_is_not_run(tmp_path: Path, own: OwnModule) -> None:
+    """By somebody who follows a traceback."""
+    run = submitted(tmp_path, ASK + small_runs.FAIL_ONCE)
+    folder = run.code_folder()
+    assert folder is not None
+    (folder / "answer.py").unlink()
+    (folder / "answer.py").write_text("VALUE = 'as edited'")
+    asked = small_runs.cli(run, "retry", run.name)
+    assert asked.exit_code == 2 and "is gone or was changed" in asked.output
+    assert not run.job("j0").attempts.exists()
+
+
 def test_a_run_of_an_older_version_is_given_todays_code(tmp_path: Path, own: OwnModule) -> None:
     run = small_runs.make(tmp_path / "runs", small_runs.job("j0", ASK))
     assert "run today's code" in retry(run)
@@ -166,6 +179,19 @@ def test_an_image_has_its_own_code(tmp_path: Path, own: OwnModule) -> None:
     found = Source.read(run.path)
     assert found is not None and found.folder == "" and run.code() == {}
     assert found.digest == take(tmp_path / "runs", (), "submit").source.digest
+
+
+def test_each_image_of_a_run_is_recorded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs may name several; their pods record what they are, and come in any order."""
+    run = small_runs.make(tmp_path / "runs", small_runs.job("j0"))
+    image = of_image()
+    other = Code(replace(image.source, digest="0" * 64), {})
+    for each in (image, other, image, other):
+        monkeypatch.setattr(pod, "of_image", lambda each=each: each)
+        assert pod.record_code(run) == each.source.digest
+    found = Source.read(run.path)
+    assert found is not None
+    assert (found.digest, [each.digest for each in found.earlier]) == (other.source.digest, [image.source.digest])
 
 
 def test_what_is_recorded(tmp_path: Path, own: OwnModule, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +219,7 @@ def test_submit_takes_what_is_there_without_git_or_a_home(tmp_path: Path, own: O
     pipeline.write_text(TINY)
     hold = tmp_path / "slots"
     home = tmp_path / "home"
-    home.mkdir(mode=0o500)
+    home.write_text("not even root can write below this")
     path = Path(sys.executable).parent
     environment = {**os.environ, "PYTHONPATH": str(project), "PATH": str(path), "HOME": str(home)}
     environment |= {"LOCAT_SLOTS_DIR": str(hold), "LAUNCHER_RUNS": str(tmp_path / "my runs")}

@@ -39,12 +39,13 @@ def checkout(tmp_path: Path) -> Path:
     (package / "ignored.log").write_text("not code")
     (package / "__pycache__").mkdir()
     (package / "__pycache__" / "new.cpython-311.pyc").write_text("not code")
-    (package / "__pycache__" / "kernel.so").write_text("compiled code")
+    (package / "__pycache__" / "kernel-0123abc.so").write_text("compiled of what its name says")
+    (package / "native.so").write_text("a compiled module")
     (folder / "README.md").write_text("changed beside it")
     return folder
 
 
-CODE = {"same.py", "changed.py", "staged.py", "new.py", "naïve name.py", "new.bin", "__pycache__/kernel.so"}
+CODE = {"same.py", "changed.py", "staged.py", "new.py", "naïve name.py", "new.bin", "native.so"}
 
 
 def found(folder: Path) -> files.Found:
@@ -61,6 +62,19 @@ def digest(folder: Path, names: set[str]) -> str:
 
 def test_code_is_what_git_would_take_and_what_was_compiled(checkout: Path) -> None:
     assert set(found(checkout).names) == {f"package/{name}" for name in CODE}
+    assert found(checkout).aside == ("package/__pycache__/kernel-0123abc.so",)
+
+
+def test_another_repository_within_is_code_too(checkout: Path) -> None:
+    """A submodule, which git lists as one name."""
+    within = checkout / "package/within"
+    (within / "__pycache__").mkdir(parents=True)
+    for name in ("module.py", "__pycache__/module.cpython-311.pyc"):
+        (within / name).write_text("")
+    run(within, "init")
+    run(within, "add", "module.py")
+    run(within, "commit", "-m", "within")
+    assert set(found(checkout).names) == {f"package/{name}" for name in (*CODE, "within/module.py")}
 
 
 def test_commit_and_patch_make_the_code(checkout: Path, tmp_path: Path) -> None:
@@ -70,7 +84,7 @@ def test_commit_and_patch_make_the_code(checkout: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     run(checkout, "worktree", "add", str(again), origin.commit)
     run(again, "apply", "-", text=patch)
-    code = CODE - {"__pycache__/kernel.so"}
+    code = CODE - {"native.so"}
     assert digest(again, code) == digest(checkout, code)
     assert set(found(again).names) == {f"package/{name}" for name in code}
 
