@@ -86,6 +86,7 @@ NOT_FOLLOWED = {
     "launcher logs RUN JOB --rank 1": "test_chain.py does, which has a job of two ranks",
     "launcher submit tune.yaml --from RUN/JOB": "launcher/verbs/test_branches.py and tasks/test_branch_jobs.py do",
     "launcher submit tune.yaml --from RUN/JOB@best --set jobs.tune.config.optimizer.lr=1e-4": "the same tests do",
+    "launcher retry RUN --code now": "launcher/snapshot/test_code_of_runs.py does, with code that was edited",
     "launcher submit k8s/examples/digits.yaml --backend kubernetes": "with --watch in cluster/test_walkthrough.py",
 }
 """What no test runs as it stands -> why, and what is done instead."""

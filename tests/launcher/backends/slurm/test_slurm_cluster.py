@@ -129,7 +129,7 @@ def test_an_edit_reaches_no_job_that_waits_or_is_requeued(
     run = started(tmp_path / "runs", small_runs.job("a", code), small_runs.job("b", "import answer", ("a",)))
     until_up(run, "a", cluster)
     own.breaks()
-    (slurm_id, _) = slurm_ids(cluster, run)
+    slurm_id = min(slurm_ids(cluster, run), key=int)
     cluster.ask("scancel", "--batch", "--signal=USR1", slurm_id)  # as before a time limit: it asks to be requeued
     until_ended(run, cluster, 180)
     assert small_runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
