@@ -1,7 +1,8 @@
 """Copies of code, one for each content: `RUNS/.code/DIGEST`.
 
 A copy is complete and on the disk before it has its name, and its files are read-only. Folders are not: Python and jobs
-keep what they compiled in them, and whoever deletes the runs can delete them.
+keep what they compiled in them, and whoever deletes the runs can delete them. Nobody else can
+enter this user's folder of copies, whatever the umask: what another one could change is no code to run.
 """
 
 import hashlib
@@ -86,25 +87,29 @@ def _digest(found: Iterable[tuple[str, bytes]]) -> str:
 
 
 def _store(runs: Path) -> Path:
-    """This user's folder of copies: what another one could change is no code to run."""
+    """This user's folder of copies."""
     if ":" in str(runs):
         raise SnapshotError(
             f"{runs}: Python takes no module from a folder with `:` in its path; give another --runs-dir"
         )
+    try:
+        durable.make_folder(runs)
+    except OSError as error:
+        raise SnapshotError(f"cannot create the run in {runs}: {error.strerror}") from error
     faults = []
     for folder in (runs / NAME, runs / f"{NAME}-{os.getuid()}"):
         try:
-            durable.make_folder(runs)
             with suppress(FileExistsError):
-                folder.mkdir(mode=0o755)
+                folder.mkdir(mode=0o700)
             found = folder.lstat()
         except OSError as error:
             faults.append(f"{folder}: {error.strerror}")
             continue
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
             return folder
-        faults.append(f"{folder}: is not yours alone to write to")
-    raise SnapshotError(f"there is no place for a copy of the code that jobs run: {'; '.join(faults)}")
+        faults.append(f"{folder}: is not yours alone")
+    said = "; ".join(faults)
+    raise SnapshotError(f"there is no place for a copy of the code that jobs run: {said}; give another --runs-dir")
 
 
 def _check_size(files: Mapping[str, Path]) -> None:
@@ -176,14 +181,12 @@ def _compiled_before(store: Path) -> dict[str, Path]:
 
 
 def _copy(source: Path, copy: Path) -> bytes | None:
-    """Copy a file, for those who may read it; the SHA-256 of its content, None where it is gone."""
+    """Copy a file; the SHA-256 of its content, None where it is gone."""
     try:
-        with source.open("rb") as file:
-            data, mode = file.read(), os.fstat(file.fileno()).st_mode
+        data = source.read_bytes()
     except FileNotFoundError:
         return None
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(copy, flags, mode & 0o555 | stat.S_IRUSR)
+    descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()

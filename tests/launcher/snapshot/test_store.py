@@ -85,13 +85,6 @@ def test_a_copy_that_was_changed_is_mended_where_it_lies(tmp_path: Path, change:
     assert first.folder.stat().st_ino == made and copies(tmp_path / "runs") == [first.digest]
 
 
-def test_a_file_that_others_may_not_read_stays_so(tmp_path: Path) -> None:
-    files = code(tmp_path / "code", a="1")
-    (tmp_path / "code/a.py").chmod(0o600)
-    kept = store.keep(tmp_path / "runs", files, {})
-    assert stat.S_IMODE((kept.folder / "package/a.py").stat().st_mode) == 0o400
-
-
 def test_names_count_and_cannot_run_into_contents(tmp_path: Path) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
     a.write_text("1")
@@ -191,7 +184,17 @@ def test_what_somebody_else_could_change_is_not_run(tmp_path: Path, theirs: str)
     if theirs == "owner":
         os.chown(tmp_path / ".code", NOBODY, NOBODY)
     else:
-        (tmp_path / ".code").chmod(0o777)
+        (tmp_path / ".code").chmod(0o775)
     kept = store.keep(tmp_path, code(tmp_path / "code", a="1"), {})
     assert kept.folder.parent == tmp_path / f".code-{os.getuid()}"
     assert not copies(tmp_path)
+
+
+def test_nobody_else_enters_a_copy_whatever_the_umask(tmp_path: Path) -> None:
+    """Python makes folders for what it compiles as the umask says, and would run what another one puts there."""
+    before = os.umask(0o002)
+    try:
+        kept = store.keep(tmp_path, code(tmp_path / "code", a="1"), {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(kept.folder.parent.stat().st_mode) == 0o700

@@ -104,7 +104,8 @@ def test_a_queue_survives_the_death_of_its_supervisor(tmp_path: Path) -> None:
     assert "test: stopped" in status and "(jobs running: 2, waiting: 4)" in status, status
 
     retried = small_runs.cli(run, "retry", run.name).stdout
-    assert retried == "started a supervisor (test)\n", "there is nothing to be run again"
+    assert retried.endswith("started a supervisor (test)\n")
+    assert "to be run again" not in retried
     time.sleep(1)
     assert small_runs.statuses(run)["j0"] is Status.QUEUED, "both slots are still held"
     go.touch()
