@@ -125,7 +125,8 @@ def _machine(run: RunFolder, host: Host) -> Machine:
     code = host.code
     if not code and not _is_contained(host):
         source = Source.read(run.path)
-        code = source.digest if source is not None and source.folder == str(interpreter.HOME) else ""
+        copy = interpreter.HOME.name  # which is the digest, if this process runs in a run's copy of the code
+        code = copy if source is not None and source.of(copy) else ""
     return Machine(machine.host(), machine.cpu(), machine.gpu_models(), host.image, code)
 
 

@@ -1,8 +1,9 @@
 """Copies of code, one for each content: `RUNS/.code/DIGEST`.
 
-A copy is complete and on the disk before it has its name, and its files are read-only. Folders are not: Python and jobs
-keep what they compiled in them, and whoever deletes the runs can delete them. Nobody else can
-enter this user's folder of copies, whatever the umask: what another one could change is no code to run.
+A copy is complete and on the disk before it has its name. Its files are read-only, by which they are told from what
+jobs write beside them. Folders are not: Python and jobs keep what they compiled in them, and whoever deletes the runs
+can delete them. Nobody else can enter this user's folder of copies, whatever the umask: what another one could change
+is no code to run.
 """
 
 import hashlib
@@ -71,10 +72,11 @@ def digest_of(files: Mapping[str, Path]) -> str:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a copy is there and has the content that it is named by."""
-    names = [name for name in walk(folder, ".") if CACHE not in name.split("/")]
+    """Whether a copy is there and has the content that it is named by, whatever jobs wrote beside it."""
+    names = [os.path.normpath(name) for name in walk(folder, ".") if CACHE not in name.split("/")]
     try:
-        return digest_of({os.path.normpath(name): folder / name for name in names}) == folder.name
+        own = {name: folder / name for name in names if not (folder / name).stat().st_mode & 0o222}
+        return digest_of(own) == folder.name
     except OSError:
         return False
 

@@ -80,6 +80,7 @@ def test_a_copy_that_was_changed_is_mended_where_it_lies(tmp_path: Path, change:
     if change == "edited":
         file.write_text("raise RuntimeError")
     assert not store.is_whole(first.folder)
+    (first.folder / "package/written.txt").write_text("by a job, beside its code")
     made = first.folder.stat().st_ino
     assert store.keep(tmp_path / "runs", files, {}) == first and store.is_whole(first.folder)
     assert first.folder.stat().st_ino == made and copies(tmp_path / "runs") == [first.digest]
