@@ -34,7 +34,9 @@ def output(ended: "subprocess.CompletedProcess[str]") -> str:
 
 def test_it_says_what_it_is(container: Container) -> None:
     assert container.labels["org.opencontainers.image.version"] == "test"
-    assert len(container.labels["org.opencontainers.image.revision"]) == 12
+    revision = container.labels["org.opencontainers.image.revision"]
+    assert len(revision) == 12
+    assert (container.root / "opt/locat/REVISION").read_text() == f"{revision}\n"  # which pods record
 
 
 def test_the_launcher_works_in_it(container: Container) -> None:
