@@ -32,7 +32,7 @@ class Host:
     image: str = ""
     """Container image that the command runs in, for the record. Slurm and Kubernetes."""
     code: str = ""
-    """Digest of the image's code, where this process runs in the image too. Kubernetes."""
+    """Digest of the code that this process and the command run, where that is no run's copy. Kubernetes and debug."""
     stop_with: tuple[str, ...] = ()
     """Command that asks the job to stop; without one its process group gets SIGTERM. Slurm, where `srun` runs it."""
     rerun_with: tuple[str, ...] = ()

@@ -86,6 +86,8 @@ class Backend(ABC):
     """Seconds between two looks while somebody watches a run: how often the scheduler may be asked."""
     takes_environment: bool = True
     """Whether jobs have the environment of the shell that submits, and secrets with it."""
+    runs_here: bool = False
+    """Whether jobs run in the process of `submit` or `retry` itself, and so whatever code that one has imported."""
     idle: str = "no job of it is in the queue"
     """What a user reads about a run that has jobs left to run and that no scheduler works on."""
 

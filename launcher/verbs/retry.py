@@ -13,6 +13,7 @@ from launcher.runs.release import release
 from launcher.runs.state import Status
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
 from locat.contract.errors import UserError
+from locat.contract.source import Source
 
 SUBMITTED, NOW = "submitted", "now"
 
@@ -78,7 +79,7 @@ def _settle_code(run: RunFolder, plan: Plan, code: str) -> None:
     from launcher.snapshot.take import take  # a tenth of the time that a verb takes
 
     copy = run.code_folder()
-    if code == SUBMITTED and copy is not None:
+    if code == SUBMITTED and copy is not None and not BACKENDS[plan.backend].runs_here:
         if not store.is_whole(copy):
             raise UserError(
                 f"{copy}: the code that {run.name} was submitted with is gone or was changed; put it back,"
@@ -88,6 +89,9 @@ def _settle_code(run: RunFolder, plan: Plan, code: str) -> None:
     if all(run.state(job.name).status is Status.DONE for job in plan.jobs):
         return
     taken = take(run.path.parent, plan.secrets, "retry --code now" if code == NOW else "retry")
+    known = Source.read(run.path)
+    if known is not None and (known.folder, known.path) == (taken.source.folder, taken.source.path):
+        return  # nothing was edited
     taken.write(run.path)
     before = f", instead of {copy.name[:12]}" if copy else ""
     click.echo(f"jobs that begin from now on run today's code, {taken.source.digest[:12]}{before}")

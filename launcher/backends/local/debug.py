@@ -24,6 +24,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.status import READY, RunView, status_from_folder
 from locat.contract.errors import UserError
 from locat.contract.job_folder import ExitCode
+from locat.contract.source import Source
 
 KILL_TIMEOUT = 5.0
 """Seconds the kernel may take to end what was killed."""
@@ -33,6 +34,7 @@ class DebugBackend(Backend):
     """The scheduler is the loop in `start`: one job after the other, each as one rank, until one is not done."""
 
     poll = 0.5
+    runs_here = True
     idle = "no shell runs its jobs"
 
     def render(self, plan: Plan) -> str:
@@ -66,11 +68,12 @@ class DebugBackend(Backend):
         if lock is None:
             return "another shell runs its jobs already"
         try:
-            plan = run.plan()
+            plan, source = run.plan(), Source.read(run.path)
+            host = Host(execute=_here, code=source.digest if source else "")
             while ready := self.look(run, plan).having(READY):
                 name = ready[0].name
                 print(f"{name}: runs in this process", flush=True)
-                if attempt(run, name, host=Host(execute=_here)).exit_code != ExitCode.DONE:
+                if attempt(run, name, host=host).exit_code != ExitCode.DONE:
                     break  # even if it has retries left: somebody is looking
             view = self.look(run, plan)
             if run.tracking.exists():

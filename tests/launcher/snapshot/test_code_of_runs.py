@@ -103,6 +103,23 @@ def replace_code(run: RunFolder, digest: str) -> Machine:
     return replace(found, code=digest)
 
 
+def test_code_that_nobody_edited_is_recorded_once(tmp_path: Path, own: OwnModule) -> None:
+    run = submitted(tmp_path, ASK + small_runs.FAIL_ONCE)
+    before = Source.read(run.path)
+    assert "today's code" not in retry(run, "--code", "now")
+    assert Source.read(run.path) == before
+
+
+def test_jobs_that_run_in_the_verb_itself_run_what_it_has(tmp_path: Path, own: OwnModule) -> None:
+    runs = tmp_path / "runs"
+    run = small_runs.make(runs, small_runs.job("j0"), backend="debug", code=take(runs, (), "submit"))
+    own.breaks()
+    assert "today's code" in small_runs.cli(run, "retry", run.name).output
+    now, ran = Source.read(run.path), Machine.read(run.job("j0"))
+    assert now is not None and ran is not None
+    assert len(now.earlier) == 1 and ran.code == now.digest
+
+
 def test_a_run_that_is_done_keeps_its_record(tmp_path: Path, own: OwnModule) -> None:
     run = submitted(tmp_path, ASK)
     small_runs.supervise(run)
