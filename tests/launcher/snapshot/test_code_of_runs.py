@@ -110,6 +110,16 @@ def test_code_that_nobody_edited_is_recorded_once(tmp_path: Path, own: OwnModule
     assert Source.read(run.path) == before
 
 
+def test_two_runs_of_one_code_do_not_differ_by_their_patches(tmp_path: Path) -> None:
+    """Each has the patch in its own folder."""
+    source = take(tmp_path, (), "submit").source
+    same = replace(source, origins=(replace(source.origins[0], patch="source-0.patch"),))
+    for name, each in (("a", same), ("b", same), ("c", replace(same, digest="0" * 64))):
+        run = small_runs.make(tmp_path, small_runs.job("j0"), name=name, code=Code(each, {"source-0.patch": b"patch"}))
+    assert "patch of" not in small_runs.cli(run, "diff", "a", "b").output
+    assert "patch of" in small_runs.cli(run, "diff", "a", "c").output
+
+
 def test_jobs_that_run_in_the_verb_itself_run_what_it_has(tmp_path: Path, own: OwnModule) -> None:
     runs = tmp_path / "runs"
     run = small_runs.make(runs, small_runs.job("j0"), backend="debug", code=take(runs, (), "submit"))
