@@ -88,7 +88,9 @@ def differences(a: Side, b: Side) -> Differences:
     sections: dict[str, list[Difference]] = {name: [] for name in SECTIONS}
     code_a, code_b = _code(a.run, source_a), _code(b.run, source_b)
     if code_a.get("digest") == code_b.get("digest"):  # each run has a file of its own of the same patch
-        code_a, code_b = ({key: found[key] for key in found if not key.startswith("patch of ")} for found in (code_a, code_b))
+        for found in (code_a, code_b):
+            for key in [key for key in found if key.startswith("patch of ")]:
+                del found[key]
     sections["code"] += _unequal(code_a, code_b)
     sections["environment"] += _unequal({"backend": a.plan.backend}, {"backend": b.plan.backend})
     if source_a is not None and source_b is not None:
