@@ -8,8 +8,9 @@ from torch.utils.checkpoint import checkpoint
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """The members of every module list named `blocks`, wherever it is in `model`."""
-    lists = [module for name, module in model.named_modules() if name.split(".")[-1] == "blocks"]
+    """The members of every module list named `blocks`, wherever it is in `model`; but UPerNet's pools, so named too."""
+    named = ((name.split("."), module) for name, module in model.named_modules())
+    lists = [module for path, module in named if path[-1] == "blocks" and path[-2:] != ["psp", "blocks"]]
     return [block for blocks in lists for block in blocks.children()]
 
 

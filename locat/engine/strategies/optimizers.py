@@ -1,6 +1,6 @@
 """The optimizers, over groups of parameters that decay, move and are frozen alike."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import timm.optim
@@ -79,17 +79,20 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Groups of parameters: what decays first; then biases, norms and what the model's `no_weight_decay()` names.
 
-    Beside weight_decay, each says whether it `decays`, its `lr_scale`, and until which update it is frozen.
+    Beside weight_decay, each says whether it `decays`, its `lr_scale`, and until which update it is frozen. A model
+    whose parts have rates of their own says so by `lr_scales()`.
 
     Raises:
         ConfigError: nothing is trained at first, or the model does not say what its layers are.
     """
     exempt: Iterable[str] = getattr(model, "no_weight_decay", tuple)()
     scales = layer_scales(model, config.layer_decay) if config.layer_decay != 1 else {}
+    parts: Mapping[str, float] = getattr(model, "lr_scales", dict)()
     groups: dict[tuple[bool, int, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            key = parameter.ndim <= 1 or name in exempt, frozen_until(name), scales.get(name, 1.0)
+            scale = scales.get(name, 1.0) * parts.get(name, 1.0)
+            key = parameter.ndim <= 1 or name in exempt, frozen_until(name), scale
             groups.setdefault(key, []).append(parameter)
     if all(until for _, until, _ in groups):
         raise ConfigError(
@@ -108,7 +111,8 @@ def parameter_groups(
 
 
 def layer_scales(model: nn.Module, decay: float) -> dict[str, float]:
-    """By which the rate of each parameter is multiplied: 1 in the last layer, `decay` times less in each before it.
+    """By which the rate of each parameter that is trained is multiplied: 1 in the last layer, `decay` times less in
+    each before it.
 
     The layers are timm's, of the model or of the one part of it that has some (DINO's backbone); all else is last.
 
@@ -124,8 +128,9 @@ def layer_scales(model: nn.Module, decay: float) -> dict[str, float]:
     prefix, part = layered[0]
     layers = group_parameters(part, part.group_matcher(coarse=False), reverse=True)
     dot = f"{prefix}." if prefix else ""
-    last = max(layers.values())
-    return {f"{dot}{name}": decay ** (last - layer) for name, layer in layers.items()}
+    trained = {name for name, parameter in part.named_parameters() if parameter.requires_grad}
+    last = max(layer for name, layer in layers.items() if name in trained)
+    return {f"{dot}{name}": decay ** (last - layers[name]) for name in trained}
 
 
 def start_state(optimizer: torch.optim.Optimizer) -> None:
