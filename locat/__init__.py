@@ -1,13 +1,15 @@
 """What runs inside a job: LocAt models, data, training and evaluation.
 
-`locat.attach` gives any timm ViT, Eva or Swin its LocAt form. It is imported on use: importing
-this package, `locat.config` or `locat.contract` never imports torch, so the launcher can validate a job's config.
+`locat.attach` gives any timm ViT, Eva or Swin its LocAt form; `locat.load_segmenter` loads what `segment` has left.
+Both are imported on use: importing this package, `locat.config` or `locat.contract` never imports torch, so the
+launcher can validate a job's config.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from locat.models.attach import attach as attach
+    from locat.tasks.segmentation.saved import load_segmenter as load_segmenter
 
 __version__ = "0.1.0"
 
@@ -17,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from locat.models.attach import attach
 
         return attach
+    if name == "load_segmenter":
+        from locat.tasks.segmentation.saved import load_segmenter
+
+        return load_segmenter
     raise AttributeError(f"module 'locat' has no attribute {name!r}")

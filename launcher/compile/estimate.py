@@ -68,9 +68,12 @@ class Estimator:
         known = _known(model)
         return known.flops * 1e9 * (size / 224) ** 2 if known else math.nan
 
-    def backbone(self, folder: Path, size: int) -> float:
-        model = getattr(self._config_in.get(folder), "model", None)
-        return self.multiply_adds(model, size) if isinstance(model, Model) else math.nan
+    def left_in(self, folder: Path) -> Model | None:
+        config = self._config_in.get(folder)
+        model, upstream = getattr(config, "model", None), getattr(config, "backbone", None)
+        if isinstance(model, Model):
+            return model
+        return self.left_in(upstream) if isinstance(upstream, Path) else None
 
     def parameters(self, model: Model) -> float:
         known = _known(model)

@@ -1,13 +1,22 @@
 """What every task on a frozen backbone has: which one."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from locat.config.base import JobConfig
+from locat.config.base import JobConfig, NonNegativeFloat, Schema
 from locat.config.cost import Costs
 from locat.config.training import Model
+
+
+class TunedBackbone(Schema):
+    """A task that may train its backbone too."""
+
+    backbone_lr: NonNegativeFloat = 0.0
+    """Peak learning rate of the backbone's last block; the schedule is that of `optimizer.lr`, the head's. 0: the
+    backbone is frozen."""
 
 
 class FrozenConfig(JobConfig):
@@ -25,10 +34,19 @@ class FrozenConfig(JobConfig):
 
     def multiply_adds(self, costs: Costs, size: int) -> float:
         """Of one forward pass on one image of `size` x `size` pixels."""
+        model = self._known(costs)
+        return math.nan if model is None else costs.multiply_adds(model, size)
+
+    def parameters(self, costs: Costs) -> float:
+        """Of the backbone."""
+        model = self._known(costs)
+        return math.nan if model is None else costs.parameters(model)
+
+    def _known(self, costs: Costs) -> Model | None:
         if self.model is not None:
-            return costs.multiply_adds(self.model, size)
+            return self.model
         assert self.backbone is not None, "one of the two is given"
-        return costs.backbone(self.backbone, size)
+        return costs.left_in(self.backbone)
 
     @model_validator(mode="after")
     def _names_one(self) -> "FrozenConfig":

@@ -68,6 +68,8 @@ class JobConfig(Schema):
     """The metric that comparisons and reports show first; empty for a task that evaluates no model."""
     label: ClassVar[str] = ""
     """What reports call `headline`, such as `mIoU by retrieval`; by default metric and task."""
+    usual: ClassVar[str] = ""
+    """What the task's `variant` is by default, such as `frozen`; empty for a task with one way to evaluate a model."""
     trained: ClassVar[str] = ""
     """How reports say that a model comes from this task, such as `trained`; empty for a task that leaves no model."""
     settled: ClassVar[tuple[str, ...]] = ("task", "tracking")
@@ -76,6 +78,11 @@ class JobConfig(Schema):
     task: str
     tracking: Tracking | None = None
     """None: metrics stay in metrics.jsonl."""
+
+    @property
+    def variant(self) -> str:
+        """Which of several ways to evaluate a model it is: numbers of two are never averaged, and tables name it."""
+        return self.usual
 
     def recorded(self) -> dict[str, Any]:
         """What decides the job's result, as plain values: what checkpoints and MLflow keep."""

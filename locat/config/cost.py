@@ -20,8 +20,8 @@ class Costs(Protocol):
     def multiply_adds(self, model: Model, size: int) -> float:
         """Multiply-adds of one forward pass on one image of `size` x `size` pixels."""
 
-    def backbone(self, folder: Path, size: int) -> float:
-        """The same of the model that a job upstream leaves in `folder`."""
+    def left_in(self, folder: Path) -> Model | None:
+        """The model that a job upstream leaves in `folder`; None where it is not known."""
 
     def parameters(self, model: Model) -> float:
         """Number of parameters."""

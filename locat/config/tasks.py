@@ -17,7 +17,7 @@ from locat.config.augmentation import (
     Temperatures,
     Unchanged,
 )
-from locat.config.backbone import FrozenConfig
+from locat.config.backbone import FrozenConfig, TunedBackbone
 from locat.config.base import (
     Fraction,
     Int,
@@ -31,6 +31,7 @@ from locat.config.base import (
 )
 from locat.config.cost import FLOAT32, FORWARD, TRAINING, Costs
 from locat.config.optimizer import Optimizer
+from locat.config.segmentation import SegmentEvaluation, SegmentHead, SegmentHeadField, SegmentLoss
 from locat.config.training import Data, Freeze, Model, Schedule, ScheduleName, TrainingConfig
 
 MODEL_FOLDER = {"model": "", "metrics": "metrics.json"}
@@ -194,18 +195,20 @@ class LinearConfig(FrozenConfig, TrainingConfig):
         return images * FORWARD * self.multiply_adds(costs, self.image_size)
 
 
-class SegmentConfig(FrozenConfig, TrainingConfig):
-    """Train a small head on a frozen backbone's patches (docs/method.md section 5)."""
+class SegmentConfig(FrozenConfig, TrainingConfig, TunedBackbone):
+    """Train a head on a backbone's patches (docs/method.md section 5), and the backbone as well (docs/segment.md)."""
 
     entry: ClassVar[str] = "locat.tasks.segmentation.segment:segment"
     headline: ClassVar[str] = "miou"
     label: ClassVar[str] = "mIoU"
-    outputs: ClassVar[dict[str, str]] = {"head": "head.safetensors", "metrics": "metrics.json"}
+    outputs: ClassVar[dict[str, str]] = {**MODEL_FOLDER, "head": "head.safetensors"}
     evaluated: ClassVar[tuple[str, ...]] = ("miou", "aacc", "macc")
     frozen_backbone: ClassVar[bool] = True
+    usual: ClassVar[str] = "frozen"
     lasting: ClassVar[dict[str, str]] = {
         **ON_A_BACKBONE,
-        "hidden_dim": "its weights are of that head",
+        **dict.fromkeys(("head", "hidden_dim"), "its weights are of that head"),
+        "backbone_lr": "a frozen backbone is in no checkpoint",
         "protocol": "each protocol has features of its own",
     }
 
@@ -219,8 +222,11 @@ class SegmentConfig(FrozenConfig, TrainingConfig):
     iterations: PositiveInt
     optimizer: Optimizer = Optimizer(lr=1e-3, weight_decay=0.01, clip_grad=0.0)
     augment: SegmentationAugment = Unchanged()
+    head: SegmentHeadField = SegmentHead()
     hidden_dim: PositiveInt = 512
-    """Channels between the head's two 1x1 convolutions."""
+    """Of the head mlp: channels between its two 1x1 convolutions."""
+    loss: SegmentLoss = SegmentLoss()
+    evaluation: SegmentEvaluation = SegmentEvaluation()
     evaluate_iterations: PositiveInt | None = None
     """Iterations between two evaluations; by default there is one at the end alone."""
 
@@ -230,12 +236,28 @@ class SegmentConfig(FrozenConfig, TrainingConfig):
             raise ValueError("early_stop needs evaluate_iterations: without it there is one evaluation, at the end")
         return self
 
+    @property
+    def variant(self) -> str:
+        backbone = "trained" if self.backbone_lr else "frozen"
+        return ", ".join(filter(None, (f"{backbone} {self.head.called}".rstrip(), self.evaluation.called)))
+
     def operations(self, costs: Costs) -> float:
         """Not known of images that stay as they are: only the dataset says how large these are."""
         if not isinstance(self.augment, SegmentationAugmentation):
             return math.nan
-        images = self.iterations * self.batch_size + costs.images(self.data.val, "val")
-        return images * FORWARD * self.multiply_adds(costs, self.augment.crop)
+        crop = self.augment.crop
+        backbone = TRAINING if self.backbone_lr else FORWARD
+        step = backbone * self.multiply_adds(costs, crop) + TRAINING * self.head.multiply_adds(crop)
+        looks, side = self.evaluation.looks(crop)
+        look = FORWARD * (self.multiply_adds(costs, side) + self.head.multiply_adds(side))
+        return self.iterations * self.batch_size * step + costs.images(self.data.val, "val") * looks * look
+
+    def storage(self, costs: Costs) -> float:
+        """What the job leaves, and the checkpoints that are kept, in which a frozen backbone is not."""
+        backbone, head = self.parameters(costs), self.head.parameters()
+        trained = head + (backbone if self.backbone_lr else 0)
+        copies = self.checkpoints.keep * self.optimizer.state_copies
+        return FLOAT32 * (backbone + head + copies * trained)
 
 
 class HummingbirdConfig(FrozenConfig):

@@ -187,7 +187,7 @@ class TrainingConfig(JobConfig):
     evaluated: ClassVar[tuple[str, ...]] = ()
     """What an evaluation finds."""
     frozen_backbone: ClassVar[bool] = False
-    """Whether the task trains a head alone, on features of a backbone that stays as it is."""
+    """Whether the task trains a head alone, on features of a backbone that stays as it is without `backbone_lr`."""
     lasting: ClassVar[dict[str, str]] = {
         "seed": "the order of the images and all that is drawn at random go on",
         "strategy": "each strategy has checkpoints of its own",
@@ -253,8 +253,8 @@ class TrainingConfig(JobConfig):
 
     @field_validator("optimizer")
     @classmethod
-    def _layers_are_trained(cls, optimizer: Optimizer) -> Optimizer:
-        if cls.frozen_backbone and optimizer.layer_decay != 1:
+    def _layers_are_trained(cls, optimizer: Optimizer, info: ValidationInfo) -> Optimizer:
+        if cls.frozen_backbone and not info.data.get("backbone_lr") and optimizer.layer_decay != 1:
             raise ValueError("layer_decay: the backbone is frozen, and its head has one rate; leave layer_decay out")
         return optimizer
 

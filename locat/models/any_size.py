@@ -27,9 +27,9 @@ def accept_any_size(model: Model) -> Model:
     return model
 
 
-def padded_size(model: Any, height: int, width: int) -> tuple[int, int]:
-    """Height and width of what the grid of the last patches covers: up to a multiple of a patch's side."""
-    patch = model.feature_info[-1]["reduction"]
+def padded_size(model: Any, height: int, width: int, level: int = -1) -> tuple[int, int]:
+    """Height and width of what the grid of the patches of a feature map covers: up to a multiple of a patch's side."""
+    patch = model.feature_info[level]["reduction"]
     return _up_to(height, patch), _up_to(width, patch)
 
 

@@ -27,12 +27,17 @@ def open_loaders(
     *,
     train_views: Sequence[View] = (Whole(),),
     val_views: Sequence[View] = (Whole(),),
+    one_by_one: bool = False,
 ) -> tuple[Loader, Loader]:
-    """Loaders of the training and the evaluation set, once the main rank has verified the files."""
+    """Loaders of the training and the evaluation set, once the main rank has verified the files.
+
+    The evaluation set comes in batches of one forward pass, or `one_by_one` on each rank.
+    """
     verify(config.data, ranks)
 
     settings = read_settings(config, ranks)
-    one_pass = replace(settings, batch_size=micro_batch_size(config, ranks) * ranks.world_size)
+    own = 1 if one_by_one else micro_batch_size(config, ranks)
+    one_pass = replace(settings, batch_size=own * ranks.world_size)
     return (
         Loader(config.data.train, settings, views=train_views, train=True, target=target),
         Loader(config.data.val, one_pass, views=val_views, target=target),

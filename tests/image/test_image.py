@@ -45,7 +45,10 @@ def test_the_launcher_works_in_it(container: Container) -> None:
 
 
 def test_what_jobs_import_is_there(container: Container) -> None:
-    modules = "torch, torchvision, triton, ffcv, cv2, timm, transformers, mlflow, deepspeed, faiss, psycopg2, flask_wtf"
+    modules = (
+        "torch, torchvision, triton, ffcv, cv2, timm, transformers, mlflow, deepspeed, faiss, psycopg2, flask_wtf, "
+        "segmentation_models_pytorch"
+    )
     printed = output(container.run("python", "-c", f"import {modules}; print(torch.__version__, torch.version.cuda)"))
     assert "None" not in printed  # a build for GPUs
 

@@ -15,6 +15,7 @@ NEVER = {
     "pandas",
     "scipy.io",
     "scipy.ndimage",
+    "segmentation_models_pytorch",
     "sklearn",
     "torchmetrics",
     "transformers",

@@ -1,5 +1,7 @@
 """Loaders of images with masks: augmented crops to train on, whole images to evaluate on."""
 
+from dataclasses import replace
+
 from locat.config import SegmentConfig
 from locat.config.augmentation import Unchanged
 from locat.config.training import Data
@@ -18,7 +20,8 @@ PICTURED = 6
 def open_mask_loaders(config: SegmentConfig, ranks: Ranks, statistics: Statistics) -> tuple[Reader, Reader]:
     """Loaders of the training and the evaluation set; the main rank verifies the files' digests first.
 
-    Images that are not augmented are all of one size, and come as uint8; others are normalised by `statistics`.
+    Images that are not augmented are all of one size, and come as uint8; others are normalised by `statistics`. To be
+    looked at several times each, those of the evaluation set come one by one: of all their pixels there are logits.
 
     Raises:
         ConfigError: they are of several sizes.
@@ -28,12 +31,13 @@ def open_mask_loaders(config: SegmentConfig, ranks: Ranks, statistics: Statistic
         for path in (config.data.train, config.data.val):
             if open_manifest(path).contents.storage == "files":
                 raise ConfigError(f"{path}: its images have several sizes; set augment: {{name: benchmark}}")
-        return open_loaders(config, ranks, "mask")
+        return open_loaders(config, ranks, "mask", one_by_one=bool(config.evaluation.called))
     verify(config.data, ranks)
     settings, antialias = read_settings(config, ranks), config.protocol == "exact"
+    looked_at = replace(settings, batch_size=ranks.world_size) if config.evaluation.called else settings
     return (
         CroppedPairs(config.data.train, settings, config.augment, statistics, antialias),
-        WholePairs(config.data.val, settings, KeepRatio(config.augment.resize), statistics, antialias=antialias),
+        WholePairs(config.data.val, looked_at, KeepRatio(config.augment.resize), statistics, antialias=antialias),
     )
 
 

@@ -33,9 +33,10 @@ def statistics_for(backbone: nn.Module, title: str, protocol: Protocol) -> Stati
     return IMAGENET
 
 
-def covered(backbone: nn.Module, image: Size, protocol: Protocol) -> Size:
+def covered(backbone: nn.Module, image: Size, protocol: Protocol, block: int = -1) -> Size:
     """Height and width of what the patches of an `image` are taken to cover: its padding too, of which they are.
 
-    The release takes them to cover the image alone: logits of the padding are squeezed into it, by up to a patch.
+    `block` is the one that gives them, whose patches in a Swin are smaller the earlier it is. The release takes them
+    to cover the image alone: logits of the padding are squeezed into it, by up to a patch.
     """
-    return image if protocol == "release" else padded_size(backbone, *image)
+    return image if protocol == "release" else padded_size(backbone, *image, block)

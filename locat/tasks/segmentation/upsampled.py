@@ -45,14 +45,23 @@ def classify(logits: Tensor, padded: Size, image: Size, size: Size) -> Tensor:
     return answer
 
 
-def cross_entropy(logits: Tensor, padded: Size, truth: Tensor, over_all: bool = False) -> Tensor:
+def cross_entropy(
+    logits: Tensor, padded: Size, truth: Tensor, over_all: bool = False, class_weights: Tensor | None = None
+) -> Tensor:
     """Mean over the known pixels of `truth` uint8 (n, H, W) of the upsampled logits' cross entropy; 0 if none is known.
 
     `padded` is the size of the padded image, of which `truth` is the upper left part. With `over_all` the sum is
     divided by the number of all pixels, as mmsegmentation does: what is not known, and a crop's padding, counts as 0.
+    With `class_weights` (classes,) a pixel counts by that of its class, in the mean over known ones too, as in torch's.
     """
-    total: Tensor = CrossEntropy.apply(logits.float(), padded, truth)
-    return total / (truth.numel() if over_all else (truth != IGNORED).sum().clamp(min=1))
+    total: Tensor = CrossEntropy.apply(logits.float(), padded, truth, class_weights)
+    if over_all:
+        return total / truth.numel()
+    known = truth != IGNORED
+    if class_weights is None:
+        return total / known.sum().clamp(min=1)
+    weight = (class_weights[torch.where(known, truth, 0).long()] * known).sum()
+    return total / torch.where(weight > 0, weight, 1)
 
 
 class CrossEntropy(torch.autograd.Function):
@@ -62,7 +71,7 @@ class CrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, padded: Size, truth: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, padded: Size, truth: Tensor, class_weights: Tensor | None) -> Tensor:
         classes, height, width = logits.shape[1:]
         rows, columns = truth.shape[1:]
         down = linear_weights(height, padded[0], logits)[:rows]
@@ -77,21 +86,22 @@ class CrossEntropy(torch.autograd.Function):
                     values = weights @ some @ across.T
                     known = labels != IGNORED
                     labels = torch.where(known, labels, 0).long()
+                    count = known if class_weights is None else known * class_weights[labels]
                     values -= values.amax(dim=1, keepdim=True)
                     true = values.gather(1, labels)
                     shares = values.exp_()
                     sums = shares.sum(dim=1, keepdim=True)
-                    total += ((sums.log() - true) * known).sum()
-                    shares *= known / sums
-                    shares.scatter_add_(1, labels, -known.float())
+                    total += ((sums.log() - true) * count).sum()
+                    shares *= count / sums
+                    shares.scatter_add_(1, labels, -count.float())
                     slope += weights.T @ (shares @ across)
         ctx.save_for_backward(gradient)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * outer[0], None, None
+        return gradient * outer[0], None, None, None
 
 
 def linear_weights(source: int, target: int, like: Tensor) -> Tensor:

@@ -54,6 +54,29 @@ def test_a_frozen_backbone_costs_one_forward_pass_of_its_own_model() -> None:
     assert found.storage == 0
 
 
+def test_a_backbone_that_is_trained_costs_three_forward_passes_and_is_in_checkpoints() -> None:
+    augment = {"name": "benchmark", "crop": 224}
+    config = {"backbone": "${jobs.pretrain.outputs.model}", "iterations": 100, "batch_size": 20, "augment": augment}
+    frozen, trained = (estimate({**config, "backbone_lr": rate}, "segment") for rate in (0.0, 1e-4))
+    each = 1.26e9 / SUSTAINED_FLOPS / 3600
+    assert frozen.gpu_hours == pytest.approx((100 * 20 * 2 + 10_000 * 2) * each)
+    assert trained.gpu_hours == pytest.approx((100 * 20 * 6 + 10_000 * 2) * each)
+    assert frozen.storage == pytest.approx(6e6 * 4)
+    assert trained.storage == pytest.approx((2 * 3 + 1) * 6e6 * 4)
+    windows = estimate({**config, "evaluation": {"flip": True, "window": 112, "stride": 56}}, "segment")
+    assert windows.gpu_hours == pytest.approx((100 * 20 * 2 + 10_000 * 2 * 2 * 9 / 4) * each)
+
+
+def test_a_decoder_may_cost_more_than_the_frozen_backbone() -> None:
+    augment = {"name": "benchmark", "crop": 224}
+    config = {"backbone": "${jobs.pretrain.outputs.model}", "iterations": 100, "batch_size": 20, "augment": augment}
+    found = estimate({**config, "head": {"name": "upernet", "channels": 128}}, "segment")
+    decoder = 800 * 128**2 * 14**2
+    operations = 100 * 20 * (2 * 1.26e9 + 6 * decoder) + 10_000 * 2 * (1.26e9 + decoder)
+    assert found.gpu_hours == pytest.approx(operations / SUSTAINED_FLOPS / 3600)
+    assert found.storage == pytest.approx(4 * (6e6 + 110 * 128**2 * (1 + 2 * 3)))
+
+
 def test_dino_counts_every_crop() -> None:
     config = {**supervised(num_classes=0), "crops": {"local_crops": 4, "local_size": 112}}
     image = 6 * (2 + 4 * 0.25) + 2 * 2

@@ -54,6 +54,27 @@ def test_by_the_release_the_mean_is_over_all_pixels_of_which_the_unknown_count_a
     torch.testing.assert_close(loss / known, cross_entropy(logits, IMAGE, truth))
 
 
+@pytest.mark.parametrize("over_all", [False, True])
+def test_a_class_weighs_what_it_is_given(over_all: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 11, 3, 4, generator=generator, requires_grad=True)
+    truth = torch.randint(11, (2, *IMAGE), generator=generator).byte()
+    truth[0, 3:9] = 255
+    weights = torch.rand(11, generator=generator) + 0.1
+    whole = F.interpolate(logits, PADDED, mode="bilinear", align_corners=False)[..., : IMAGE[0], : IMAGE[1]]
+    reduction = "sum" if over_all else "mean"
+    literal = F.cross_entropy(whole, truth.long(), weights, ignore_index=255, reduction=reduction)
+    if over_all:
+        literal = literal / truth.numel()
+    loss = cross_entropy(logits, PADDED, truth, over_all, weights)
+    torch.testing.assert_close(loss, literal)
+    (ours,), (theirs,) = (torch.autograd.grad(value, logits) for value in (loss, literal))
+    torch.testing.assert_close(ours, theirs)
+    assert torch.equal(
+        cross_entropy(logits, PADDED, truth, over_all, torch.ones(11)), cross_entropy(logits, PADDED, truth, over_all)
+    )
+
+
 def test_under_autocast_the_loss_is_computed_in_float32() -> None:
     logits = torch.randn(1, 11, 3, 4, generator=torch.Generator().manual_seed(0))
     truth = torch.ones((1, *IMAGE), dtype=torch.uint8)
