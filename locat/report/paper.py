@@ -14,6 +14,8 @@ class Column(NamedTuple):
     task: str
     dataset: str
     metric: str
+    variant: str = ""
+    """Of the task; empty for its usual one."""
 
 
 class Row(NamedTuple):

@@ -39,6 +39,8 @@ class Result:
     """What tells the images apart that it was evaluated on; empty of an older job, which did not say it."""
     protocol: str = ""
     """By which of several protocols it was measured; empty where there is one, or an older job did not say it."""
+    variant: str = ""
+    """Which of several ways to evaluate a model it is (`JobConfig.variant`); empty for the task's usual one."""
     run: str = ""
     """The pipeline run it belongs to."""
     job: str = ""

@@ -170,6 +170,7 @@ def _result(job: _Job, by_outputs: Mapping[str, _Job]) -> Result:
         metrics=numbers["metrics"],
         contents=numbers.get("contents", ""),
         protocol=numbers.get("protocol", ""),
+        variant=numbers.get("variant", ""),
         origin=_origin(trained, by_outputs) if trained else Origin(),
         seeds=seeds,
         settings=() if trained is job else _settings(params),

@@ -164,12 +164,17 @@ def _belongs(paper: PaperTable, column: Column, result: Result) -> bool:
     """Whether this is a number of this column; what the origin does not tell, as of released weights, is believed."""
     trained_on = IMAGENET if column.dataset in (ADE, CONTEXT, STUFF) else column.dataset
     return (
-        (column.task, column.dataset) == (result.task, result.dataset)
-        and column.metric in result.metrics
+        _is_of(column, result)
         and result.origin.task in ("", paper.origin)
         and result.origin.dataset in ("", trained_on)
         and not _other_architecture(result.origin)
     )
+
+
+def _is_of(column: Column, result: Result) -> bool:
+    """Whether this is a number of a column, however its model was trained."""
+    told = (result.task, result.dataset, result.variant)
+    return (column.task, column.dataset, column.variant) == told and column.metric in result.metrics
 
 
 def _other_architecture(origin: Origin) -> bool:
@@ -202,19 +207,21 @@ def _paper_table(paper: PaperTable, results: Sequence[Result]) -> Table:
 
 
 def _with_protocols(columns: Sequence[Column], results: Sequence[Result]) -> tuple[Column, ...]:
-    """The columns, each with the protocols by which its numbers were measured."""
+    """The columns, each with the protocols by which its numbers were measured, and the variant of its task."""
     named = []
     for column in columns:
-        own = (result for result in results if (result.task, result.dataset) == (column.task, column.dataset))
-        protocols = ", ".join(sorted({result.protocol for result in own if result.protocol}))
-        named.append(column._replace(label=f"{column.label} ({protocols})") if protocols else column)
+        own = [result for result in results if _is_of(column, result)]
+        config = TASKS.get(column.task)
+        variant = column.variant or (config.usual if config and own else "")
+        how = ", ".join([*sorted({result.protocol for result in own if result.protocol}), *filter(None, [variant])])
+        named.append(column._replace(label=f"{column.label} ({how})") if how else column)
     return tuple(named)
 
 
 def _study(key: str, results: Sequence[Result]) -> Table:
     columns = sorted(
         {column for result in results for column in _columns(result)},
-        key=lambda column: (_rank(column.task), column.dataset, len(column.metric), column.metric),
+        key=lambda column: (_rank(column.task), column.dataset, len(column.metric), column.metric, column.variant),
     )
     notes: dict[str, None] = {}
     lines: list[Line] = []
@@ -241,7 +248,7 @@ def _columns(result: Result) -> Iterator[Column]:
     config = TASKS.get(result.task)
     for metric in result.metrics:
         if config and (label := config.column(metric)) is not None:
-            yield Column(f"{result.dataset} {label}", result.task, result.dataset, metric)
+            yield Column(f"{result.dataset} {label}", result.task, result.dataset, metric, result.variant)
 
 
 def _place(model: str) -> tuple[int, int, str]:
@@ -293,11 +300,7 @@ def _values(
     label: str, column: Column, results: Iterable[Result], notes: dict[str, None]
 ) -> dict[tuple[str, ...], float]:
     """Seeds -> percent; of two results of the same seeds the later one, which a note says."""
-    own = [
-        result
-        for result in results
-        if (result.task, result.dataset) == (column.task, column.dataset) and column.metric in result.metrics
-    ]
+    own = [result for result in results if _is_of(column, result)]
     found: dict[tuple[str, ...], Result] = {}
     for result in _of_one_content(label, column, own, notes):
         if (earlier := found.get(result.seeds)) is not None:

@@ -63,18 +63,23 @@ def comparison(results: Sequence[Result]) -> list[dict[str, Any]]:
 
     Of several results of one model, as of several seeds, the mean and the standard deviation (`miou sd`). Datasets
     that only share their name are not taken together: their columns have the beginning of the contents' digest too.
-    Nor are numbers by different protocols: their columns name the protocol.
+    Nor are numbers by different protocols, or by different variants of a task, as of a frozen and a trained backbone:
+    their columns name these.
     """
     datasets: dict[str, set[tuple[str, str]]] = {}
     protocols: dict[str, set[str]] = {}
+    variants: dict[str, set[str]] = {}
     for result in results:
         datasets.setdefault(result["task"], set()).add(_dataset(result))
         protocols.setdefault(result["task"], set()).add(_protocol(result))
+        variants.setdefault(result["task"], set()).add(_variant(result))
     rows: dict[str, dict[str, list[float]]] = {}
     for result in results:
         prefix = _prefix(result, datasets[result["task"]])
         if len(protocols[result["task"]]) > 1:
             prefix += f"{_protocol(result)} "
+        if len(variants[result["task"]]) > 1:
+            prefix += f"{_variant(result)} "
         row = rows.setdefault(result["model"], {})
         for name, value in result["metrics"].items():
             row.setdefault(f"{prefix}{name}", []).append(value)
@@ -90,6 +95,13 @@ def _protocol(result: Result) -> str:
     """Of a job of an older version it is not told."""
     protocol: str = result.get("protocol", "(protocol unknown)")
     return protocol
+
+
+def _variant(result: Result) -> str:
+    """See `JobConfig.variant`."""
+    config = TASKS.get(result["task"])
+    variant: str = result.get("variant", config.usual if config else "")
+    return variant
 
 
 def _prefix(result: Result, datasets: Set[tuple[str, str]]) -> str:

@@ -34,16 +34,18 @@ def write_results(
     All that lies in outputs/ is on the disk before.
 
     `dataset` is its name for people, which two may share; `contents` differs where the files do. Of a task that is
-    measured by one of several protocols, `protocol` says by which. `beside` are other numbers that are not compared,
-    such as `last` of a job that reports its best evaluation.
+    measured by one of several protocols, `protocol` says by which; `variant` is there where it is not the task's usual
+    one (see `JobConfig`). `beside` are other numbers that are not compared, such as `last` of a job that reports its
+    best evaluation.
     """
-    protocol = getattr(config, "protocol", None)
+    protocol, variant = getattr(config, "protocol", None), getattr(config, "variant", "")
     results = {
         "task": config.task,
         "model": model,
         "dataset": contents.source,
         "contents": _digest(config.data),
         **({"protocol": protocol} if protocol else {}),
+        **({"variant": variant} if variant != getattr(config, "usual", "") else {}),
         "metrics": dict(metrics),
         **{name: dict(numbers) for name, numbers in beside.items()},
     }

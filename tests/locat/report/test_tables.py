@@ -64,11 +64,28 @@ def test_numbers_stand_beside_the_published_ones_and_what_is_missing_is_missing(
 def test_a_column_names_the_protocols_of_its_numbers() -> None:
     by_release = replace(segment("locatvit_tiny", 23.5), protocol="release")
     by_both = [by_release, replace(segment("vit_tiny_patch16_224", 17.5), protocol="exact")]
-    for results, label in (([by_release], "ADE20K mIoU (release)"), (by_both, "ADE20K mIoU (exact, release)")):
+    for results, label in (
+        ([by_release], "ADE20K mIoU (release, frozen)"),
+        (by_both, "ADE20K mIoU (exact, release, frozen)"),
+    ):
         (table,) = tables(results)
         assert [column.label for column in table.columns][:2] == [label, "PASCAL Context mIoU"]
     (table,) = tables([replace(segment("mine", 9.0), protocol="exact")])
-    assert [column.label for column in table.columns] == ["ADE20K mIoU (exact)"]
+    assert [column.label for column in table.columns] == ["ADE20K mIoU (exact, frozen)"]
+
+
+def test_a_trained_backbone_has_a_column_of_its_own_and_no_place_in_the_papers_tables() -> None:
+    frozen = replace(segment("locatvit_tiny", 23.5), protocol="exact")
+    trained = replace(frozen, metrics={"miou": 41.0}, variant="trained upernet", job="other")
+    (paper,) = tables([frozen])
+    assert cells(paper, "locatvit_tiny")[0] == (23.5, 23.47, 0.03)
+    with_both, study = tables([frozen, trained])
+    assert with_both == paper
+    assert [column.label for column in study.columns] == [
+        "ADE20K mIoU (exact, frozen)",
+        "ADE20K mIoU (exact, trained upernet)",
+    ]
+    assert [cell.mean for cell in study.lines[0].cells] == [23.5, 41.0]
 
 
 def test_numbers_on_pascal_context_say_that_its_images_are_not_the_papers() -> None:
@@ -120,7 +137,7 @@ def test_what_the_paper_does_not_have_gets_a_table_without_published_numbers() -
     ]
     (table,) = tables(found[::-1])
     assert table.title == "Models trained on scikit-learn digits" and not table.has_published
-    assert [column.label for column in table.columns] == [f"{digits} top-1", f"{digits} mIoU"]
+    assert [column.label for column in table.columns] == [f"{digits} top-1", f"{digits} mIoU (frozen)"]
     assert [line.label for line in table.lines] == list(MODELS)
     assert cells(table, "locatvit_tiny") == [(60.0, None, None), (25.0, None, None)]
 

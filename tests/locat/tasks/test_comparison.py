@@ -36,6 +36,14 @@ def test_several_datasets_of_a_task_have_columns_of_their_own() -> None:
     assert in_order(table, FIRST) == ["top1", "ADE20K miou", "COCO-Stuff miou"]
 
 
+def test_a_frozen_and_a_trained_backbone_are_never_averaged() -> None:
+    frozen, trained = (result("segment", "vit", "digits", miou=value) for value in (20.0, 30.0))
+    table = comparison([frozen, {**trained, "variant": "trained upernet"}])
+    assert table == [{"model": "vit", "frozen miou": 20.0, "trained upernet miou": 30.0}]
+    assert in_order(table, FIRST) == ["frozen miou", "trained upernet miou"]
+    assert comparison([frozen]) == [{"model": "vit", "miou": 20.0}]
+
+
 def test_several_results_of_a_model_give_mean_and_standard_deviation() -> None:
     table = comparison([result("segment", "vit", "digits", aacc=80.0, miou=value) for value in (20.0, 24.0, 25.0)])
     expected = {"miou": 23.0, "miou sd": pytest.approx(7**0.5), "aacc": 80.0, "aacc sd": 0.0}
