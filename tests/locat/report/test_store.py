@@ -128,7 +128,9 @@ def test_the_papers_table_is_told_by_models_and_datasets(store: dict[str, Plan],
 def test_released_backbones_are_in_tab_5(store: dict[str, Plan], tmp_path: Path) -> None:
     write_report([store["related"].folder], tmp_path)
     found = [row for row in rows(tmp_path) if row["mean"]]
-    assert ("table-5", "ConViT", "ADE20K mIoU (frozen)") in {(row["table"], row["label"], row["column"]) for row in found}
+    assert ("table-5", "ConViT", "ADE20K mIoU (frozen)") in {
+        (row["table"], row["label"], row["column"]) for row in found
+    }
 
 
 def test_the_parent_run_gets_the_report_once_however_often(store: dict[str, Plan], tmp_path: Path) -> None:
