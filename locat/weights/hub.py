@@ -4,6 +4,7 @@ huggingface_hub reads HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE. A token comes fro
 """
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from huggingface_hub import constants
@@ -36,8 +37,23 @@ def weights_file(repository: str, filename: str | None = None) -> Path:
     for each in names:
         if (found := _fetch(repository, each)) is not None:
             return found
-    where = "is not in the cache, and HF_HUB_OFFLINE is set" if _offline() else "is not there"
-    raise WeightsError(f"hf-hub:{repository}: none of {', '.join(names)} {where}")
+    raise _absent(repository, names)
+
+
+def model_folder(repository: str, beside: Sequence[str] = ()) -> Path:
+    """The folder in the cache with config.json, the weights and what the repository has of `beside`, all of one commit.
+
+    Raises as `weights_file`, and WeightsError where there is no config.json.
+    """
+    config = _fetch(repository, "config.json")
+    if config is None:
+        raise _absent(repository, ["config.json"])
+    folder = config.parent
+    at_commit = f"{hf_split(repository)[0]}@{folder.name}"
+    weights_file(at_commit)
+    for name in beside:
+        _fetch(at_commit, name)
+    return folder
 
 
 def statistics_of(repository: str) -> Statistics:
@@ -73,6 +89,11 @@ def _fetch(repository: str, filename: str) -> Path | None:
     except Exception as error:  # of the HTTP library beneath, or a disk: none of it is the user's to mend
         reason = str(error).partition("\n")[0]
         raise JobError(f"{what}: {filename} could not be fetched: {type(error).__name__}: {reason}") from error
+
+
+def _absent(repository: str, names: Iterable[str]) -> WeightsError:
+    where = "is not in the cache, and HF_HUB_OFFLINE is set" if _offline() else "is not there"
+    return WeightsError(f"hf-hub:{repository}: none of {', '.join(names)} {where}")
 
 
 def _unanswered(what: str, cause: BaseException | None) -> ConfigError | JobError:

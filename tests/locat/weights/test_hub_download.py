@@ -72,6 +72,17 @@ def test_pickled_weights_are_taken_where_there_is_no_safetensors(server: Hub, tm
     assert hub.statistics_of("lab/tiny") == {}
 
 
+def test_a_models_files_lie_in_one_folder_and_are_of_one_commit(server: Hub, tmp_path: Path) -> None:
+    server.files["lab/tiny/head.safetensors"] = save(WEIGHTS)
+    folder = hub.model_folder("lab/tiny", ("head.safetensors", "segmentation.json"))
+    assert {path.name for path in folder.iterdir()} == {"config.json", "head.safetensors", "model.safetensors"}
+    asked = [path for _, path, _ in server.asked if not path.startswith("/elsewhere/")]
+    assert all(f"/{COMMIT}/" in path for path in asked if not path.endswith("config.json"))
+    server.files["lab/bare/model.safetensors"] = save(WEIGHTS)
+    with pytest.raises(WeightsError, match=r"hf-hub:lab/bare: none of config\.json is not there"):
+        hub.model_folder("lab/bare")
+
+
 def test_a_broken_transfer_goes_on_where_it_broke(server: Hub) -> None:
     server.cut = 1
     assert hub.weights_file("lab/tiny").read_bytes() == server.files["lab/tiny/model.safetensors"]
