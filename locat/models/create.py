@@ -3,7 +3,7 @@
 # mypy: warn-return-any=False
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -86,15 +86,30 @@ def load_backbone(folder: Path) -> tuple[nn.Module, str]:
     return model, name
 
 
-def save_model(model: nn.Module, folder: Path, **model_args: Any) -> None:
+def save_model(model: nn.Module, folder: Path, about: Mapping[str, Any] | None = None, /, **model_args: Any) -> None:
     """Write model.safetensors and timm's config.json into `folder`; `timm.create_model('local-dir:FOLDER')` reads both.
 
-    As timm's save_for_hf, but a tensor that a model shares (Jumbo's MLP) is written once.
-    `model_args` replace arguments of `timm.create_model` that JSON cannot hold.
+    As timm's save_for_hf, but a tensor that a model shares (Jumbo's MLP) is written once. `about` is what else
+    config.json says (see `evaluated_as`). `model_args` replace arguments of `timm.create_model` that JSON cannot hold.
     """
     folder.mkdir(parents=True, exist_ok=True)
     fence = Fence.here()
     with fence.replacing(folder / "model.safetensors") as file:
         save_weights(model, str(file))
     with fence.replacing(folder / "config.json") as file:
-        save_config_for_hf(model, str(file), model_args=model_args)
+        save_config_for_hf(model, str(file), model_config=dict(about or {}), model_args=model_args)
+
+
+def evaluated_as(classes: Sequence[str], image_size: int, crop_pct: float) -> dict[str, Any]:
+    """What config.json says of a classifier: its classes by number, and how images were cut to evaluate it.
+
+    timm's words: `resolve_data_config(model=model, use_test_size=True)` gives this preprocessing. Size and crop are
+    those of tests, since the others also decide how timm builds a model.
+    """
+    cut = {
+        "test_input_size": [3, image_size, image_size],
+        "test_crop_pct": crop_pct,
+        "crop_mode": "center",
+        "interpolation": "bicubic",
+    }
+    return {"label_names": list(classes), "pretrained_cfg": cut}

@@ -26,7 +26,7 @@ from locat.engine.schedules import learning_rate
 from locat.engine.strategies import micro_batch_size
 from locat.engine.task import Batches, Models, Task
 from locat.models.attention_maps import cls_attends
-from locat.models.create import create_model, save_model, title
+from locat.models.create import create_model, evaluated_as, save_model, title
 from locat.tasks.classification.accuracy import Accuracy
 from locat.tasks.loaders import open_loaders
 from locat.tasks.pictures import draw_attention, draw_inputs
@@ -125,7 +125,8 @@ class Supervised(Task):
         model.eval()
         if self.config.model.init:
             describe(model, {"mean": self.mean, "std": self.std})
-        save_model(model, self.job.outputs, **self.config.model.args)
+        about = evaluated_as(self.classes, self.config.image_size, self.config.crop_pct)
+        save_model(model, self.job.outputs, about, **self.config.model.args)
         name = title(self.config.model)
         if cls_attends(model):
             path, heading = self.job.figures / "attention.png", f"{name}: attention of [CLS] in the last block"

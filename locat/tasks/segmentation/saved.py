@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from locat.config.base import Protocol
-from locat.config.segmentation import SegmentHead
+from locat.config.segmentation import SegmentEvaluation, SegmentHead
 from locat.config.weights import Init, job_weights, local_path
 from locat.contract import durable
 from locat.contract.errors import ConfigError, WeightsError
@@ -25,7 +25,8 @@ from locat.models.create import load_backbone, save_model
 from locat.models.segmentation_head import blocks_read, new_head
 from locat.models.segmenter import Segmenter
 from locat.tasks.segmentation.protocol import covered
-from locat.tasks.segmentation.upsampled import classify, size_of
+from locat.tasks.segmentation.upsampled import Size, classify, size_of
+from locat.tasks.segmentation.views import look
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,10 @@ class Described:
     """Of the images that it was trained on, by which they are normalised."""
     std: tuple[float, ...]
     protocol: Protocol
+    resize: tuple[int, ...] | None = None
+    """Longer and shorter side into which an image is brought, its ratio kept; None: it stays as it is."""
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    """Values of the `SegmentEvaluation` by which it was evaluated."""
 
     @classmethod
     def read(cls, folder: Path) -> "Described":
@@ -56,8 +61,14 @@ class Described:
             values = json.loads(file.read_text())
             version = values.pop("format")
             values |= {key: tuple(values[key]) for key in ("classes", "mean", "std")}
+            values["resize"] = values.get("resize") and tuple(values["resize"])
             found = cls(**values)
             SegmentHead.model_validate(found.head)
+            SegmentEvaluation.model_validate(found.evaluation)
+            if found.resize is not None and not (
+                len(found.resize) == 2 and all(_is_side(side) for side in found.resize)
+            ):
+                raise ValueError(f"resize is to be two sides in pixels, not {found.resize}")
         except FileNotFoundError as error:
             raise WeightsError(f"{folder} holds no {DESCRIPTION}; `segment` leaves one") from error
         except (OSError, ValueError, TypeError, KeyError, AttributeError, ValidationError) as error:
@@ -83,17 +94,32 @@ class SegmentationModel:
         """By their numbers in a prediction."""
         return self.described.classes
 
-    @torch.no_grad()
-    def predict(self, images: Tensor) -> Tensor:
-        """The class of each pixel of uint8 images (n, 3, H, W): uint8 (n, H, W).
+    @property
+    def evaluation(self) -> SegmentEvaluation:
+        """How an image is looked at."""
+        return SegmentEvaluation.model_validate(self.described.evaluation)
 
-        Each image is looked at whole and as large as it is; resize it first to what the model was trained on.
+    @torch.no_grad()
+    def predict(self, images: Tensor, size: Size | None = None) -> Tensor:
+        """The class of each pixel of uint8 images (n, 3, H, W), brought to `size`, by default theirs: uint8 (n, *size).
+
+        Images are looked at as large as they are: resize them first, see `locat.Model.segment`, which does.
         """
-        size = size_of(images)
-        logits = self.segmenter(normalize(images, *Statistics(self.described.mean, self.described.std)))
-        return classify(
-            logits, covered(self.segmenter.backbone, size, self.described.protocol, self.blocks[0]), size, size
-        )
+        shown = size_of(images)
+        normalised = normalize(images, *Statistics(self.described.mean, self.described.std))
+        if self.evaluation.called:
+            return classify(look(self._logits, normalised, self.evaluation), shown, shown, size or shown)
+        logits, extent = self._logits(normalised)
+        return classify(logits, extent, shown, size or shown)
+
+    def _logits(self, images: Tensor) -> tuple[Tensor, Size]:
+        """Logits of the patches of normalised images, and the size that they are taken to cover."""
+        extent = covered(self.segmenter.backbone, size_of(images), self.described.protocol, self.blocks[0])
+        return self.segmenter(images), extent
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and value > 0
 
 
 def save_segmenter(

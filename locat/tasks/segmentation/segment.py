@@ -9,6 +9,7 @@ from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from locat.config import SegmentConfig
+from locat.config.augmentation import SegmentationAugmentation
 from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import normalize
@@ -127,6 +128,8 @@ class Segment(Task):
             self.classes,
             *self.statistics,
             self.config.protocol,
+            self._resize(),
+            self.config.evaluation.model_dump(mode="json"),
         )
         backbone, head, model = self.backbone, weights, self._new_head()
         if self.config.backbone_lr:
@@ -138,6 +141,13 @@ class Segment(Task):
         model.load_state_dict(weights)
         save_segmenter(self.job.outputs, backbone, head, described, **model_arguments(self.config))
         return model
+
+    def _resize(self) -> tuple[int, ...] | None:
+        """Into which evaluation images are brought, or have been by `convert`."""
+        if isinstance(self.config.augment, SegmentationAugmentation):
+            return self.config.augment.resize
+        stored = self.val_loader.contents.image_size
+        return (stored, stored) if stored else None
 
     def _predict(self, model: nn.Module, images: Tensor, size: Size) -> Tensor:
         """Classes of the pixels of each image at its original `size`, uint8 (n, *size); of a blank one if n is 0."""

@@ -53,6 +53,9 @@ def test_what_was_saved_is_loaded(folder: Path) -> None:
         ({"head": {"name": "mlp", "blocks": [7]}}, "name each once, of 0 to 1"),
         ({"format": 2}, "has format 2, this version reads 1"),
         ({"colour": "blue"}, "does not describe a segmentation model"),
+        ({"resize": [512]}, "resize is to be two sides in pixels"),
+        ({"resize": [512, "x"]}, "resize is to be two sides in pixels"),
+        ({"evaluation": {"stride": 8}}, "stride is of a sliding window; set window"),
     ],
 )
 def test_a_description_of_another_model(changes: dict[str, object], words: str, folder: Path) -> None:
