@@ -1,14 +1,15 @@
 """What runs inside a job: LocAt models, data, training and evaluation.
 
-`locat.attach` gives any timm ViT, Eva or Swin its LocAt form; `locat.load_segmenter` loads what `segment` has left.
-Both are imported on use: importing this package, `locat.config` or `locat.contract` never imports torch, so the
-launcher can validate a job's config.
+`locat.Model` predicts with what a job has left, and `locat.load_segmenter` gives the modules of a segmentation model;
+`locat.attach` gives any timm ViT, Eva or Swin its LocAt form. All are imported on use: importing this package,
+`locat.config` or `locat.contract` never imports torch, so the launcher can validate a job's config.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from locat.models.attach import attach as attach
+    from locat.predict.model import Model as Model
     from locat.tasks.segmentation.saved import load_segmenter as load_segmenter
 
 __version__ = "0.1.0"
@@ -19,6 +20,10 @@ def __getattr__(name: str) -> Any:
         from locat.models.attach import attach
 
         return attach
+    if name == "Model":
+        from locat.predict.model import Model
+
+        return Model
     if name == "load_segmenter":
         from locat.tasks.segmentation.saved import load_segmenter
 

@@ -7,16 +7,21 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 from safetensors.torch import load_file
 
-import locat.models  # noqa: F401
+import locat
+import locat.models
 from locat.contract.checkpoint_folder import complete, read_metrics
 from locat.contract.job_folder import ExitCode, JobFolder
 from locat.contract.usage import CHECKPOINTING, COMPUTING, EVALUATING, IDLE, WAITING, WORK, UsageRecord
+from locat.data.beton import open_manifest
 from locat.data.order import epoch_order
+from locat.data.stored import Stored
+from locat.predict.pictures import named
 from support import training
 
 pytestmark = pytest.mark.slow
@@ -77,6 +82,16 @@ def test_what_it_leaves_is_a_model_that_timm_loads(fsdp: Path) -> None:
     assert results["metrics"]["top1"] == max(found.values()) and results["last"]["top1"] == found[12]
     for name in ("attention.png", "batch.png"):
         assert (JobFolder(fsdp).figures / name).stat().st_size > 10_000
+
+
+def test_predicting_the_evaluation_set_finds_what_the_job_found(data: dict[str, str], fsdp: Path) -> None:
+    model = locat.Model.from_folder(JobFolder(fsdp).outputs)
+    stored = Stored(Path(data["val"]))
+    found = model.classify(picture.open(upright=False).image for picture in named([data["val"]]))
+    right = found.argmax(1).numpy() == stored.labels(np.arange(len(stored)))
+    expected = json.loads(JobFolder(fsdp).results.read_text())["last"]["top1"]
+    assert 100 * right.mean() == pytest.approx(expected, abs=1e-3)
+    assert model.classes == open_manifest(Path(data["val"])).contents.classes
 
 
 def test_the_share_of_time_spent_waiting_for_data_is_logged(fsdp: Path) -> None:

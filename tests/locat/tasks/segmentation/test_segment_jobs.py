@@ -18,6 +18,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as V
 
+import locat
 from locat.config import Model
 from locat.contract.job_folder import JobFolder
 from locat.data import beton
@@ -115,6 +116,19 @@ def test_the_scores_are_those_of_a_literal_evaluation_of_the_original_files(
     found = training.metrics(finished, "val/miou")
     assert found.keys() == {4, ITERATIONS} and scores["miou"] == found[ITERATIONS]
     assert json.loads(JobFolder(finished).results.read_text())["best"]["miou"] == max(found.values())
+
+
+def test_predicting_the_original_files_finds_what_the_job_found(tree: Path, finished: Path) -> None:
+    job, files = JobFolder(finished), sorted((tree / "images" / "validation").iterdir())
+    model = locat.Model.from_folder(job.outputs)
+    counts = np.zeros(150, int)
+    for file, mask in zip(files, model.segment(files), strict=True):
+        truth = np.asarray(Image.open(tree / "annotations" / "validation" / f"{file.stem}.png"))
+        counts += np.bincount(mask[truth > 0], minlength=150)
+    rows = json.loads((job.outputs / "classes.json").read_text())
+    assert [row["class"] for row in rows] == list(model.classes)
+    difference = np.abs(counts - [row["predicted_pixels"] for row in rows]).sum()
+    assert difference <= 0.002 * counts.sum()  # PIL and torchvision decode a JPEG alike but for single levels
 
 
 def test_what_it_leaves_to_be_looked_at(finished: Path) -> None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -113,6 +114,9 @@ def test_its_folder_is_a_model_that_finds_what_the_job_found(data: dict[str, str
     assert (confusion.counts.sum(dim=0) > 0).sum() > 2
     found = 100 * segmentation_scores(confusion.counts)["miou"]
     assert found == pytest.approx(json.loads(trained.results.read_text())["metrics"]["miou"], abs=1e-3)
+    images = list(batch.image[:3].permute(0, 2, 3, 1).numpy())
+    masks = locat.Model.from_folder(trained.outputs).segment(images)  # which are of the size that it was trained on
+    assert all(map(np.array_equal, masks, model.predict(batch.image[:3]).numpy()))
     assert load_backbone(trained.outputs)[1] == "locatvit_tiny"
 
 

@@ -1,0 +1,81 @@
+"""Classifiers and backbones: labels and embeddings."""
+
+import math
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, ClassVar
+
+from PIL import Image
+from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset, resolve_data_config
+from torch import Tensor
+
+from locat.contract.errors import WeightsError
+from locat.data.augment.normalise import normalize
+from locat.data.intake.pictures import MOST_PIXELS, Undecodable
+from locat.models.create import load_backbone
+from locat.predict.model import Answer, Answers, Model, Precision, Prepared, Size
+
+
+class Classifier(Model):
+    """A timm model in a folder, with a classifier or without; config.json names its classes and its preprocessing."""
+
+    gives: ClassVar[frozenset[Answers]] = frozenset({"labels", "embeddings"})
+
+    def __init__(self, folder: Path, origin: str, device: str, precision: Precision) -> None:
+        model, self.name = load_backbone(folder)
+        self.model: Any = model.eval().requires_grad_(False)
+        super().__init__(origin, classes_of(self.model, origin), device, precision)
+        expected = resolve_data_config(model=model, use_test_size=True)
+        channels, *size = expected["input_size"]
+        if channels != 3:
+            raise WeightsError(f"{origin} holds a model of images with {channels} channels, and pictures have 3")
+        self.shorter = math.floor(min(size) / expected["crop_pct"])
+        """Into which a picture's shorter side is brought, before its middle is cut out."""
+        self.mean, self.std = expected["mean"], expected["std"]
+        cut = {key: expected[key] for key in ("input_size", "interpolation", "crop_pct", "crop_mode")}
+        self.transform: Any = create_transform(**cut, is_training=False, normalize=False)
+        self.model.to(self.device)
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        scale = self.shorter / min(image.size)
+        if image.width * scale * image.height * scale > MOST_PIXELS:
+            raise Undecodable(
+                f"{image.width} x {image.height} pixels: too narrow for a shorter side of {self.shorter} pixels"
+            )
+        pixels: Tensor = self.transform(image)
+        return Prepared(pixels, (pixels.shape[1], pixels.shape[2]))
+
+    def _answer(self, images: Tensor, size: Size, wanted: Collection[Answers]) -> list[Answer]:
+        features = self.model.forward_features(normalize(images, self.mean, self.std))
+        found: dict[str, Tensor] = {}
+        if "labels" in wanted:
+            found["probabilities"] = self.model.forward_head(features).float().softmax(dim=1)
+        if "embeddings" in wanted:
+            found["embedding"] = self.model.forward_head(features, pre_logits=True).float()
+        rows = {key: value.cpu().numpy() for key, value in found.items()}
+        return [Answer(**{key: values[row] for key, values in rows.items()}) for row in range(len(images))]
+
+    def _kind(self) -> str:
+        return f"{self.name}, a classifier" if self.classes else f"{self.name}, a backbone without a classifier"
+
+
+def classes_of(model: Any, origin: str) -> tuple[str, ...]:
+    """A classifier's classes by number: those that config.json names, ImageNet's by their number, else the numbers.
+
+    Raises:
+        WeightsError: config.json names another number of classes.
+    """
+    count: int = model.num_classes
+    about = model.pretrained_cfg
+    names, descriptions = about.get("label_names"), about.get("label_descriptions") or {}
+    if not count:
+        return ()
+    if names:
+        numbered = names if isinstance(names, dict) else dict(enumerate(names))
+        found = [numbered.get(number, numbered.get(str(number))) for number in range(count)]
+        if len(numbered) > count or any(not isinstance(name, str) for name in found):
+            raise WeightsError(f"{origin}: config.json names {len(numbered)} classes, and the model has {count}")
+        return tuple(str(descriptions.get(name, name)) for name in found)
+    if (subset := infer_imagenet_subset(model)) is not None:
+        return tuple(ImageNetInfo(subset).label_descriptions())
+    return tuple(map(str, range(count)))
