@@ -14,6 +14,7 @@ from torch import Tensor
 
 from locat.config.weights import checked, job_weights, repository
 from locat.contract.errors import ConfigError, DataError, WeightsError
+from locat.data.intake.brightness import Brightness
 from locat.data.intake.pictures import Undecodable, to_rgb
 from locat.engine.precision import autocast
 from locat.predict.pictures import FilePicture
@@ -67,6 +68,8 @@ class Model(ABC):
     classes: tuple[str, ...]
     """By their numbers; empty for a model without a classifier."""
     device: torch.device
+    brightness: Brightness | None = None
+    """Which numbers were black and white in training, in images of more than 8 bits; None: as their format says."""
 
     def __init__(self, origin: str, classes: tuple[str, ...], device: str, precision: Precision) -> None:
         self.origin, self.classes = origin, classes
@@ -193,10 +196,20 @@ class Model(ABC):
         for batch in self.batches(prepared, lambda each: each, BATCH_SIZE):
             yield from self.answer(batch, (wanted,))
 
+    def _rgb(self, image: PictureLike) -> Image.Image:
+        """A picture that a caller gives as 8-bit RGB; Undecodable or DataError where it is none."""
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise Undecodable(f"{image.dtype} {image.shape}; pixels are uint8 (H, W, 3)")
+            return Image.fromarray(image)
+        if isinstance(image, Image.Image):
+            return to_rgb(image).image
+        return FilePicture.at(Path(image)).open(upright=False, brightness=self.brightness).image
+
     def _prepare_given(self, image: PictureLike, number: int) -> Prepared:
         """A picture that a caller gives; DataError where it is none."""
         try:
-            return self.prepare(rgb(image))
+            return self.prepare(self._rgb(image))
         except Undecodable as error:
             what = f"image {number}" if isinstance(image, np.ndarray | Image.Image) else str(image)
             raise DataError(f"{what}: {error}") from error
@@ -205,17 +218,6 @@ class Model(ABC):
 def alike(one: Prepared, other: Prepared) -> bool:
     """Whether the model can be asked of both at once."""
     return one.pixels.shape == other.pixels.shape and one.size == other.size
-
-
-def rgb(image: PictureLike) -> Image.Image:
-    """A picture that a caller gives as 8-bit RGB; Undecodable or DataError where it is none."""
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise Undecodable(f"{image.dtype} {image.shape}; pixels are uint8 (H, W, 3)")
-        return Image.fromarray(image)
-    if isinstance(image, Image.Image):
-        return to_rgb(image).image
-    return FilePicture.at(Path(image)).open(upright=False).image
 
 
 def usable(device: str) -> torch.device:

@@ -15,6 +15,7 @@ from locat.contract import durable
 from locat.contract.errors import ConfigError, JobError
 from locat.contract.fence import Fence
 from locat.contract.names import one_line_path
+from locat.predict.model import Model
 from locat.predict.pictures import Picture
 
 LEGEND = "classes.json"
@@ -82,19 +83,20 @@ class Outputs:
         except OSError as error:
             raise ConfigError(f"{place}: cannot be written ({error.strerror})") from error
 
-    def write_pictures(self, picture: Picture, mask: NDArray[np.uint8], upright: bool, classes: int) -> dict[str, str]:
+    def write_pictures(self, picture: Picture, mask: NDArray[np.uint8], model: Model, upright: bool) -> dict[str, str]:
         """A PNG of the classes' numbers (H, W), with a palette, and one of their colours over the picture: the paths.
 
         The picture is decoded again: all those of a batch would take too much memory.
         """
-        written = {}
+        written, classes = {}, len(model.classes)
         if self.masks is not None:
             image = Image.fromarray(mask)
             image.putpalette(palette(classes).tobytes())
             written["mask"] = _write_png(target(self.masks, picture), image)
         if self.overlays is not None:
-            pixels = overlay(np.asarray(picture.open(upright).image), mask, classes)
-            written["overlay"] = _write_png(target(self.overlays, picture), Image.fromarray(pixels))
+            pixels = np.asarray(picture.open(upright, model.brightness).image)
+            drawn = Image.fromarray(overlay(pixels, mask, classes))
+            written["overlay"] = _write_png(target(self.overlays, picture), drawn)
         return written
 
     def write_embeddings(self) -> None:

@@ -15,6 +15,7 @@ from locat.contract.errors import DataError
 from locat.contract.names import one_line_path
 from locat.data.beton import open_manifest
 from locat.data.datasets.image_folder import EXTENSIONS
+from locat.data.intake.brightness import Brightness
 from locat.data.intake.files import read
 from locat.data.intake.folders import files_below
 from locat.data.intake.pictures import MOST_PIXELS, opened, to_rgb
@@ -61,8 +62,8 @@ class Picture(Protocol):
         """The file that holds it."""
         ...
 
-    def open(self, upright: bool) -> Opened:
-        """Decode it; `upright`: turned as EXIF says.
+    def open(self, upright: bool, brightness: Brightness | None = None) -> Opened:
+        """Decode it; `upright`: turned as EXIF says; `brightness` says what is white in a deep one.
 
         Raises:
             Undecodable, DataError: it is damaged, or cannot be read.
@@ -86,8 +87,9 @@ class FilePicture:
     def name(self) -> str:
         return str(self.path)
 
-    def open(self, upright: bool) -> Opened:
-        return decode(read(self.path), upright)
+    def open(self, upright: bool, brightness: Brightness | None = None) -> Opened:
+        content = read(self.path)
+        return decode(content if brightness is None else brightness.to_eight_bits(content, self.path), upright)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class StoredPicture:
     def place(self) -> PurePath:
         return PurePath(self.path.stem, f"{self.number:06}")
 
-    def open(self, upright: bool) -> Opened:
+    def open(self, upright: bool, brightness: Brightness | None = None) -> Opened:
         record = self.stored.images[self.number]
         length = int(record["bytes"])
         content = os.pread(self.stored.file, length, int(record["address"]))

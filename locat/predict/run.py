@@ -92,7 +92,7 @@ class Prediction:
 
     def _prepare(self, picture: Picture) -> Ready:
         try:
-            image, turned = picture.open(self.upright)
+            image, turned = picture.open(self.upright, self.model.brightness)
             return Ready(picture, self.model.prepare(image), turned)
         except (Undecodable, DataError) as error:
             return Ready(picture, None, problem=reason(error, picture))
@@ -126,7 +126,7 @@ class Prediction:
         if answer.mask is not None:
             try:
                 record |= self._shares(answer.mask)
-                record |= self.outputs.write_pictures(ready.picture, answer.mask, self.upright, len(self.model.classes))
+                record |= self.outputs.write_pictures(ready.picture, answer.mask, self.model, self.upright)
             except (Undecodable, DataError) as error:  # it was there a moment ago
                 return {"image": ready.picture.name, "error": reason(error, ready.picture)}
         return record

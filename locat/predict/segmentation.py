@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from locat.data.intake.brightness import Brightness
 from locat.data.joint import keep_ratio, resize_image
 from locat.data.segmentation import MOST_PIXELS
 from locat.predict.model import Answer, Answers, Model, Precision, Prepared, Size
@@ -23,6 +24,7 @@ class SegmentationPredictor(Model):
     def __init__(self, folder: Path, origin: str, device: str, precision: Precision) -> None:
         self.model = load_segmenter(folder)
         super().__init__(origin, self.model.classes, device, precision)
+        self.brightness = Brightness.of(self.model.described.brightness)
         self.model.segmenter.requires_grad_(False).to(self.device)
 
     def prepare(self, image: Image.Image) -> Prepared:

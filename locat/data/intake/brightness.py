@@ -1,6 +1,7 @@
 """Images of more than 8 bits or of floating point numbers, whose user says which numbers are black and white."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from locat.contract.errors import DataError
 from locat.contract.names import one_line_path
 from locat.data.intake.pictures import PHOTOMETRIC, WHITE_IS_ZERO, Undecodable, is_deep, opened, refuse_unscaled
 
+KEYS = ("range", "percentiles")
+"""Of a dataset's options."""
 GREY_MODES = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 """Modes of Pillow that show a file's own numbers; deep colours it cuts to 8 bits."""
 
@@ -24,6 +27,19 @@ class Brightness:
     limits: tuple[float, float]
     percentiles: bool = False
     """Whether the limits are percentiles of an image's own numbers."""
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Brightness | None":
+        """That of a dataset's `options`, with `range` or `percentiles`; None where they name neither.
+
+        Raises:
+            ValueError: what they name is not two numbers.
+        """
+        for key in KEYS:
+            if (limits := options.get(key)) is not None:
+                lowest, highest = limits
+                return cls((float(lowest), float(highest)), percentiles=key == "percentiles")
+        return None
 
     def to_eight_bits(self, content: bytes, path: Path) -> bytes:
         """The content of a file of 8 bits with the same picture; what has 8 bits, or is none, stays as it is.

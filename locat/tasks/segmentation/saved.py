@@ -21,6 +21,7 @@ from locat.contract.errors import ConfigError, WeightsError
 from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.data.augment.normalise import Statistics, normalize
+from locat.data.intake.brightness import Brightness
 from locat.models.create import load_backbone, save_model
 from locat.models.segmentation_head import blocks_read, new_head
 from locat.models.segmenter import Segmenter
@@ -52,6 +53,8 @@ class Described:
     """Longer and shorter side into which an image is brought, its ratio kept; None: it stays as it is."""
     evaluation: dict[str, Any] = field(default_factory=dict)
     """Values of the `SegmentEvaluation` by which it was evaluated."""
+    brightness: dict[str, Any] = field(default_factory=dict)
+    """Of the dataset's options, `range` or `percentiles`: which numbers in deep images are black and white."""
 
     @classmethod
     def read(cls, folder: Path) -> "Described":
@@ -65,6 +68,7 @@ class Described:
             found = cls(**values)
             SegmentHead.model_validate(found.head)
             SegmentEvaluation.model_validate(found.evaluation)
+            Brightness.of(found.brightness)
             if found.resize is not None and not (
                 len(found.resize) == 2 and all(_is_side(side) for side in found.resize)
             ):

@@ -14,6 +14,7 @@ from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import normalize
 from locat.data.batch import Batch
+from locat.data.intake.brightness import KEYS
 from locat.data.position import Position
 from locat.engine.best import Best
 from locat.engine.blocks import compile_blocks
@@ -130,6 +131,7 @@ class Segment(Task):
             self.config.protocol,
             self._resize(),
             self.config.evaluation.model_dump(mode="json"),
+            {key: value for key, value in self.train_loader.contents.options.items() if key in KEYS},
         )
         backbone, head, model = self.backbone, weights, self._new_head()
         if self.config.backbone_lr:

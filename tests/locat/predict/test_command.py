@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,20 @@ def test_masks_have_a_palette_and_the_pictures_size(models: Path, photos: Path, 
         }
     legend = json.loads((overlays / "classes.json").read_text())
     assert legend[1] == {"class": "road", "colour": "#{:02x}{:02x}{:02x}".format(*colours[1])}
+
+
+def test_deep_pictures_are_brought_to_eight_bits_as_for_training(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "segmenter", tmp_path / "model")
+    file = tmp_path / "model" / "segmentation.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "brightness": {"range": [0, 510]}}))
+    grey = np.asarray(pictures.picture(40, 30).convert("L")).astype(np.uint16)
+    (tmp_path / "deep.png").write_bytes(pictures.encoded(Image.fromarray(grey * 2), "PNG"))
+    (tmp_path / "flat.png").write_bytes(pictures.encoded(Image.fromarray(grey.astype(np.uint8)), "PNG"))
+    words = [tmp_path / "deep.png", tmp_path / "flat.png", "--overlays", tmp_path / "o"]
+    deep, flat = lines(predict("--model", tmp_path / "model", *words))
+    assert deep["classes"] == flat["classes"]
+    assert Path(deep["overlay"]).read_bytes() == Path(flat["overlay"]).read_bytes()
+    assert np.array_equal(*locat.Model.from_folder(tmp_path / "model").segment(words[:2]))
 
 
 def test_turned_pictures_are_told_or_set_upright(models: Path, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_what_was_saved_is_loaded(folder: Path) -> None:
         ({"colour": "blue"}, "does not describe a segmentation model"),
         ({"resize": [512]}, "resize is to be two sides in pixels"),
         ({"resize": [512, "x"]}, "resize is to be two sides in pixels"),
+        ({"brightness": {"range": [0]}}, "does not describe a segmentation model"),
         ({"evaluation": {"stride": 8}}, "stride is of a sliding window; set window"),
     ],
 )
