@@ -52,7 +52,9 @@ class Outputs:
 
     def refuse_clashes(self, pictures: Sequence[Picture]) -> None:
         """Raise ConfigError where two pictures would share a file, or one would be written over."""
-        sources = {picture.path.resolve() for picture in pictures}
+        if not self.folders:
+            return
+        sources = {path.resolve() for path in {picture.path for picture in pictures}}
         for folder in self.folders:
             taken: dict[Path, str] = {}
             for picture in pictures:

@@ -83,6 +83,16 @@ NOT_FOLLOWED = {
     "launcher submit pipelines/digits.yaml --backend debug": "in backends/local/test_debug.py, with a smaller job",
     "launcher submit pipelines/dino_digits.yaml --watch": "takes 12 minutes; docs/results.md has what it gave",
     "launcher submit pipelines/attach_digits.yaml --watch": "takes minutes; docs/results.md has what it gave",
+    **dict.fromkeys(
+        (
+            "python -m locat predict --model runs/RUN/jobs/segment-locatvit_tiny-0/outputs photos --masks masks "
+            "--overlays overlays",
+            "python -m locat predict --model runs/RUN/jobs/pretrain-locatvit_tiny/outputs val.beton --top 2",
+            'python -m locat predict --model hf-hub:timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k "photos/**/*.jpg" '
+            "--embeddings photos.npz",
+        ),
+        "locat/predict/test_command.py does, with models of its own",
+    ),
     "launcher logs RUN JOB --rank 1": "test_chain.py does, which has a job of two ranks",
     "launcher submit tune.yaml --from RUN/JOB": "launcher/verbs/test_branches.py and tasks/test_branch_jobs.py do",
     "launcher submit tune.yaml --from RUN/JOB@best --set jobs.tune.config.optimizer.lr=1e-4": "the same tests do",
