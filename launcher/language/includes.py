@@ -1,5 +1,6 @@
 """`include`: a pipeline file put over others, each value with its place in the file it was written in."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -11,6 +12,8 @@ from locat.contract.submission import Submission
 from locat.contract.yaml_source import Source
 from locat.contract.yaml_text import to_yaml
 
+VALUES = "<pipeline>"
+"""What places call a pipeline that is no file."""
 MAX_DEPTH = 8
 """Files that include one another."""
 MAX_READS = 100
@@ -26,20 +29,36 @@ def read(path: Path) -> Source:
     return _read(path, (), count(1))
 
 
+def of_values(values: Mapping[str, Any]) -> Source:
+    """A pipeline that Python made, over the files it includes; relative paths are from the current folder.
+
+    Raises:
+        PipelineError: as for a file; places are those in the values written as YAML.
+    """
+    text = to_yaml(dict(values))
+    source = replace(yaml_source.parse(text, VALUES), data=text.encode(), folder=Path.cwd())
+    return _over_included(source, Path(), (), count(1))
+
+
 def _read(path: Path, including: tuple[Path, ...], reads: "count[int]") -> Source:
     folder, elsewhere = _folders(path)
     source = replace(yaml_source.read(path), folder=folder, elsewhere=elsewhere)
+    below = path.parent if folder == path.absolute().parent else folder
+    return _over_included(source, below, (*including, path.resolve()), reads)
+
+
+def _over_included(source: Source, folder: Path, known: tuple[Path, ...], reads: "count[int]") -> Source:
+    """A source over the files it includes, whose paths are from `folder`; `known` includes them, and is it."""
     names = source.values.get("include", [])
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list):
         raise _wrong(source, ("include",), f"expected a path or a list of paths, got {shown(names)}")
-    known = (*including, path.resolve())
     base: Source | None = None
     for position, name in enumerate(names):
         where: KeyPath = ("include", position) if isinstance(source.values["include"], list) else ("include",)
         if not isinstance(name, str) or not name:
             raise _wrong(source, where, f"expected a path, got {shown(name)}")
-        other = (path.parent if folder == path.absolute().parent else folder) / name
+        other = folder / name
         if not other.is_file():
             raise _wrong(source, where, f"no such file: {name}; paths are from the folder of this file")
         if other.resolve() in known or len(known) > MAX_DEPTH:

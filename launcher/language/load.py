@@ -17,13 +17,14 @@ from locat.contract.problems import KeyPath, PipelineError, known_words
 from locat.contract.yaml_source import Source
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
-    """The pipeline in the file at `path`, with each `KEY=VALUE` of `--set` put over it.
+def load(pipeline: Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Pipeline:
+    """The pipeline in a file, or of values as a file would have them, with each `KEY=VALUE` of `--set` put over it.
 
     Raises:
         PipelineError: the file cannot be read, or what it says is not a valid pipeline.
     """
-    return validate(command_line.apply(includes.read(path), overrides))
+    source = includes.read(pipeline) if isinstance(pipeline, Path) else includes.of_values(pipeline)
+    return validate(command_line.apply(source, overrides))
 
 
 def validate(source: Source) -> Pipeline:

@@ -1,6 +1,7 @@
 """A run's folder: created complete or not at all."""
 
 import os
+import re
 import secrets
 import shutil
 import time
@@ -32,6 +33,16 @@ class Start:
     """RUN/JOB@STEP of the other."""
     checkpoint: Path | None
     """None where this machine does not see it."""
+
+
+def check_name(name: str) -> None:
+    """See that a run's folder can begin with this name.
+
+    Raises:
+        RunError: it cannot.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", name):
+        raise RunError("letters, digits and '_.-' make a folder's name")
 
 
 def new_run_id(name: str) -> str:

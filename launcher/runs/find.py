@@ -8,6 +8,21 @@ from launcher.plan import Plan
 from launcher.runs.errors import RunError
 from launcher.runs.folder import RunFolder
 from locat.contract.problems import did_you_mean
+from locat.contract.tracking_uri import check_path, located_path
+
+
+def folder_of_runs(path: Path) -> Path:
+    """A folder of runs by a path that all that is told of a run can hold; `~` is a home folder.
+
+    Raises:
+        UserError: it is no such path.
+    """
+    try:
+        path = located_path(path, None)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    check_path(path.absolute())
+    return path
 
 
 def list_runs(runs: Path) -> list[RunFolder]:

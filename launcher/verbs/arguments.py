@@ -1,16 +1,17 @@
 """Arguments that several verbs take."""
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from launcher.plan import DEFAULT_BACKEND
+from launcher.runs.create import check_name
+from launcher.runs.errors import RunError
+from launcher.runs.find import folder_of_runs
 from launcher.view.completion import BackendName, complete_job, complete_run
 from locat.contract.errors import UserError
-from locat.contract.tracking_uri import check_path, located_path
 
 
 class RunsFolder(click.Path):
@@ -18,9 +19,8 @@ class RunsFolder(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         try:
-            path = located_path(Path(os.fsdecode(value)), None)
-            check_path(path.absolute())
-        except (ValueError, UserError) as error:
+            path = folder_of_runs(Path(os.fsdecode(value)))
+        except UserError as error:
             self.fail(str(error), param, ctx)
         super().convert(path, param, ctx)
         return path
@@ -55,6 +55,9 @@ set_option = click.option(
 
 def folder_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check what becomes (a part of) the name of a run's folder."""
-    if value is not None and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", value):
-        raise click.BadParameter("letters, digits and '_.-' make a folder's name")
+    if value is not None:
+        try:
+            check_name(value)
+        except RunError as error:
+            raise click.BadParameter(str(error)) from None
     return value

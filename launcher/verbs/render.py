@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from launcher.actions.plans import compiled
 from launcher.backends import BACKENDS
 from launcher.verbs.arguments import (
     backend_option,
@@ -12,7 +13,6 @@ from launcher.verbs.arguments import (
     runs_option,
     set_option,
 )
-from launcher.verbs.plans import compiled
 from locat.contract import durable
 from locat.contract.errors import UserError
 

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import click
 
+from launcher.actions.submit import prepare, submit
+from launcher.actions.wait import wait
 from launcher.backends import BACKENDS
-from launcher.compile import secrets
 from launcher.plan import Plan
-from launcher.runs.create import Start, create
+from launcher.runs.create import Start
 from launcher.runs.folder import RunFolder
 from launcher.verbs.arguments import backend_option, files_argument, folder_name, runs_option, set_option
-from launcher.verbs.branches import with_starts
-from launcher.verbs.plans import compiled
 from launcher.view import summary, tables, watch
 from launcher.view.tree import tree
 
@@ -46,32 +45,19 @@ def command(
     goes on from another run's checkpoint, under its own config. With --watch or --wait exits 0 if all jobs are done,
     2 if a job's configuration is invalid, else 1.
     """
-    places = BACKENDS[backend].places(runs)
-    made = with_starts(compiled(files, overrides, places, backend, name), origin, runs, places)
-    for note in dict.fromkeys(note for _, plan, _ in made for note in BACKENDS[backend].notes(plan)):
+    prepared = prepare(files, overrides, backend, runs, name, origin)
+    for note in dict.fromkeys(note for each in prepared for note in BACKENDS[backend].notes(each.plan)):
         click.echo(f"note: {note}", err=True)
     if dry_run:
-        for _, plan, start in made:
-            click.echo(tree(plan))
-            _tell(start)
+        for each in prepared:
+            click.echo(tree(each.plan))
+            _tell(each.start)
         return
-    for pipeline, plan, _ in made:
-        texts = [pipeline.source.data.decode(), *overrides]
-        secrets.check(plan, BACKENDS[backend].takes_environment, texts)
-        BACKENDS[backend].check(plan)
-    code = None
-    if BACKENDS[backend].places(runs).sees_folders:
-        from launcher.snapshot.take import take  # a tenth of the time of `--dry-run`
-
-        secret = {name for _, plan, _ in made for name in plan.secrets}
-        code = take(runs.resolve(), secret, "submit")
     started = []
-    for pipeline, plan, start in made:
-        run = create(plan, pipeline.source.data.decode(), runs.resolve(), pipeline.source, overrides, start, code)
-        BACKENDS[backend].start(run)
+    for run, each in submit(prepared, overrides, backend, runs):
         click.echo(f"submitted {run.name}; `{summary.command('status', run)}` shows how it stands")
-        _tell(start)
-        started.append((run, plan))
+        _tell(each.start)
+        started.append((run, each.plan))
     if watched or waited:
         codes = [_follow(run, plan, shown=watched) for run, plan in started]
         sys.exit(next((code for code in (130, 2, 1) if code in codes), 0))
@@ -85,7 +71,7 @@ def _tell(start: Start | None) -> None:
 def _follow(run: RunFolder, plan: Plan, shown: bool) -> int:
     out = tables.console()
     try:
-        view = watch.watch(run, plan, out) if shown else watch.wait(run, plan)
+        view = watch.watch(run, plan, out) if shown else wait(run, plan)
     except KeyboardInterrupt:
         status, cancel = summary.command("status", run), summary.command("cancel", run)
         click.echo(f"\nthe run goes on: `{status}` shows it, `{cancel}` stops it")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
+from launcher.actions.plans import compiled
 from launcher.backends.base import Places
 from launcher.plan import DEFAULT_BACKEND
 from launcher.verbs.arguments import files_argument, runs_option, set_option
-from launcher.verbs.plans import compiled
 
 
 @click.command("validate")

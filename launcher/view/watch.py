@@ -1,13 +1,11 @@
 """Looking on while a run goes, until it has ended or nobody supervises it any more."""
 
 import time
-from collections.abc import Iterator
 
 from rich.console import Console
 from rich.live import Live
 
-from launcher.backends import BACKENDS, look
-from launcher.backends.base import NoAnswerError
+from launcher.actions.wait import views
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
 from launcher.runs.progress import described
@@ -19,33 +17,9 @@ PROGRESS_EVERY = 15.0
 """Seconds between two progress lines of one job in a log."""
 
 
-def views(run: RunFolder, plan: Plan) -> Iterator[RunView]:
-    """The run's view now and then, the last one when there is nothing left to wait for."""
-    alone = 0
-    view: RunView | None = None
-    while True:
-        try:
-            view = look(run, plan)
-        except NoAnswerError:
-            if view is None:
-                raise
-        # A supervisor takes a moment between its last decision and its end: twice alone is really alone.
-        alone = 0 if view.supervised or view.running else alone + 1
-        yield view
-        if view.ended or alone == 2:
-            return
-        BACKENDS[plan.backend].wait(run)
-
-
 def watch(run: RunFolder, plan: Plan, console: Console) -> RunView:
     """Show the run until it ends, as a live table on a terminal and as lines elsewhere; returns the last view."""
     return _live(run, plan, console) if console.is_terminal else _lines(run, plan, console)
-
-
-def wait(run: RunFolder, plan: Plan) -> RunView:
-    """The last view of the run, shown to nobody meanwhile."""
-    *_, last = views(run, plan)
-    return last
 
 
 def _live(run: RunFolder, plan: Plan, console: Console) -> RunView:

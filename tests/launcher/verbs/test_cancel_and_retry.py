@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 
 from launcher import locks, machine
+from launcher.actions.retry import with_needs
 from launcher.attempt import processes
 from launcher.runs.state import JobState, Status
-from launcher.verbs.retry import with_needs
 from support import small_runs
 
 

@@ -37,7 +37,7 @@ def with_jobs(monkeypatch: pytest.MonkeyPatch, *jobs: PlannedJob) -> None:
     def compile_to(pipeline: object, run_id: str, runs_folder: Path, tracking_uri: str, *_: object) -> Plan:
         return Plan(run_id, "test", "a test", runs_folder / run_id, f"sqlite:///{runs_folder}/mlflow.db", "test", jobs)
 
-    monkeypatch.setattr("launcher.verbs.plans.compile_pipeline", compile_to)
+    monkeypatch.setattr("launcher.actions.plans.compile_pipeline", compile_to)
 
 
 def submit(tmp_path: Path, *arguments: str) -> tuple[int, str]:

@@ -12,6 +12,7 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
+from launcher.actions.wait import views
 from launcher.backends import BACKENDS, look, look_all
 from launcher.backends.errors import BackendError
 from launcher.backends.kubernetes import history, names
@@ -22,7 +23,6 @@ from launcher.backends.kubernetes.watch import Changes
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import RunView, derive
-from launcher.view.watch import views
 from locat.contract import durable
 from locat.contract.records import FormatError
 from support.http_server import serving
@@ -62,7 +62,7 @@ def test_who_looks_on_is_patient_with_a_server_that_has_answered_before(
     away = UnansweredError("the Kubernetes API does not answer")
 
     def seen(*answers: RunView | Exception) -> list[RunView]:
-        monkeypatch.setattr("launcher.view.watch.look", Mock(side_effect=answers))
+        monkeypatch.setattr("launcher.actions.wait.look", Mock(side_effect=answers))
         return list(views(run, plan))
 
     monkeypatch.setattr(BACKENDS["kubernetes"], "wait", lambda run: None)

@@ -1,0 +1,71 @@
+"""Pipelines become runs, which their backends then start."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from launcher.actions.branches import with_starts
+from launcher.actions.plans import compiled
+from launcher.backends import BACKENDS
+from launcher.compile import secrets
+from launcher.language.model import Pipeline
+from launcher.plan import Plan
+from launcher.runs.create import Start, create
+from launcher.runs.folder import RunFolder
+
+
+class Prepared(NamedTuple):
+    """A run that can be submitted."""
+
+    pipeline: Pipeline
+    plan: Plan
+    start: Start | None
+    """The checkpoint that a job goes on from, of another run."""
+
+
+def prepare(
+    pipelines: Iterable[Path | Mapping[str, Any]],
+    settings: Sequence[str],
+    backend: str,
+    runs: Path,
+    name: str | None = None,
+    origin: str | None = None,
+) -> list[Prepared]:
+    """What each pipeline, a file or its values, becomes on a backend; nothing is created.
+
+    Args:
+        settings: `KEY=VALUE`, put over each.
+        runs: folder of runs.
+        name: first part of the runs' names; the pipeline's own if None.
+        origin: RUN/JOB of a checkpoint that a job of each goes on from.
+
+    Raises:
+        PipelineError: one of them is not valid; lists the problems of all.
+        UserError: there is no such checkpoint, or no such backend.
+    """
+    places = BACKENDS[backend].places(runs)
+    made = compiled(pipelines, settings, places, backend, name)
+    return [Prepared(*each) for each in with_starts(made, origin, runs, places)]
+
+
+def submit(
+    prepared: Sequence[Prepared], settings: Sequence[str], backend: str, runs: Path
+) -> Iterator[tuple[RunFolder, Prepared]]:
+    """Create and start the runs; yields each as soon as its backend has it. None is created unless all can run.
+
+    Raises:
+        UserError: one can never run there, or a secret is missing or written out.
+    """
+    for pipeline, plan, _ in prepared:
+        secrets.check(plan, BACKENDS[backend].takes_environment, [pipeline.source.data.decode(), *settings])
+        BACKENDS[backend].check(plan)
+    code = None
+    if BACKENDS[backend].places(runs).sees_folders:
+        from launcher.snapshot.take import take  # a tenth of the time of `--dry-run`
+
+        code = take(runs.resolve(), {name for each in prepared for name in each.plan.secrets}, "submit")
+    for each in prepared:
+        source = each.pipeline.source
+        run = create(each.plan, source.data.decode(), runs.resolve(), source, settings, each.start, code)
+        BACKENDS[backend].start(run)
+        yield run, each
