@@ -60,7 +60,7 @@ class Rotations(Task):
         model = self._new_model()
         model.load_state_dict(weights)
         save_model(model, self.job.outputs, **self.args)
-        name = title(self.config.model.name, self.args)
+        name = title(Model(name=self.config.model.name, args=self.args))
         write_results(self.job, self.config, name, self.train_loader.contents, metrics)
 
     def _new_model(self) -> torch.nn.Module:
