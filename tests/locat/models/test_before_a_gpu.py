@@ -12,7 +12,8 @@ from locat.engine.strategies.clipping import clip_gradients
 from locat.models.segmentation_head import SegmentationHead, patch_dim, patch_features
 from locat.tasks.classification.accuracy import likeliest
 from locat.tasks.classification.neighbours import nearest, votes
-from locat.tasks.segmentation.upsampled import CrossEntropy, classify
+from locat.tasks.segmentation.dice import dice_loss
+from locat.tasks.segmentation.upsampled import classify, cross_entropy
 from locat.tasks.self_supervised.dino_loss import dino_loss
 from support.pretended_gpu import DEVICE, pretended_gpu
 
@@ -54,9 +55,15 @@ def test_a_segmentations_loss_and_prediction() -> None:
         moved(head)
         logits = head(patch_features(backbone, images()))
         truth = torch.zeros((2, SIDE, SIDE), dtype=torch.uint8, device=DEVICE)
-        loss = CrossEntropy.apply(logits, (SIDE, SIDE), truth)
+        weights = torch.ones(7, device=DEVICE)
+        losses = [
+            cross_entropy(logits, (SIDE, SIDE), truth, over_all=True),
+            cross_entropy(logits, (SIDE, SIDE), truth, class_weights=weights),
+            dice_loss(logits, (SIDE, SIDE), truth),
+        ]
         predicted = classify(logits, (SIDE, SIDE), (SIDE, SIDE), (20, 28))
-    assert loss.device == predicted.device == DEVICE and predicted.shape == (2, 20, 28)
+    assert {loss.device for loss in losses} == {DEVICE}
+    assert predicted.device == DEVICE and predicted.shape == (2, 20, 28)
     assert gpu.waited == []
 
 
