@@ -44,7 +44,7 @@ HERE = {
     "launcher report RUN --output tables": r"^tables/report\.md$",
     "launcher report RUN --tracking-uri http://localhost:5000": r"/report/report\.md$",
     "launcher submit pipelines/tiny.yaml --set jobs.imagenet.config.dataset.source=/data/imagenet --dry-run": (
-        r"segment-locatvit_tiny-ade20k  after benchmark-ade20k, pretrain-locatvit_tiny\n.* 0\.\d+ GPU-hours$"
+        r"segment-locatvit_tiny-ade20k  after benchmark-ade20k, pretrain-locatvit_tiny\n.* 0\.\d+ GPU-hours; 0\.\d+ GB$"
     ),
     "launcher submit FILE --dry-run": r"^needs +\d+ GPU-hours",
     "export LAUNCHER_RUNS=~/runs": "",

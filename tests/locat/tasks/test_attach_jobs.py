@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 import locat.models  # noqa: F401
 from locat.config import DinoConfig, KnnConfig, Model, SupervisedConfig
+from locat.contract.checkpoint_folder import complete
 from locat.contract.errors import WeightsError
 from locat.contract.job_folder import ExitCode, JobFolder
-from locat.engine.checkpoints.manifest import complete
 from locat.engine.distributed import Ranks
 from locat.engine.loop import train
 from locat.models.attach import attached_parameters
