@@ -43,6 +43,18 @@ def supervised(data: Mapping[str, str], **changes: Any) -> dict[str, Any]:
     }
 
 
+def save_tiny(folder: Path) -> Path:
+    """What a pretraining job leaves, of a LocAtViT with weights of seed 0; returns the folder."""
+    import torch
+
+    from locat.config import Model
+    from locat.models.create import create_model, save_model
+
+    torch.manual_seed(0)
+    save_model(create_model(Model(name="locatvit_tiny", args=TINY_VIT)), folder, **TINY_VIT)
+    return folder
+
+
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(config)))

@@ -15,13 +15,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from locat.config import DinoConfig, Model, SegmentConfig, SupervisedConfig
+from locat.config import DinoConfig, SegmentConfig, SupervisedConfig
 from locat.contract.job_folder import JobFolder
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.guards.nonfinite import Guard
 from locat.engine.loop import Training
 from locat.engine.task import Task
-from locat.models.create import create_model, save_model
 from locat.tasks.classification.supervised import Supervised
 from locat.tasks.segmentation.segment import Segment
 from locat.tasks.self_supervised.dino import Dino
@@ -100,7 +99,7 @@ def ranks() -> Iterator[Ranks]:
 
 def new_task(name: str, changes: dict[str, Any], data: dict[str, str], job: JobFolder, ranks: Ranks) -> Task:
     if name == "segment":
-        save_model(create_model(Model(name="locatvit_tiny", args=training.TINY_VIT)), job.path, **training.TINY_VIT)
+        training.save_tiny(job.path)
         return Segment(
             SegmentConfig(task=name, data=data, backbone=str(job.path), **{**SEGMENT, **changes}), job, ranks
         )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from locat.config import HummingbirdConfig, Model
+from locat.config import HummingbirdConfig
 from locat.contract.errors import ConfigError, Preempted
 from locat.contract.job_folder import JobFolder
 from locat.data import beton, counter
@@ -28,7 +28,6 @@ from locat.data.pairs import Pairs
 from locat.data.reader import ReadSettings
 from locat.engine.distributed import join_ranks
 from locat.engine.evaluation import Watch
-from locat.models.create import create_model, save_model
 from locat.tasks.segmentation.hummingbird import hummingbird
 from locat.tasks.segmentation.memory_bank import MemoryBank, class_shares
 from locat.tasks.segmentation.retrieval import Retrieval
@@ -132,10 +131,7 @@ def test_closing_up_in_pieces_is_closing_up_at_once(monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("backbone")
-    torch.manual_seed(0)
-    save_model(create_model(Model(name="locatvit_tiny", args=training.TINY_VIT)), folder, **training.TINY_VIT)
-    return folder
+    return training.save_tiny(tmp_path_factory.mktemp("backbone"))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as V
 
-from locat.config import HummingbirdConfig, Model
+from locat.config import HummingbirdConfig
 from locat.contract.job_folder import JobFolder
 from locat.data import beton
 from locat.data.augment.draws import Draws
@@ -23,7 +23,7 @@ from locat.data.memory_views import MemoryView
 from locat.data.pairs import Pairs
 from locat.engine.distributed import join_ranks
 from locat.engine.evaluation import Watch
-from locat.models.create import create_model, load_backbone, save_model
+from locat.models.create import load_backbone
 from locat.models.segmentation_head import patch_dim, patch_features
 from locat.tasks.segmentation.release_retrieval import ReleaseRetrieval
 from locat.tasks.segmentation.scores import matched
@@ -107,8 +107,7 @@ def test_the_whole_evaluation_is_the_scripts(tmp_path: Path) -> None:
     data = {split: tmp_path / f"{split}.beton" for split in ("train", "val")}
     for split, pairs in ade20k(tree, complete=False).items():
         beton.write(data[split], pairs, 1, lambda done: None)
-    torch.manual_seed(0)
-    save_model(create_model(Model(name="locatvit_tiny", args=training.TINY_VIT)), tmp_path, **training.TINY_VIT)
+    training.save_tiny(tmp_path)
     config = HummingbirdConfig.model_validate(
         {
             "task": "hummingbird",

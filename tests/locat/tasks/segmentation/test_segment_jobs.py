@@ -19,11 +19,10 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as V
 
 import locat
-from locat.config import Model
 from locat.contract.job_folder import JobFolder
 from locat.data import beton
 from locat.data.datasets.ade20k import ade20k
-from locat.models.create import create_model, load_backbone, save_model
+from locat.models.create import load_backbone
 from locat.models.segmentation_head import SegmentationHead
 from support import segmentation_sets, training
 
@@ -50,10 +49,7 @@ def data(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("backbone")
-    torch.manual_seed(0)
-    save_model(create_model(Model(name="locatvit_tiny", args=training.TINY_VIT)), folder, **training.TINY_VIT)
-    return folder
+    return training.save_tiny(tmp_path_factory.mktemp("backbone"))
 
 
 def segment(data: dict[str, str], backbone: Path, **changes: Any) -> dict[str, Any]:

@@ -14,11 +14,10 @@ from safetensors.torch import load_file
 
 import locat
 import locat.models
-from locat.config import Model
 from locat.contract.job_folder import ExitCode, JobFolder
 from locat.data.loader import Loader
 from locat.data.reader import ReadSettings
-from locat.models.create import create_model, load_backbone, save_model
+from locat.models.create import load_backbone
 from locat.tasks.segmentation.scores import Confusion, segmentation_scores
 from support import training
 
@@ -29,10 +28,7 @@ STEPS = 6
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("backbone")
-    torch.manual_seed(0)
-    save_model(create_model(Model(name="locatvit_tiny", args=training.TINY_VIT)), folder, **training.TINY_VIT)
-    return folder
+    return training.save_tiny(tmp_path_factory.mktemp("backbone"))
 
 
 def segment(data: dict[str, str], backbone: Path, **changes: Any) -> dict[str, Any]:
