@@ -1,10 +1,7 @@
 """Runs from Python: `launcher.submit(...)` does what `launcher submit` does, and returns the run.
 
-    import launcher
-
     run = launcher.submit("pipelines/digits.yaml", settings={"defaults.seed": 1})
     run.wait()
-    print(run.metrics("pretrain-locatvit_tiny")[-1].metrics["val/top1"])
 
 Whatever is wrong with what was asked is a `locat.contract.errors.UserError` with the same one sentence that the command
 line prints.

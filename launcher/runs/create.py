@@ -16,6 +16,7 @@ from launcher.runs.folder import RunFolder
 from locat.contract import durable
 from locat.contract.checkpoint_folder import PINNED, link
 from locat.contract.credentials import redact
+from locat.contract.problems import shown
 from locat.contract.submission import Step, Submission
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def check_name(name: str) -> None:
         RunError: it cannot.
     """
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", name):
-        raise RunError("letters, digits and '_.-' make a folder's name")
+        raise RunError(f"{shown(name)}: letters, digits and '_.-' make a folder's name")
 
 
 def new_run_id(name: str) -> str:

@@ -15,14 +15,15 @@ from locat.contract.errors import UserError
 from locat.contract.problems import PipelineError
 from locat.contract.submission import Submission
 from support import small_runs
-from support.documents import ROOT
+from support.documents import ROOT, blocks
 
 DIGITS = ROOT / "pipelines/digits.yaml"
 TINY = {"name": "tiny", "jobs": {"convert": {"task": "convert", "config": {"dataset": {"name": "digits"}}}}}
 RECORDS = """
 import json, os, pathlib
 job = pathlib.Path(os.environ["LOCAT_ATTEMPT_DIR"]).parents[1]
-lines = [{"step": step, "time": 1.0, "metrics": {"train/loss": 1 / step}} for step in (1, 2)]
+metrics = [(1, {"train/loss": 1.0}), (2, {"train/loss": 0.5, "val/top1": 70.0}), (2, {"usage/computing_seconds": 1.0})]
+lines = [{"step": step, "time": 1.0, "metrics": values} for step, values in metrics]
 (job / "metrics.jsonl").write_text("".join(json.dumps(line) + chr(10) for line in lines))
 print("written")
 """
@@ -51,11 +52,23 @@ def test_a_run_from_submission_to_results(runs: Path, monkeypatch: pytest.Monkey
     assert run.logs("a") == "written\n"
     assert [(record.step, record.metrics) for record in run.metrics("a")] == [
         (1, {"train/loss": 1.0}),
-        (2, {"train/loss": 0.5}),
+        (2, {"train/loss": 0.5, "val/top1": 70.0}),
+        (2, {"usage/computing_seconds": 1.0}),
     ]
     assert run.metrics("b") == []
     assert Submission.read(run.path).settings == ("defaults.seed=7", 'name="seven"')
     assert launcher.find("seven") == launcher.find() == run == Run(run.path)
+
+
+def test_the_page_does_what_it_says(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiled_to(monkeypatch, small_runs.job("pretrain-locatvit_tiny", RECORDS))
+    monkeypatch.chdir(ROOT)
+    code, _ = (block for language, block in blocks((ROOT / "docs/python.md").read_text()) if language == "python")
+    exec(code)
+    assert capsys.readouterr().out == "done\npretrain-locatvit_tiny done \n2 70.0\n"
+    assert launcher.find("seed-1-").path.parent == runs
 
 
 def test_a_run_is_cancelled_and_gone_on_with(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
