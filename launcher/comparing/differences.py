@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.comparing import settings
+from launcher.comparing import code, settings
 from launcher.comparing.data import Digests
 from launcher.comparing.parting import Parting, parting
 from launcher.comparing.settings import plain
@@ -15,10 +15,13 @@ from launcher.runs.folder import RunFolder
 from locat.contract import records
 from locat.contract.errors import UserError
 from locat.contract.flatten import flatten
+from locat.contract.source import NAME, Machine
 
 SECTIONS = ("code", "config", "environment", "data", "image")
-SOURCE = "source.json"
-"""In a run's folder: which code its jobs ran. Not every run has one."""
+INSTALLED = "installed"
+"""Packages: of `environment`, where both sides tell of them."""
+Facts = dict[str, dict[str, Any]]
+"""Section, or `INSTALLED` -> what is said of it, by keys."""
 
 
 @dataclass(frozen=True)
@@ -82,84 +85,76 @@ def differences(a: Side, b: Side) -> Differences:
     """
     if bool(a.job) != bool(b.job):
         raise UserError(f"{a.name} and {b.name}: a run and a job; name two runs, or two jobs as RUN/JOB")
-    jobs_a, jobs_b = ({job.name: job for job in side.plan.jobs} for side in (a, b))
-    pairs = [(a.job, b.job)] if a.job else [(name, name) for name in jobs_a if name in jobs_b]
-    source_a, source_b = _source(a.run), _source(b.run)
+    of_a, of_b = _Recorded(a), _Recorded(b)
+    pairs = [(a.job, b.job)] if a.job else [(name, name) for name in of_a.jobs if name in of_b.jobs]
     sections: dict[str, list[Difference]] = {name: [] for name in SECTIONS}
-    code_a, code_b = _code(a.run, source_a), _code(b.run, source_b)
-    if code_a.get("digest") == code_b.get("digest"):  # each run has a file of its own of the same patch
-        for found in (code_a, code_b):
-            for key in [key for key in found if key.startswith("patch of ")]:
-                del found[key]
-    sections["code"] += _unequal(code_a, code_b)
     sections["environment"] += _unequal({"backend": a.plan.backend}, {"backend": b.plan.backend})
-    if source_a is not None and source_b is not None:
-        sections["environment"] += _unequal(_packages(a.run, source_a), _packages(b.run, source_b))
-    data_a, data_b = Digests(a.run, a.plan), Digests(b.run, b.plan)
-    losses = {}
+    has_a = has_b = False
     known: dict[tuple[object, ...], Difference] = {}
-    for one, other in pairs:
-        facts_a, facts_b = _facts(a, data_a, jobs_a[one]), _facts(b, data_b, jobs_b[other])
-        for section in facts_a:
-            for each in _unequal(facts_a[section], facts_b[section]):
-                same = known.setdefault((section, each.key, plain(each.a), plain(each.b)), each)
-                same.jobs += [] if a.job else [one]
-                sections[section] += [each] if same is each else []
-        losses[one] = parting(a.run.job(one).metrics, b.run.job(other).metrics)
+    for one, other in pairs or [("", "")]:  # without a job in common there is still the runs' code
+        facts_a, facts_b = of_a.facts(one), of_b.facts(other)
+        for section, each in _apart(facts_a, facts_b):
+            same = known.setdefault((section, each.key, plain(each.a), plain(each.b)), each)
+            same.jobs += [one] if one and not a.job else []
+            sections[section] += [each] if same is each else []
+        has_a, has_b = has_a or bool(facts_a["code"]), has_b or bool(facts_b["code"])
     return Differences(
         sections,
-        has_code=(source_a is not None, source_b is not None),
-        only_a=[] if a.job else [name for name in jobs_a if name not in jobs_b],
-        only_b=[] if a.job else [name for name in jobs_b if name not in jobs_a],
-        losses=losses,
+        has_code=(has_a, has_b),
+        only_a=[] if a.job else [name for name in of_a.jobs if name not in of_b.jobs],
+        only_b=[] if a.job else [name for name in of_b.jobs if name not in of_a.jobs],
+        losses={one: parting(a.run.job(one).metrics, b.run.job(other).metrics) for one, other in pairs},
     )
+
+
+class _Recorded:
+    """What there is to say of one side's jobs: by sections, and `INSTALLED`."""
+
+    def __init__(self, side: Side) -> None:
+        self.jobs = {job.name: job for job in side.plan.jobs}
+        self._side = side
+        self._source = code.recorded(side.run)
+        self._digests = Digests(side.run, side.plan)
+
+    def facts(self, name: str) -> Facts:
+        """Of a job; of the code that jobs run that begin now, where none is named."""
+        machine = Machine.read(self._side.run.job(name)) if name else None
+        with records.intact(self._side.run.path / NAME):
+            ran = code.of_job(self._source, machine)
+            found = {"code": code.facts(self._side.run, ran), INSTALLED: code.installed(ran)}
+        return {**found, **self._planned(self.jobs[name], machine)} if name else found
+
+    def _planned(self, job: PlannedJob, machine: Machine | None) -> Facts:
+        """What its plan says of a job, and where it ran."""
+        run = self._side.run
+        with records.intact(run.path / "plan.json"):
+            place = {"host": run.state(job.name).host or None}
+            if machine is not None:
+                place |= {"cpu": machine.cpu or None, "gpus": ", ".join(machine.gpus) or None}
+            resources = {f"resources.{key}": value for key, value in asdict(job.resources).items()}
+            options = {f"options.{key}": value for key, value in flatten(job.options)}
+            storage = {f"storage.{each.mount}": each.claim or each.path or str(each.source) for each in job.storage}
+            variables = {f"env.{key}": value for key, value in job.environment.items()}
+            return {
+                "config": settings.by_name(self._side.plan, job),
+                "environment": {**variables, **resources, **options, **storage, **place},
+                "data": {**self._digests.read_by(job), **self._digests.made_by(job)},
+                "image": {"image": job.image or None},
+            }
+
+
+def _apart(a: Facts, b: Facts) -> Iterator[tuple[str, Difference]]:
+    """What differs, each with its section; packages where both sides tell of them."""
+    is_same_code = a["code"].get("digest") == b["code"].get("digest")
+    if a[INSTALLED] and b[INSTALLED]:
+        yield from (("environment", each) for each in _unequal(a[INSTALLED], b[INSTALLED]))
+    for section in (name for name in SECTIONS if name in a):
+        for each in _unequal(a[section], b[section]):
+            if not (section == "code" and is_same_code and each.key.startswith(code.PATCH)):
+                yield section, each
 
 
 def _unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
     for key in dict.fromkeys((*a, *b)):
         if plain(a.get(key)) != plain(b.get(key)):
             yield Difference(key, a.get(key), b.get(key))
-
-
-def _facts(side: Side, digests: Digests, job: PlannedJob) -> dict[str, dict[str, Any]]:
-    """What there is to say of a job, by sections."""
-    with records.intact(side.run.path / "plan.json"):
-        machine = {"host": side.run.state(job.name).host or None}
-        resources = {f"resources.{key}": value for key, value in asdict(job.resources).items()}
-        options = {f"options.{key}": value for key, value in flatten(job.options)}
-        storage = {f"storage.{each.mount}": each.claim or each.path or str(each.source) for each in job.storage}
-        variables = {f"env.{key}": value for key, value in job.environment.items()}
-        return {
-            "config": settings.by_name(side.plan, job),
-            "environment": {**variables, **resources, **options, **storage, **machine},
-            "data": {**digests.read_by(job), **digests.made_by(job)},
-            "image": {"image": job.image or None},
-        }
-
-
-def _code(run: RunFolder, source: dict[str, Any] | None) -> dict[str, Any]:
-    """Which code a run's jobs ran, as far as it is recorded."""
-    found = {"digest": source.get("digest")} if source else {}
-    with records.intact(run.path / SOURCE):
-        for origin in source.get("origins", ()) if source else ():
-            of = " and ".join(origin.get("modules", ()))
-            found |= {f"{key} of {of}": origin.get(key) or None for key in ("commit", "branch", "note")}
-            patch = origin.get("patch")
-            found[f"patch of {of}"] = str(run.path / Path(patch).name) if patch else None
-    return found
-
-
-def _packages(run: RunFolder, source: dict[str, Any]) -> dict[str, Any]:
-    """Python and what was installed beside it, as recorded with the code."""
-    with records.intact(run.path / SOURCE):
-        packages = {f"package {name}": version for name, version in source.get("installed", {}).items()}
-    return {"python": source.get("python"), "requirements.lock": source.get("lock") or None, **packages}
-
-
-def _source(run: RunFolder) -> dict[str, Any] | None:
-    """What is recorded of the code; None if nothing is."""
-    with records.intact(run.path / SOURCE):
-        try:
-            return records.read_object(run.path / SOURCE)
-        except FileNotFoundError:
-            return None

@@ -19,6 +19,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from launcher.view import columns
 from locat.contract.metric_record import Record
+from locat.contract.source import Machine, Origin, Source
 from support import small_runs
 
 Config = dict[str, Any]
@@ -31,6 +32,12 @@ def job(name: str, **config: Any) -> PlannedJob:
 def record(run: RunFolder, name: str, *steps: dict[str, float], status: Status = Status.DONE) -> None:
     run.job(name).metrics.write_bytes(b"".join(Record(i, 0.0, each).to_line() for i, each in enumerate(steps)))
     JobState(status, 1, started=1.0).write(run.job(name).state)
+
+
+def source(digest: str, patch: str = "") -> Source:
+    """A record of code that was taken from one checkout."""
+    origin = Origin("/home/me", ("launcher", "locat"), commit=digest * 3, patch=patch)
+    return Source(digest, "", 2, 10, 1.5, "submit", (origin,), "3.12", installed={"torch": "2.11", "x": digest})
 
 
 @pytest.fixture
@@ -207,13 +214,7 @@ def test_diff_of_jobs_and_of_runs(run: RunFolder) -> None:
         folder.job("convert").outputs.mkdir()
         (folder.job("convert").outputs / "train.beton").touch()
         (folder.job("convert").outputs / "train.beton.json").write_text(json.dumps({"sha256": digest}))
-        origin = {
-            "modules": ["launcher", "locat"],
-            "commit": digest * 3,
-            "patch": "source-1.patch" if digest == "bb" else "",
-        }
-        source = {"digest": digest, "origins": [origin], "installed": {"torch": "2.11", "x": digest}, "python": "3.12"}
-        (folder.path / "source.json").write_text(json.dumps(source))
+        source(digest, "source-1.patch" if digest == "bb" else "").write(folder.path)
     record(other, "t-0.1-0", {"train/loss": 3.0, "val/top1": 50.5}, {"train/loss": 2.0})
     record(other, "t-0.1-1", {"train/loss": 2.0, "val/top1": 50.5}, {"train/loss": 1.0, "val/top1": 61.5})
     text = small_runs.cli(run, "diff", "test", "other").stdout
@@ -238,3 +239,31 @@ def test_diff_of_jobs_and_of_runs(run: RunFolder) -> None:
     assert (
         "code: nothing is recorded of B's\n  digest: aa -> none" in small_runs.cli(run, "diff", "test", "other").stdout
     )
+
+
+def test_diff_tells_the_code_that_each_job_ran(run: RunFolder) -> None:
+    """A retry may take today's: the run's record is then of what begins from now on."""
+    other = small_runs.make(run.path.parent, *run.plan().jobs, name="other")
+    source("aa").write(run.path)
+    source("bb", "source-1.patch").after(source("aa")).write(other.path)
+    for folder, name, machine in (
+        (run, "t-0.1-0", Machine("n1", "EPYC", ("H100", "H100"), code="aa")),
+        (other, "t-0.1-0", Machine("n1", "EPYC", ("H200",), code="aa")),
+        (other, "t-0.1-1", Machine("n1", code="of a container")),
+    ):
+        folder.job(name).attempt(1).mkdir(parents=True)
+        machine.write(folder.job(name).attempt(1))
+    text = small_runs.cli(run, "diff", "test", "other").stdout
+    for line in (
+        "digest: aa -> bb (convert, t-0.2-0, t-0.2-1)\n",
+        f"patch of launcher and locat: none -> {other.path}/source-1.patch (convert, t-0.2-0, t-0.2-1)\n",
+        "digest: aa -> none (t-0.1-1)\n",
+        "gpus: H100, H100 -> H200 (t-0.1-0)\n",
+        "package x: aa -> bb (convert, t-0.2-0, t-0.2-1)\n",
+    ):
+        assert line in text, text
+    assert "code: the same" in small_runs.cli(run, "diff", "test/t-0.1-0", "other/t-0.1-0").stdout
+    assert "code: nothing is recorded of B's" in small_runs.cli(run, "diff", "test/t-0.1-1", "other/t-0.1-1").stdout
+    stranger = small_runs.make(run.path.parent, job("elsewhere"), name="stranger")
+    source("cc").write(stranger.path)
+    assert "code:\n  digest: aa -> cc\n" in small_runs.cli(run, "diff", "test", "stranger").stdout
