@@ -157,6 +157,11 @@ def _check(plan: Plan) -> None:
         if not known.issuperset(job.needs):
             raise ValueError(f"{job.name} needs what does not come before it")
         known.add(job.name)
+        tags = (job.config.get("tracking") or {}).get("tags", {})
+        if not (isinstance(job.matrix, dict) and isinstance(tags, dict)):
+            raise TypeError(f"{job.name}: a list or a text where keys belong")
+        if not isinstance(job.config.get("task", ""), str):
+            raise TypeError(f"{job.name}: the task is no text")
 
 
 def _job(values: dict[str, Any]) -> PlannedJob:

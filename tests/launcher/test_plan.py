@@ -1,0 +1,32 @@
+"""A plan that anybody may have written is shown, or refused in one sentence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import small_runs
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"config": [1]},
+        {"config": "text"},
+        {"config": {"tracking": [1]}},
+        {"config": {"tracking": {"tags": [1]}}},
+        {"config": {"task": ["supervised"]}},
+        {"matrix": 3},
+    ],
+)
+def test_a_job_without_keys_where_they_belong_is_one_sentence(tmp_path: Path, damage: dict[str, Any]) -> None:
+    run = small_runs.make(tmp_path, small_runs.job("a", gpus=1))
+    file = run.path / "plan.json"
+    values = json.loads(file.read_text())
+    values["jobs"][0] |= damage
+    file.write_text(json.dumps(values))
+    for verb in ("status", "usage", "compare"):
+        said = small_runs.cli(run, verb)
+        assert said.exit_code == 2 and said.stdout == "" and len(said.stderr.splitlines()) == 1, said.output
+        assert f"{file}: cannot be read" in said.stderr
