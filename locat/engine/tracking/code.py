@@ -56,7 +56,7 @@ def send(client: MlflowClient, run_id: str, run: Path, found: Source) -> None:
     for name in (source.NAME, *found.patches):
         if (run / name).is_file():
             client.log_artifact(run_id, str(run / name))
-    set_tags(client, run_id, of_run(run))
+    set_tags(client, run_id, _of_source(found))
 
 
 def set_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
