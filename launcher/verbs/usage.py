@@ -79,7 +79,7 @@ def command(
 
     With --since or --by, and no RUN, of all runs. Read from the runs' folders alone: no scheduler is asked.
     """
-    found = _runs(references, runs, everything=bool(since or by))
+    found = _runs(references, runs, everything=since is not None or by is not None)
     if since is not None:
         found = [run for run in found if _submitted(run) >= since]
     jobs = _jobs(found)

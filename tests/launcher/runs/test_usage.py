@@ -232,6 +232,7 @@ def test_since_when(tmp_path: Path) -> None:
 
     assert runs("--since", "2d") == {"new"} and runs("--since", "1w") == {"new", "old"} == runs("old", "new")
     assert runs("--since", "2026-01-01") == {"new", "old"} and runs() == {"new"}
+    assert runs("--since", "1970-01-01T00:00+00:00") == {"new", "old"}  # 0, which is a moment too
     for words in (["--since", "yesterday"], ["--price", "nan"], ["--price", "-1"], ["--by", "mood"]):
         assert small_runs.cli(new, "usage", *words).exit_code == 2
 
