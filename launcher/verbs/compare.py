@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from launcher.verbs.arguments import runs_option
 from launcher.view import columns
 from launcher.view.completion import complete_run
 from locat.contract.errors import UserError
+from locat.contract.metric_record import in_json
 from locat.contract.text import printable
 
 
@@ -93,9 +93,5 @@ def _as_json(table: Table) -> dict[str, Any]:
 
 
 def _plain(row: Mapping[str, Any], shown: list[str]) -> dict[str, Any]:
-    """A row's values; JSON has no NaN and no infinities: these are strings, as in metrics.jsonl."""
     found = {name: row[name] for name in shown if name in row}
-    return {
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in found.items()
-    }
+    return {name: in_json(value) if isinstance(value, float) else value for name, value in found.items()}

@@ -1,7 +1,6 @@
 """`launcher diff`."""
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from launcher.comparing.differences import Difference, Differences, Side, differ
 from launcher.comparing.query import as_text
 from launcher.verbs.arguments import runs_option
 from launcher.view.completion import complete_run
+from locat.contract.metric_record import in_json
 from locat.contract.names import one_line
 
 SHOWN = 3
@@ -95,8 +95,8 @@ def _as_json(a: Side, b: Side, found: Differences) -> dict[str, Any]:
         for name, differing in found.sections.items()
     }
     losses = [{"job": job, **asdict(each)} for job, each in found.losses.items()]
-    for each in losses:  # JSON has no NaN and no infinities: these are strings, as in metrics.jsonl
-        each |= {key: str(each[key]) for key in ("a", "b") if each[key] is not None and not math.isfinite(each[key])}
+    for each in losses:
+        each |= {key: in_json(each[key]) for key in ("a", "b") if each[key] is not None}
     return {
         "a": {"run": a.run.name, "job": a.job or None, "folder": str(a.run.path)},
         "b": {"run": b.run.name, "job": b.job or None, "folder": str(b.run.path)},

@@ -114,7 +114,7 @@ def usage_table(rows: Sequence[Row], price: float | None, out: Console) -> Table
     if out.measure(wide, options=out.options.update(max_width=WIDEST)).maximum <= out.width:
         return wide
     words = [", ".join(f"{head} {cell}" for head, cell in cells.items() if cell) for cells in told]
-    return _table([*labels, "taken"], [], [[*name, text] for name, text in zip(named, words, strict=False)])
+    return _table([*labels, "taken"], [], [[*name, said] for name, said in zip(named, words, strict=False)])
 
 
 def _table(

@@ -5,6 +5,11 @@ import math
 from dataclasses import dataclass
 
 
+def in_json(number: float) -> float | str:
+    """A number for JSON, which has no NaN and no infinities: these are written as strings."""
+    return number if math.isfinite(number) else str(number)
+
+
 @dataclass(frozen=True)
 class Record:
     """Metrics of one step."""
@@ -29,7 +34,7 @@ class Record:
             raise ValueError(f"no record of metrics: {error!r}") from error
 
     def to_line(self) -> bytes:
-        """One line of JSON, which has no NaN and no infinities: these are written as strings."""
-        metrics = {key: value if math.isfinite(value) else str(value) for key, value in self.metrics.items()}
+        """One line of JSON."""
+        metrics = {key: in_json(value) for key, value in self.metrics.items()}
         values = {"step": self.step, "time": self.time, "metrics": metrics}
         return json.dumps(values, allow_nan=False).encode() + b"\n"
