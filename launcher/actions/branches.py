@@ -18,7 +18,7 @@ from locat.config import TASKS, TrainingConfig
 from locat.config.branch import Branch, refusals
 from locat.config.choice import choose
 from locat.config.weights import JobWeights, job_weights
-from locat.contract.checkpoint_folder import UNREADABLE, read_manifest
+from locat.contract.checkpoint_folder import UNREADABLE, read_manifest, step_of
 from locat.contract.errors import UserError, WeightsError
 from locat.contract.problems import KeyPath, PipelineError, Problem
 
@@ -66,7 +66,7 @@ class Parent:
             )
         folder = self.run.job(self.job.name)
         checkpoint = choose(folder, self.at)
-        return Branch(job=folder.path, at=str(int(checkpoint.name.removeprefix("step-")))), checkpoint
+        return Branch(job=folder.path, at=str(step_of(checkpoint))), checkpoint
 
 
 def with_starts(

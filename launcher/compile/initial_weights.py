@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from locat.config.weights import SUFFIXES, JobWeights, job_weights, local_path
+from locat.contract.checkpoint_folder import checkpoints_in, step_of
 from locat.contract.job_folder import JobFolder
 from locat.contract.problems import did_you_mean
 from locat.contract.tracking_uri import located_path
@@ -69,10 +70,9 @@ def _check_job(job: JobWeights, folder: Path, run: Path) -> None:
         raise ValueError(f"no job {job.job!r} in run {folder.name}{did_you_mean(job.job, _names(found.path.parent))}")
     if not job.at and not (found.outputs / LEFT).exists():
         raise ValueError(f"{job.job} of run {folder.name} has left no model; name a checkpoint: @best or @STEP")
-    ends = [name.removeprefix("step-") for name in _names(found.checkpoints) if name.startswith("step-")]
-    steps = [int(end) for end in ends if end.isdecimal()]
+    steps = [step_of(checkpoint) for checkpoint in checkpoints_in(found.checkpoints)]
     if job.at and (not steps or (job.at != "best" and int(job.at) not in steps)):
-        there = f"there are those of steps {', '.join(map(str, sorted(steps)))}" if steps else "there are none"
+        there = f"there are those of steps {', '.join(map(str, steps))}" if steps else "there are none"
         raise ValueError(f"{job.job} of run {folder.name} has no checkpoint @{job.at}; {there}")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from locat.config import TrainingConfig, load_job
-from locat.contract.checkpoint_folder import best_in, complete
+from locat.contract.checkpoint_folder import best_in, complete, step_of
 from locat.contract.errors import ConfigError, WeightsError
 from locat.contract.job_folder import JobFolder
 
@@ -14,7 +14,7 @@ def choose(job: JobFolder, at: str) -> Path:
     Raises:
         WeightsError: there is none; says which there are.
     """
-    steps = {int(path.name.removeprefix("step-")): path for path in complete(job.checkpoints)}
+    steps = {step_of(path): path for path in complete(job.checkpoints)}
     if not steps:
         raise WeightsError(f"{job.path} has no complete checkpoint")
     if at == "best":

@@ -14,6 +14,7 @@ from locat.contract.errors import WeightsError
 
 PINNED = "branch"
 """In the folder of a job that goes on from another run's checkpoint: that one, until the job has taken it up."""
+PREFIX = "step-"
 MANIFEST = "manifest.json"
 FORMAT = 1
 """Of manifest.json."""
@@ -45,8 +46,18 @@ def read_manifest(checkpoint: Path) -> dict[str, Any]:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """What is called a checkpoint in a folder, oldest first."""
-    steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
-    return sorted((path for path, step in steps.items() if step.isdecimal()), key=lambda path: int(steps[path]))
+    found = (path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal())
+    return sorted(found, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that a checkpoint is of, by its name."""
+    return int(checkpoint.name.removeprefix(PREFIX))
+
+
+def at_step(folder: Path, step: int) -> Path:
+    """The checkpoint of a step in a folder, there or not."""
+    return folder / f"{PREFIX}{step:07d}"
 
 
 def complete(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from locat.config import TrainingConfig
 from locat.config.branch import differences, refusals
 from locat.config.choice import choose
 from locat.contract import durable
-from locat.contract.checkpoint_folder import MANIFEST, PINNED, complete, link
+from locat.contract.checkpoint_folder import MANIFEST, PINNED, at_step, complete, link
 from locat.contract.errors import ConfigError, WeightsError
 from locat.contract.fence import UNFINISHED, Fence
 from locat.contract.job_folder import JobFolder
@@ -64,7 +64,7 @@ def adopt(job: JobFolder, config: TrainingConfig, batches_per_epoch: int) -> Non
         _forget_what_counts_otherwise(temporary / TASK_STATE, manifest, config)
         _record(job, config, source, manifest, position)
         (temporary / MANIFEST).unlink()
-        final = job.checkpoints / f"step-{position.step:07d}"
+        final = at_step(job.checkpoints, position.step)
         what = {"metrics": manifest.metrics, "config": config.decisive()}
         seal(temporary, final, position, manifest.world_size, fence, **what)
     finally:

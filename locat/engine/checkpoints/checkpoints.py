@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from locat.config.training import Checkpoints as Settings
 from locat.contract import durable
-from locat.contract.checkpoint_folder import MANIFEST, UNREADABLE, best_in, checkpoints_in, complete
+from locat.contract.checkpoint_folder import MANIFEST, UNREADABLE, at_step, best_in, checkpoints_in, complete
 from locat.contract.errors import ConfigError, Superseded
 from locat.contract.fence import UNFINISHED, Fence
 from locat.data.position import Position
@@ -265,7 +265,7 @@ class Checkpoints:
         return bool(answers[0][0])
 
     def _path(self, position: Position) -> Path:
-        return self.folder / f"step-{position.step:07d}"
+        return at_step(self.folder, position.step)
 
     def _delete_old(self) -> None:
         there = complete(self.folder)
