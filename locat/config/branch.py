@@ -60,6 +60,8 @@ def _goes_on(path: KeyPath, was: Any, now: Any, config: "TrainingConfig") -> boo
     match path:
         case ("ema_decay",) | ("optimizer", "momentum"):
             return bool(was) == bool(now)
+        case ("backbone_lr",):
+            return bool(was) == bool(now) and config.strategy.name != "deepspeed"
         case ("precision",):
             return "fp16" not in (was, now)
         case ("optimizer", "layer_decay"):

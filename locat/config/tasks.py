@@ -208,7 +208,7 @@ class SegmentConfig(FrozenConfig, TrainingConfig, TunedBackbone):
     lasting: ClassVar[dict[str, str]] = {
         **ON_A_BACKBONE,
         **dict.fromkeys(("head", "hidden_dim"), "its weights are of that head"),
-        "backbone_lr": "a frozen backbone is in no checkpoint",
+        "backbone_lr": "a frozen backbone is in no checkpoint, and DeepSpeed cuts its pieces by the parts' rates",
         "protocol": "each protocol has features of its own",
     }
 

@@ -19,12 +19,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "dino": {**COMMON, "model": MODEL, "epochs": 3, "strategy": "deepspeed"},
     "linear": {**COMMON, "model": {**MODEL, "init": "timm"}, "epochs": 3},
     "segment": {**COMMON, "backbone": "/run/model", "iterations": 10},
+    "tuned": {**COMMON, "task": "segment", "backbone": "/run/model", "iterations": 10, "backbone_lr": 1e-4},
 }
 MIDDLE = {"step": 7, "epoch": 1, "batch": 3}
 
 
 def config(task: str, **changes: Any) -> TrainingConfig:
-    found = TASKS[task].model_validate({"task": task, **CONFIGS[task], **changes})
+    values = {"task": task, **CONFIGS[task], **changes}
+    found = TASKS[values["task"]].model_validate(values)
     assert isinstance(found, TrainingConfig)
     return found
 
@@ -42,6 +44,7 @@ def refused(task: str, position: dict[str, int] = MIDDLE, **changes: Any) -> dic
         ("supervised", {"model": {**MODEL, "init": "/other"}, "checkpoints": {"keep": 9}}),  # it is not read
         ("dino", {"temperatures": {"teacher": 0.07}, "weight_decay_end": 0.1}),
         ("segment", {"iterations": 8, "optimizer": {"lr": 1}}),
+        ("tuned", {"backbone_lr": 1e-5}),
     ],
 )
 def test_what_can_change(task: str, changes: dict[str, Any]) -> None:
@@ -65,6 +68,9 @@ def test_what_can_change(task: str, changes: dict[str, Any]) -> None:
         ("dino", {"head": {"out_dim": 8}}, {"head.out_dim": "of that head"}),
         ("linear", {"model": {**MODEL, "init": "/other"}}, {"model.init.source": "features of that backbone"}),
         ("segment", {"backbone": "/o", "iterations": 7}, {"backbone": "features", "iterations": "has done 7"}),
+        ("segment", {"backbone_lr": 1e-4}, {"backbone_lr": "in no checkpoint"}),
+        ("tuned", {"backbone_lr": 0.0}, {"backbone_lr": "in no checkpoint"}),
+        ("tuned", {"backbone_lr": 1e-5, "strategy": "deepspeed"}, {"backbone_lr": "DeepSpeed cuts"}),
     ],
 )
 def test_what_makes_no_sense(task: str, changes: dict[str, Any], words: dict[str, str]) -> None:
