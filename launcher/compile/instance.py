@@ -231,8 +231,7 @@ class InstanceCompiler:
                 self.report(("strategy",), f"{self.job.task!r} does not train; remove it")
         for key, value in self.job.config.items():
             if key in model.settled:
-                where = "by `submit --from`" if key == "branch" else "beside `config` or `jobs`"
-                self.report(("config", key), f"{key!r} is not set here but {where}; remove it")
+                self.report(("config", key), f"{key!r} is not set here but {model.settled[key]}; remove it")
             else:
                 written[key] = ((*self.path, "config", key), value)
         return written

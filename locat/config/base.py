@@ -72,8 +72,8 @@ class JobConfig(Schema):
     """What the task's `variant` is by default, such as `frozen`; empty for a task with one way to evaluate a model."""
     trained: ClassVar[str] = ""
     """How reports say that a model comes from this task, such as `trained`; empty for a task that leaves no model."""
-    settled: ClassVar[tuple[str, ...]] = ("task", "tracking")
-    """Keys that are not set in a pipeline's `config` but by the job, the file, or the command line."""
+    settled: ClassVar[dict[str, str]] = dict.fromkeys(("task", "tracking"), "beside `config` or `jobs`")
+    """Keys that are not set in a pipeline's `config`, each with where instead."""
 
     task: str
     tracking: Tracking | None = None

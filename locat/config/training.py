@@ -197,7 +197,7 @@ class TrainingConfig(JobConfig):
         "optimizer.layer_decay": "DeepSpeed cuts its pieces by the layers' rates",
     }
     """Keys that stay as they are where a job goes on from another run's checkpoint, each with the reason."""
-    settled: ClassVar[tuple[str, ...]] = (*JobConfig.settled, "branch")
+    settled: ClassVar[dict[str, str]] = {**JobConfig.settled, "branch": "by `submit --from`"}
 
     seed: Int = 0
     """Of weights, order and augmentation."""
