@@ -17,7 +17,7 @@ from locat.config import load_job
 from locat.contract import durable
 from locat.contract.fence import Fence
 from locat.contract.job_folder import ExitCode, JobFolder, rank_log
-from locat.contract.outcome import CODES, attempt_folder, outcome_of, write_outcome
+from locat.contract.outcome import TOLD, attempt_folder, outcome_of, write_outcome
 from locat.contract.private import settle_caches
 from locat.contract.text import speak
 from locat.parent import die_with_parent
@@ -49,7 +49,7 @@ def run(config_file: Path) -> tuple[int, str]:
         settle_caches()
         dispatch(config_file)
     except Exception as error:
-        if isinstance(error, tuple(CODES)):
+        if isinstance(error, TOLD):
             print(error, file=sys.stderr)
         else:
             traceback.print_exc()

@@ -1,8 +1,12 @@
 """Errors that are reported in one line, without a traceback: the user's to mend, or nobody's fault."""
 
+from locat.contract.job_folder import ExitCode
+
 
 class UserError(Exception):
     """Something the user gave is wrong; the message names it and the remedy (exit code 2)."""
+
+    exit_code: int = ExitCode.INVALID
 
 
 class ConfigError(UserError):
@@ -20,7 +24,7 @@ class WeightsError(UserError):
 class JobError(Exception):
     """Machine, disks or numbers failed, with nothing wrong in what the user gave: tried again (exit code 1)."""
 
-    exit_code = 1
+    exit_code: int = 1
 
 
 class ProgramError(JobError):
@@ -32,8 +36,12 @@ class ProgramError(JobError):
 
 
 class Preempted(Exception):
-    """The job was asked to stop and has saved what it needs to go on."""
+    """The job was asked to stop and has saved what it needs to go on (exit code 75)."""
+
+    exit_code: int = ExitCode.PREEMPTED
 
 
 class Superseded(Exception):
     """A newer attempt of the job has begun: this one ends, which is not counted (exit code 75)."""
+
+    exit_code: int = ExitCode.PREEMPTED

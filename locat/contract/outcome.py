@@ -8,16 +8,11 @@ from pathlib import Path
 
 from locat.contract import filesystem, records
 from locat.contract.errors import JobError, Preempted, Superseded, UserError
-from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode
+from locat.contract.job_folder import ATTEMPT_VARIABLE
 
 FORMAT = 1
-CODES = {
-    UserError: ExitCode.INVALID,
-    Preempted: ExitCode.PREEMPTED,
-    Superseded: ExitCode.PREEMPTED,
-    JobError: JobError.exit_code,
-}
-"""What one line tells -> exit code; anything else is a failure whose traceback is wanted."""
+TOLD = (UserError, JobError, Preempted, Superseded)
+"""What one line tells; anything else is a failure whose traceback is wanted."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +38,8 @@ def attempt_folder() -> Path | None:
 
 def outcome_of(error: Exception) -> tuple[int, str]:
     """Exit code and reason of a job that an exception ends."""
-    if isinstance(error, JobError):
+    if isinstance(error, TOLD):
         return error.exit_code, str(error)
-    for kind, code in CODES.items():
-        if isinstance(error, kind):
-            return code, str(error)
     return 1, f"{type(error).__name__}: {error}"
 
 
