@@ -5,6 +5,7 @@ import signal
 import stat
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from locat.config import CommandConfig
@@ -104,8 +105,10 @@ class Silence:
             )
 
     def _signs(self) -> tuple[tuple[int, int], ...]:
-        told = [os.fstat(sys.stdout.fileno())] if self._limit is not None else []
-        if self._limit is not None and self._progress.exists():
+        if self._limit is None:
+            return ()
+        told = [os.fstat(sys.stdout.fileno())]
+        with suppress(FileNotFoundError):
             told.append(self._progress.stat())
         return tuple((each.st_mtime_ns, each.st_size) for each in told)
 
