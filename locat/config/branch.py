@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from locat.config.base import Schema
 from locat.contract.problems import KeyPath, dotted, shown
@@ -17,7 +19,7 @@ class Branch(Schema):
 
     job: Path
     """Folder of the job that wrote it."""
-    at: str = ""
+    at: Annotated[str, Field(pattern="^(best|[0-9]{1,12})?$")] = ""
     """A step, `best`, or empty for the newest."""
 
     def __str__(self) -> str:

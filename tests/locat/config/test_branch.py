@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from locat.config import TASKS
-from locat.config.branch import refusals
+from locat.config.branch import Branch, refusals
 from locat.config.training import TrainingConfig
 from locat.contract.problems import dotted
 
@@ -99,3 +100,11 @@ def test_data_are_compared_by_their_digests(tmp_path: Path) -> None:
     (tmp_path / "old.json").unlink()
     found = dict(refusals(before, config("dino", data=data("same", "1")), MIDDLE))
     assert "which is gone" in found["data", "train"]
+
+
+def test_where_it_goes_on_is_a_step_or_the_best() -> None:
+    """A config.yaml may be edited and run by hand."""
+    assert [Branch(job=Path("/r/jobs/a"), at=at).at for at in ("", "best", "12")] == ["", "best", "12"]
+    for wrong in ("worst", "-1", "1.5", "best\n"):
+        with pytest.raises(ValidationError):
+            Branch(job=Path("/r/jobs/a"), at=wrong)
