@@ -6,7 +6,6 @@ import torch
 import torch.distributed as dist
 from torch.nn import functional as F
 
-from locat.config import Model
 from locat.contract.job_folder import JobFolder
 from locat.data.augment import normalize
 from locat.data.batch import Batch
@@ -35,8 +34,8 @@ class Rotations(Task):
     def __init__(self, config: RotationsConfig, job: JobFolder, ranks: Ranks) -> None:
         self.config, self.job, self.ranks = config, job, ranks
         self.train_loader, self.val_loader = open_loaders(config, ranks, "label")
-        self.args = {**config.model.args, "num_classes": TURNS}
-        self.model = self._new_model()
+        self.named = config.model.with_args({**config.model.args, "num_classes": TURNS})
+        self.model = create_model(self.named)
         self.total_steps = self.evaluate_every = config.epochs * self.train_loader.batches_per_epoch
 
     def learning_rate(self, step: int) -> float:
@@ -57,14 +56,10 @@ class Rotations(Task):
         return {"rotation": 100 * (counts[0] / counts[1]).item()}
 
     def export(self, weights: dict[str, torch.Tensor], metrics: dict[str, float]) -> None:
-        model = self._new_model()
+        model = create_model(self.named)
         model.load_state_dict(weights)
-        save_model(model, self.job.outputs, **self.args)
-        name = title(Model(name=self.config.model.name, args=self.args))
-        write_results(self.job, self.config, name, self.train_loader.contents, metrics)
-
-    def _new_model(self) -> torch.nn.Module:
-        return create_model(Model(name=self.config.model.name, args=self.args))
+        save_model(model, self.job.outputs, **self.named.args)
+        write_results(self.job, self.config, title(self.named), self.train_loader.contents, metrics)
 
 
 def rotated(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
