@@ -32,13 +32,13 @@ class SegmentationPredictor(Model):
         size = image.height, image.width
         described = self.model.described
         if described.resize is not None:
-            into = keep_ratio(size, (described.resize[0], described.resize[1]))
+            into = keep_ratio(size, described.resize)
             pixels = resize_image(pixels, into, antialias=described.protocol == "exact")
         return Prepared(pixels, size)
 
     def most(self, like: Prepared) -> int:
         """As in the evaluation: one where there are logits of all pixels, else so many that masks stay in bounds."""
-        return 1 if self.model.evaluation.called else max(1, MOST_PIXELS // (like.size[0] * like.size[1]))
+        return 1 if self.model.described.evaluation.called else max(1, MOST_PIXELS // (like.size[0] * like.size[1]))
 
     def _answer(self, images: Tensor, size: Size, wanted: Collection[Answers]) -> list[Answer]:
         return [Answer(mask=mask) for mask in self.model.predict(images, size).cpu().numpy()]

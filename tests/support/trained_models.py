@@ -7,7 +7,7 @@ from PIL import Image
 
 import locat.models  # noqa: F401
 from locat.config import Model
-from locat.config.segmentation import SegmentHead
+from locat.config.segmentation import SegmentEvaluation, SegmentHead
 from locat.models.create import create_model, evaluated_as, save_model
 from locat.models.segmentation_head import SegmentationHead
 from locat.tasks.segmentation.saved import Described, save_segmenter
@@ -29,9 +29,19 @@ def write(root: Path) -> None:
     save_model(backbone, root / "backbone", **bare)
     head = SegmentationHead(24, 16, 2)
     torch.nn.init.normal_(head[-1].weight)
-    for name, evaluation in (("segmenter", {}), ("windows", {"window": 24, "stride": 16, "flip": True})):
+    looks = {"segmenter": SegmentEvaluation(), "windows": SegmentEvaluation(window=24, stride=16, flip=True)}
+    for name, evaluation in looks.items():
         mean = (0.5,) * 3
-        described = Described(SegmentHead().model_dump(), 16, CLASSES, mean, mean, "exact", RESIZE, evaluation)
+        described = Described(
+            head=SegmentHead(),
+            hidden_dim=16,
+            classes=CLASSES,
+            mean=mean,
+            std=mean,
+            protocol="exact",
+            resize=RESIZE,
+            evaluation=evaluation,
+        )
         save_segmenter(root / name, backbone, head.state_dict(), described, **bare)
 
 

@@ -3,23 +3,24 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from locat.config.base import Protocol
+from locat.config.base import Float, PositiveFloat, PositiveInt, Protocol, Schema
 from locat.config.segmentation import SegmentEvaluation, SegmentHead
 from locat.config.weights import Init, job_weights, local_path
 from locat.contract import durable
 from locat.contract.errors import ConfigError, WeightsError
 from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
+from locat.contract.problems import dotted
 from locat.data.augment.normalise import Statistics, normalize
 from locat.data.intake.brightness import Brightness
 from locat.models.create import load_backbone, save_model
@@ -36,25 +37,32 @@ FORMAT = 1
 """Of the description."""
 
 
-@dataclass(frozen=True)
-class Described:
+class Described(Schema):
     """A segmentation model but for its weights."""
 
-    head: dict[str, Any]
-    """Values of a `SegmentHead`."""
-    hidden_dim: int
+    head: SegmentHead
+    hidden_dim: PositiveInt
     classes: tuple[str, ...]
     """By their numbers in a prediction."""
-    mean: tuple[float, ...]
+    mean: Annotated[tuple[Float, ...], Field(min_length=3, max_length=3)]
     """Of the images that it was trained on, by which they are normalised."""
-    std: tuple[float, ...]
+    std: Annotated[tuple[PositiveFloat, ...], Field(min_length=3, max_length=3)]
     protocol: Protocol
-    resize: tuple[int, ...] | None = None
+    resize: tuple[PositiveInt, PositiveInt] | None = None
     """Longer and shorter side into which an image is brought, its ratio kept; None: it stays as it is."""
-    evaluation: dict[str, Any] = field(default_factory=dict)
-    """Values of the `SegmentEvaluation` by which it was evaluated."""
-    brightness: dict[str, Any] = field(default_factory=dict)
+    evaluation: SegmentEvaluation = SegmentEvaluation()
+    """By which it was evaluated."""
+    brightness: dict[str, Any] = Field(default_factory=dict)
     """Of the dataset's options, `range` or `percentiles`: which numbers in deep images are black and white."""
+
+    @field_validator("brightness")
+    @classmethod
+    def _is_brightness(cls, options: dict[str, Any]) -> dict[str, Any]:
+        try:
+            Brightness.of(options)
+        except TypeError as error:  # which pydantic does not take for a finding
+            raise ValueError(str(error)) from error
+        return options
 
     @classmethod
     def read(cls, folder: Path) -> "Described":
@@ -63,24 +71,16 @@ class Described:
         try:
             values = json.loads(file.read_text())
             version = values.pop("format")
-            values |= {key: tuple(values[key]) for key in ("classes", "mean", "std")}
-            values["resize"] = values.get("resize") and tuple(values["resize"])
-            found = cls(**values)
-            SegmentHead.model_validate(found.head)
-            SegmentEvaluation.model_validate(found.evaluation)
-            Brightness.of(found.brightness)
-            if found.resize is not None and not (
-                len(found.resize) == 2 and all(_is_side(side) for side in found.resize)
-            ):
-                raise ValueError(f"resize is to be two sides in pixels, not {found.resize}")
+            if version != FORMAT:  # whose other values may mean anything
+                raise WeightsError(f"{file} has format {version}, this version reads {FORMAT}")
+            return cls.model_validate(values)
         except FileNotFoundError as error:
             raise WeightsError(f"{folder} holds no {DESCRIPTION}; `segment` leaves one") from error
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, ValidationError) as error:
-            reason = " ".join(str(error).split())
+        except ValidationError as error:
+            reason = "; ".join(f"{dotted(found['loc'])}: {found['msg']}" for found in error.errors())
             raise WeightsError(f"{file} does not describe a segmentation model: {reason}") from error
-        if version != FORMAT:
-            raise WeightsError(f"{file} has format {version}, this version reads {FORMAT}")
-        return found
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise WeightsError(f"{file} does not describe a segmentation model: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,6 @@ class SegmentationModel:
         """By their numbers in a prediction."""
         return self.described.classes
 
-    @property
-    def evaluation(self) -> SegmentEvaluation:
-        """How an image is looked at."""
-        return SegmentEvaluation.model_validate(self.described.evaluation)
-
     @torch.no_grad()
     def predict(self, images: Tensor, size: Size | None = None) -> Tensor:
         """The class of each pixel of uint8 images (n, 3, H, W), brought to `size`, by default theirs: uint8 (n, *size).
@@ -111,8 +106,9 @@ class SegmentationModel:
         """
         shown = size_of(images)
         normalised = normalize(images, *Statistics(self.described.mean, self.described.std))
-        if self.evaluation.called:
-            return classify(look(self._logits, normalised, self.evaluation), shown, shown, size or shown)
+        evaluation = self.described.evaluation
+        if evaluation.called:
+            return classify(look(self._logits, normalised, evaluation), shown, shown, size or shown)
         logits, extent = self._logits(normalised)
         return classify(logits, extent, shown, size or shown)
 
@@ -120,10 +116,6 @@ class SegmentationModel:
         """Logits of the patches of normalised images, and the size that they are taken to cover."""
         extent = covered(self.segmenter.backbone, size_of(images), self.described.protocol, self.blocks[0])
         return self.segmenter(images), extent
-
-
-def _is_side(value: object) -> bool:
-    return type(value) is int and value > 0
 
 
 def save_segmenter(
@@ -135,7 +127,7 @@ def save_segmenter(
     with fence.replacing(folder / HEAD) as file:
         save_file(head, file)
     fence.check()
-    durable.write_json(folder / DESCRIPTION, {"format": FORMAT, **asdict(described)})
+    durable.write_json(folder / DESCRIPTION, {"format": FORMAT, **described.model_dump(mode="json")})
 
 
 def load_segmenter(folder: str | Path) -> SegmentationModel:
@@ -146,11 +138,10 @@ def load_segmenter(folder: str | Path) -> SegmentationModel:
     """
     folder = Path(folder)
     described = Described.read(folder)
-    config = SegmentHead.model_validate(described.head)
     backbone, _ = load_backbone(folder)
     try:
-        blocks = blocks_read(config, backbone)
-        head = new_head(config, backbone, blocks, described.hidden_dim, len(described.classes))
+        blocks = blocks_read(described.head, backbone)
+        head = new_head(described.head, backbone, blocks, described.hidden_dim, len(described.classes))
     except ConfigError as error:
         raise WeightsError(f"{folder}: {error}") from error
     tensors = read_head(folder)

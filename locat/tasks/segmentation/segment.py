@@ -124,14 +124,15 @@ class Segment(Task):
     def _save(self, weights: dict[str, Tensor]) -> nn.Module:
         """Write the model into outputs/; what `weights` are of, on the CPU and not wrapped."""
         described = Described(
-            self.config.head.model_dump(mode="json"),
-            self.config.hidden_dim,
-            self.classes,
-            *self.statistics,
-            self.config.protocol,
-            self._resize(),
-            self.config.evaluation.model_dump(mode="json"),
-            {key: value for key, value in self.train_loader.contents.options.items() if key in KEYS},
+            head=self.config.head,
+            hidden_dim=self.config.hidden_dim,
+            classes=self.classes,
+            mean=self.statistics.mean,
+            std=self.statistics.std,
+            protocol=self.config.protocol,
+            resize=self._resize(),
+            evaluation=self.config.evaluation,
+            brightness={key: value for key, value in self.train_loader.contents.options.items() if key in KEYS},
         )
         backbone, head, model = self.backbone, weights, self._new_head()
         if self.config.backbone_lr:
@@ -144,7 +145,7 @@ class Segment(Task):
         save_segmenter(self.job.outputs, backbone, head, described, **model_arguments(self.config))
         return model
 
-    def _resize(self) -> tuple[int, ...] | None:
+    def _resize(self) -> tuple[int, int] | None:
         """Into which evaluation images are brought, or have been by `convert`."""
         if isinstance(self.config.augment, SegmentationAugmentation):
             return self.config.augment.resize

@@ -23,7 +23,9 @@ CLASSES = ("sky", "road")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    described = Described(SegmentHead().model_dump(), 16, CLASSES, (0.5,) * 3, (0.5,) * 3, "exact")
+    described = Described(
+        head=SegmentHead(), hidden_dim=16, classes=CLASSES, mean=(0.5,) * 3, std=(0.5,) * 3, protocol="exact"
+    )
     backbone = create_model(Model(name="locatvit_tiny", args=training.TINY_VIT))
     save_segmenter(tmp_path, backbone, SegmentationHead(24, 16, 2).state_dict(), described, **training.TINY_VIT)
     return tmp_path
@@ -49,13 +51,20 @@ def test_what_was_saved_is_loaded(folder: Path) -> None:
     [
         ({"classes": ["a", "b", "c"]}, f"{HEAD} is of another head than {DESCRIPTION} says"),
         ({"hidden_dim": 8}, "size mismatch for 0.weight"),
-        ({"head": {"name": "unet"}}, "does not describe a segmentation model"),
+        ({"hidden_dim": "x"}, "hidden_dim: Input should be a valid integer"),
+        ({"hidden_dim": -3}, "hidden_dim: Input should be greater than 0"),
+        ({"mean": [0.5]}, "mean: Tuple should have at least 3 items"),
+        ({"std": [0.5, 0.5, 0.0]}, "std.2: Input should be greater than 0"),
+        ({"classes": "ab"}, "classes: Input should be a valid tuple"),
+        ({"protocol": "own"}, "protocol: Input should be 'release' or 'exact'"),
+        ({"head": {"name": "unet"}}, "does not describe a segmentation model: head.name: Input should be 'mlp'"),
         ({"head": {"name": "mlp", "blocks": [7]}}, "name each once, of 0 to 1"),
-        ({"format": 2}, "has format 2, this version reads 1"),
-        ({"colour": "blue"}, "does not describe a segmentation model"),
-        ({"resize": [512]}, "resize is to be two sides in pixels"),
-        ({"resize": [512, "x"]}, "resize is to be two sides in pixels"),
-        ({"brightness": {"range": [0]}}, "does not describe a segmentation model"),
+        ({"format": 2, "colour": "blue"}, "has format 2, this version reads 1"),
+        ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
+        ({"resize": [512]}, "resize.1: Field required"),
+        ({"resize": [512, "x"]}, "resize.1: Input should be a valid integer"),
+        ({"brightness": {"range": [0]}}, "brightness: Value error"),
+        ({"brightness": {"range": 0}}, "brightness: Value error"),
         ({"evaluation": {"stride": 8}}, "stride is of a sliding window; set window"),
     ],
 )
