@@ -25,16 +25,22 @@ class Classifier(Model):
         model, self.name = load_backbone(folder)
         self.model: Any = model.eval().requires_grad_(False)
         super().__init__(origin, classes_of(self.model, origin), device, precision)
-        expected = resolve_data_config(model=model, use_test_size=True)
+        try:
+            self._read_preprocessing()
+        except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+            raise WeightsError(f"{origin}: config.json does not say how images are prepared: {error!r}") from error
+        self.model.to(self.device)
+
+    def _read_preprocessing(self) -> None:
+        expected = resolve_data_config(model=self.model, use_test_size=True)
         channels, *size = expected["input_size"]
         if channels != 3:
-            raise WeightsError(f"{origin} holds a model of images with {channels} channels, and pictures have 3")
+            raise WeightsError(f"{self.origin} holds a model of images with {channels} channels, and pictures have 3")
         self.shorter = math.floor(min(size) / expected["crop_pct"])
         """Into which a picture's shorter side is brought, before its middle is cut out."""
         self.mean, self.std = expected["mean"], expected["std"]
         cut = {key: expected[key] for key in ("input_size", "interpolation", "crop_pct", "crop_mode")}
         self.transform: Any = create_transform(**cut, is_training=False, normalize=False)
-        self.model.to(self.device)
 
     def prepare(self, image: Image.Image) -> Prepared:
         scale = self.shorter / min(image.size)
@@ -63,13 +69,15 @@ def classes_of(model: Any, origin: str) -> tuple[str, ...]:
     """A classifier's classes by number: those that config.json names, ImageNet's by their number, else the numbers.
 
     Raises:
-        WeightsError: config.json names another number of classes.
+        WeightsError: config.json names another number of classes, or in another form.
     """
     count: int = model.num_classes
     about = model.pretrained_cfg
-    names, descriptions = about.get("label_names"), about.get("label_descriptions") or {}
+    names, descriptions = about.get("label_names") or [], about.get("label_descriptions") or {}
     if not count:
         return ()
+    if not isinstance(names, list | dict) or not isinstance(descriptions, dict):
+        raise WeightsError(f"{origin}: in config.json label_names is to be a list, and label_descriptions a mapping")
     if names:
         numbered = names if isinstance(names, dict) else dict(enumerate(names))
         found = [numbered.get(number, numbered.get(str(number))) for number in range(count)]

@@ -144,6 +144,29 @@ def test_class_names_are_those_of_config_json_or_imagenets_or_numbers(models: Pa
             locat.Model.from_folder(file.parent)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"label_names": 5}, "label_names is to be a list"),
+        ({"label_names": "abc"}, "label_names is to be a list"),
+        ({"label_descriptions": ["a"]}, "label_descriptions a mapping"),
+        ({"test_input_size": [3]}, "does not say how images are prepared"),
+        ({"interpolation": "guess"}, "does not say how images are prepared: KeyError('guess')"),
+        ({"test_crop_pct": "large"}, "does not say how images are prepared: TypeError"),
+    ],
+)
+def test_a_config_json_that_says_something_else(
+    changes: dict[str, object], words: str, models: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(models / "classifier", tmp_path / "changed")
+    file = tmp_path / "changed" / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, **changes, "pretrained_cfg": {**config["pretrained_cfg"], **changes}}))
+    with pytest.raises(WeightsError) as refusal:
+        locat.Model.from_folder(file.parent)
+    assert words in str(refusal.value) and "\n" not in str(refusal.value)
+
+
 def test_a_model_that_is_not_a_vit(tmp_path: Path, photos: Path) -> None:
     save_model(timm.create_model("resnet10t", num_classes=2), tmp_path / "resnet", num_classes=2)
     model = locat.Model.from_folder(tmp_path / "resnet")
