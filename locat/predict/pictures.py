@@ -153,7 +153,7 @@ def named(words: Iterable[str], outputs: Sequence[Path] = ()) -> list[Picture]:
 
 
 def _matches(word: str) -> Iterator[Path]:
-    """The path that a word is, or those that it matches as a glob."""
+    """The path that a word is, or those that it matches as a glob: a folder instead of all that lies in it."""
     if os.path.lexists(word):
         yield Path(word)
         return
@@ -161,7 +161,8 @@ def _matches(word: str) -> Iterator[Path]:
     if not found:
         what = "nothing matches" if glob.has_magic(word) else "no such file or folder"
         raise DataError(f"{one_line_path(word)}: {what}")
-    yield from map(Path, found)
+    folders = {Path(path) for path in found if os.path.isdir(path)}
+    yield from (path for path in map(Path, found) if folders.isdisjoint(path.parents))
 
 
 def _at(path: Path, written: Set[Path]) -> Iterable[Picture]:

@@ -25,6 +25,9 @@ def test_folders_globs_and_files_name_pictures_in_their_order(photos: Path) -> N
     assert names(named([str(photos)]), photos) == ["a.jpg a", "b.jpg b", "c.png c", "trip/d.jpg trip/d"]
     words = [str(photos / "trip" / "d.jpg"), str(photos / "[ab].*"), str(photos / "**" / "d.jpg")]
     assert names(named(words), photos) == ["trip/d.jpg d", "a.jpg a", "b.jpg b", "trip/d.jpg d"]
+    assert names(named([str(photos / "**")]), photos) == ["a.jpg a", "b.jpg b", "c.png c", "trip/d.jpg trip/d"]
+    (photos / "notes.txt").unlink()
+    assert names(named([str(photos / "**" / "*")]), photos) == ["a.jpg a", "b.jpg b", "c.png c", "trip/d.jpg d"]
     (photos / "[1].jpg").write_bytes(b"")
     assert names(named([str(photos / "[1].jpg")]), photos) == ["[1].jpg [1]"]
 
