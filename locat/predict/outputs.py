@@ -4,7 +4,7 @@ import errno
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +36,6 @@ class Outputs:
     overlays: Path | None = None
     embeddings: Path | None = None
     """A .npz file."""
-    rows: list[tuple[str, NDArray[np.float32]]] = field(default_factory=list)
-    """Names and embeddings so far."""
 
     def __post_init__(self) -> None:
         if self.masks and self.overlays and self.masks.resolve() == self.overlays.resolve():
@@ -101,15 +99,15 @@ class Outputs:
             written["overlay"] = _write_png(target(self.overlays, picture), drawn)
         return written
 
-    def write_embeddings(self) -> None:
-        """The file of all rows, if they were asked for: `names` (n,) and `embeddings` float32 (n, dim)."""
-        if self.embeddings is None or not self.rows:
+    def write_embeddings(self, rows: Sequence[tuple[str, NDArray[np.float32]]]) -> None:
+        """The file of names and embeddings, if it was asked for: `names` (n,) and `embeddings` float32 (n, dim)."""
+        if self.embeddings is None or not rows:
             return
-        names, rows = zip(*self.rows, strict=True)
+        names, embeddings = zip(*rows, strict=True)
         try:
             with Fence.here().replacing(self.embeddings) as temporary:
                 with temporary.open("wb") as file:
-                    np.savez(file, names=np.array(names), embeddings=np.stack(rows))
+                    np.savez(file, names=np.array(names), embeddings=np.stack(embeddings))
                 durable.sync_file(temporary)
             durable.sync_folder(self.embeddings.parent)
         except OSError as error:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,15 +42,17 @@ class Prediction:
     model: Model
     pictures: Sequence[Picture]
     outputs: Outputs
-    batch_size: int = 32
-    top: int = 5
+    batch_size: int
+    top: int
     """So many labels are told of a picture, at most."""
-    upright: bool = False
+    upright: bool
     """Whether pictures are turned as EXIF says; in training they are not."""
     broken: int = 0
     """Pictures that could not be read."""
     turned: int = 0
     """Pictures that EXIF says to turn, and that were not."""
+    rows: list[tuple[str, NDArray[np.float32]]] = field(default_factory=list)
+    """Names and embeddings so far."""
 
     def __post_init__(self) -> None:
         asked: set[Answers] = set()
@@ -79,7 +81,7 @@ class Prediction:
                     yield record
         finally:
             threads.shutdown(cancel_futures=True)
-        self.outputs.write_embeddings()
+        self.outputs.write_embeddings(self.rows)
 
     def _ready(self, threads: ThreadPoolExecutor) -> Iterator[Ready]:
         ahead: deque[Future[Ready]] = deque()
@@ -110,7 +112,7 @@ class Prediction:
         for ready, answer in zip(batch, answers, strict=True):
             self.turned += ready.turned
             if answer.embedding is not None:
-                self.outputs.rows.append((ready.picture.name, answer.embedding))
+                self.rows.append((ready.picture.name, answer.embedding))
         return answers
 
     def _record(self, ready: Ready, answer: Answer) -> Record:
