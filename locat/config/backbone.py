@@ -1,4 +1,4 @@
-"""What every task on a frozen backbone has: which one."""
+"""What every task on a backbone has: which one."""
 
 import math
 from pathlib import Path
@@ -20,7 +20,7 @@ class TunedBackbone(Schema):
 
 
 class FrozenConfig(JobConfig):
-    """A task on a frozen backbone, named in one of two ways."""
+    """A task on a backbone, named in one of two ways; it stays as it is, but where a task is a `TunedBackbone` too."""
 
     backbone: Path | None = None
     """Folder with model.safetensors and config.json, as a pretraining job's outputs."""
@@ -52,11 +52,11 @@ class FrozenConfig(JobConfig):
     def _names_one(self) -> "FrozenConfig":
         if (self.backbone is None) == (self.model is None):
             raise ValueError(
-                "a frozen backbone is named by `backbone`, a folder with model.safetensors and config.json, "
+                "a backbone is named by `backbone`, a folder with model.safetensors and config.json, "
                 "or by `model`, a name and its init; give one of the two"
             )
         if self.model is not None and self.model.init is None:
-            raise ValueError("model.init: a frozen backbone is not trained here, so it needs weights")
+            raise ValueError("model.init: no backbone begins with new weights here, so say which it has")
         return self
 
     @model_serializer(mode="wrap")

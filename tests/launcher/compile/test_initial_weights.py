@@ -107,7 +107,7 @@ def test_a_frozen_backbone_is_named_in_one_way(tmp_path: Path) -> None:
     refusals = {
         "": "give one of the two",
         ", backbone: /b, model: {name: vit_tiny_patch16_224, init: timm}": "give one of the two",
-        ", model: {name: vit_tiny_patch16_224}": "a frozen backbone is not trained here, so it needs weights",
+        ", model: {name: vit_tiny_patch16_224}": "no backbone begins with new weights here, so say which it has",
     }
     for more, words in refusals.items():
         file.write_text(text.format(more=more))
