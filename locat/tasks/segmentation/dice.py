@@ -30,7 +30,7 @@ def _of_image(logits: Tensor, padded: Size, labels: Tensor) -> Tensor:
         values = upsample(logits, padded)[0, :, : labels.shape[0], : labels.shape[1]]
         shares = values.softmax(dim=0) * (labels != IGNORED)
         own = labels == torch.arange(len(shares), device=labels.device)[:, None, None]
-        hits, true, found = ((each).sum((1, 2)) for each in (shares * own, own, shares))
+        hits, true, found = (each.sum((1, 2)) for each in (shares * own, own, shares))
         present = (true > 0).float()
         dice = 2 * hits / (true + found).clamp(min=torch.finfo(found.dtype).tiny)
         return (present * (1 - dice)).sum() / present.sum().clamp(min=1)
