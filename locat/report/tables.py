@@ -233,7 +233,7 @@ def _study(key: str, results: Sequence[Result]) -> Table:
 
 def _title(origin: Origin) -> str:
     if not origin.task:
-        return f"Models weights of {origin.dataset or 'other origin'}"
+        return f"Models with weights of {origin.dataset or 'other origin'}"
     config = TASKS.get(origin.task)
     trained = (config and config.trained) or f"trained by {origin.task}"
     return f"Models {trained} on {origin.dataset or 'other origin'}"
