@@ -5,6 +5,7 @@
 `locat.config` or `locat.contract` never imports torch, so the launcher can validate a job's config.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,19 +14,15 @@ if TYPE_CHECKING:
     from locat.tasks.segmentation.saved import load_segmenter as load_segmenter
 
 __version__ = "0.1.0"
+_MODULES = {
+    "Model": "locat.predict.model",
+    "attach": "locat.models.attach",
+    "load_segmenter": "locat.tasks.segmentation.saved",
+}
+"""Where what is imported on use comes from."""
 
 
 def __getattr__(name: str) -> Any:
-    if name == "attach":
-        from locat.models.attach import attach
-
-        return attach
-    if name == "Model":
-        from locat.predict.model import Model
-
-        return Model
-    if name == "load_segmenter":
-        from locat.tasks.segmentation.saved import load_segmenter
-
-        return load_segmenter
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'locat' has no attribute {name!r}")
