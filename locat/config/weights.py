@@ -26,6 +26,11 @@ class JobWeights(NamedTuple):
     at: str
     """`best`, a step, or empty for what the job left at its end."""
 
+    @property
+    def folder(self) -> Path:
+        """The job's."""
+        return Path(self.run) / "jobs" / self.job
+
     def __str__(self) -> str:
         return f"{RUN}{self.run}/{self.job}{'@' if self.at else ''}{self.at}"
 

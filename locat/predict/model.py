@@ -105,7 +105,7 @@ class Model(ABC):
         except ValueError as error:
             raise ConfigError(str(error)) from error
         if (job := job_weights(source)) is not None:
-            raise ConfigError(f"{source}: write the job's folder, such as runs/{job.run}/jobs/{job.job}/outputs")
+            raise ConfigError(f"{source}: write the job's folder, such as {Path('runs', job.folder)}/outputs")
         if name is None:
             return Model.from_folder(source, device=device, precision=precision)
         return _opened(model_folder(name, (DESCRIPTION, HEAD)), source, device, precision)

@@ -24,7 +24,7 @@ def read(init: Init, model: Any, name: str) -> Weights:
         weights = read_file(hub.weights_file(found), init.weights)
         return weights._replace(statistics=hub.statistics_of(found))
     if (job := job_weights(init.source)) is not None:
-        return read_job(Path(job.run) / "jobs" / job.job, job.at, init.weights)
+        return read_job(job.folder, job.at, init.weights)
     path = local_path(init.source)
     assert path is not None, "checked with the config"
     if not path.is_dir():

@@ -168,7 +168,7 @@ def take_head(head: nn.Module, init: Init, classes: Sequence[str]) -> bool:
     """
     job, folder = job_weights(init.source), local_path(init.source)
     if job is not None:
-        folder = JobFolder(Path(job.run) / "jobs" / job.job).outputs if not job.at else None
+        folder = JobFolder(job.folder).outputs if not job.at else None
     if folder is None or not (folder / DESCRIPTION).exists():
         return False
     tensors = read_head(folder)

@@ -109,6 +109,7 @@ def test_what_is_no_picture_is_named(models: Path, photos: Path) -> None:
         ("{job}", "is a job's folder, and its model lies in"),
         ("{head}", "holds a head without its backbone"),
         ("run:mine/job", "write the job's folder, such as runs/mine/jobs/job/outputs"),
+        ("run:/data/mine/job", "write the job's folder, such as /data/mine/jobs/job/outputs"),
         ("hf-hub:alone", "write hf-hub:OWNER/NAME"),
         ("https://somewhere/x", "is a URL"),
     ],
