@@ -81,7 +81,7 @@ def load_backbone(folder: Path) -> tuple[nn.Module, str]:
         model = accept_any_size(timm.create_model(f"local-dir:{folder}", **arguments))
         weights = read_folder(folder)
         refuse(fit(model, weights), model, weights.origin, strict=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, WeightsError) as error:
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RuntimeError, WeightsError) as error:
         raise WeightsError(f"{folder} holds no model that can be loaded: {error}") from error
     return model, name
 

@@ -148,6 +148,7 @@ def test_class_names_are_those_of_config_json_or_imagenets_or_numbers(models: Pa
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"model_args": [1]}, "holds no model that can be loaded"),
         ({"label_names": 5}, "label_names is to be a list"),
         ({"label_names": "abc"}, "label_names is to be a list"),
         ({"label_descriptions": ["a"]}, "label_descriptions a mapping"),
