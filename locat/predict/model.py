@@ -210,7 +210,7 @@ class Model(ABC):
         """A picture that a caller gives; DataError where it is none."""
         try:
             return self.prepare(self._rgb(image))
-        except Undecodable as error:
+        except (Undecodable, OSError) as error:  # Pillow decodes an image of the caller's here at the earliest
             what = f"image {number}" if isinstance(image, np.ndarray | Image.Image) else str(image)
             raise DataError(f"{what}: {error}") from error
 

@@ -1,5 +1,6 @@
 """`locat.Model`: what it says of pictures is what the model says of them, prepared as for its evaluation."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ from locat.contract.errors import ConfigError, DataError, UserError, WeightsErro
 from locat.data.joint import resize_image
 from locat.models.create import load_backbone, save_model
 from locat.tasks.segmentation.views import look
-from support import training
+from support import pictures, training
 from support.trained_models import CLASSES, LABELS, opened
 
 CUT = {"input_size": (3, 32, 32), "crop_pct": 0.8, "interpolation": "bicubic", "mean": (0.5,) * 3, "std": (0.5,) * 3}
@@ -94,6 +95,8 @@ def test_what_is_no_picture_is_named(models: Path, photos: Path) -> None:
         model.classify([photos / "a.jpg", photos / "c.png"])
     with pytest.raises(DataError, match=r"image 1: float64 \(3, 4\); pixels are uint8"):
         model.classify([opened(photos / "a.jpg"), np.zeros((3, 4))])
+    with pytest.raises(DataError, match="image 0: image file is truncated"):
+        model.classify([Image.open(io.BytesIO(pictures.jpeg(1, 200, 200)[:-600]))])
     with pytest.raises(DataError, match="too narrow"):
         model.classify([Image.new("RGB", (1, 400_000))])
     with pytest.raises(DataError, match="nowhere"):
