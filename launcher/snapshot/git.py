@@ -35,20 +35,27 @@ def commit(folder: Path) -> tuple[str, str]:
 
 
 def changes(folder: Path, modules: Sequence[str]) -> bytes:
-    """A patch that makes the modules of the commit those of the folder, new files included; `git apply` takes it."""
+    """A patch that makes the modules of the commit those of the folder, new files included; `git apply` takes it.
+
+    Raises:
+        GitError: says what git said, or why its index cannot be copied.
+    """
     new = ask(folder, "ls-files", "-z", "--others", "--exclude-standard", "--", *modules)
     if not new:
         return _ask(folder, [*DIFF, "HEAD", "--", *modules])
-    with tempfile.TemporaryDirectory(prefix="locat-") as private:
-        # To git a new file is a change once its index knows the name: a copy of the index, which goes again. The
-        # checkout may be one that nothing can be written to.
-        index, objects = (folder / _path(folder, name) for name in ("index", "objects"))
-        shutil.copyfile(index, Path(private) / "index")
-        variables = {"GIT_INDEX_FILE": f"{private}/index"}
-        variables |= {"GIT_OBJECT_DIRECTORY": private, "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects)}
-        add = ["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]
-        _ask(folder, add, new.encode(errors="surrogateescape"), variables)
-        return _ask(folder, [*DIFF, "HEAD", "--", *modules], b"", variables)
+    # To git a new file is a change once its index knows the name: a copy of the index, which goes again. The checkout
+    # may be one that nothing can be written to.
+    index, objects = (folder / _path(folder, name) for name in ("index", "objects"))
+    try:
+        with tempfile.TemporaryDirectory(prefix="locat-") as private:
+            shutil.copyfile(index, Path(private) / "index")
+            variables = {"GIT_INDEX_FILE": f"{private}/index"}
+            variables |= {"GIT_OBJECT_DIRECTORY": private, "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects)}
+            add = ["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]
+            _ask(folder, add, new.encode(errors="surrogateescape"), variables)
+            return _ask(folder, [*DIFF, "HEAD", "--", *modules], b"", variables)
+    except OSError as error:
+        raise GitError(f"the index of git cannot be copied: {error.strerror}") from error
 
 
 def _path(folder: Path, name: str) -> str:

@@ -156,6 +156,12 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
     assert not patch and not origin.commit and origin.note
 
 
+def test_an_index_that_is_gone_is_said(checkout: Path) -> None:
+    (checkout / ".git/index").unlink()
+    origin, patch = _origin(part(checkout), ())
+    assert not patch and len(origin.commit) == 40 and "No such file or directory" in origin.note
+
+
 def test_git_that_does_not_answer_holds_nobody_up(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = checkout / "bin/git"
     program.parent.mkdir()
