@@ -9,10 +9,10 @@ from locat.contract.credentials import SECRET_NAME, redact
 
 BLANK = "***"
 _ASSIGNED = re.compile(
-    r"""((?:token|secret|password|passwd|passphrase|api_?key|credentials?)\w*["']?\s*[:=]\s*(["']))[^"'\s]{8,}(\2)""",
+    r"""((?:token(?!iz)|secret|password|passwd|passphrase|api_?key|credentials?)\w*["']?\s*[:=]\s*(["']))[^"'\s]{8,}(\2)""",
     re.I,
 )
-"""`db_password = "..."`, in Python, YAML or JSON."""
+"""`db_password = "..."`, in Python, YAML or JSON; not `tokenizer = "..."`."""
 _KNOWN = re.compile(
     r"\b(?:hf_\w{30,}|gh[pousr]_\w{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}|AKIA[0-9A-Z]{16}|sk-[\w-]{30,})"
 )
@@ -26,8 +26,9 @@ def blanked(patch: bytes, secrets: Collection[str]) -> bytes:
         secrets: variables that hold one, whatever they are called.
     """
     text = patch.decode(errors="surrogateescape")
-    for name in {*secrets, *(name for name in os.environ if SECRET_NAME.search(name.upper()))}:
-        for spelling in spellings(os.environ.get(name, "")):
-            text = text.replace(spelling, BLANK)
+    names = {*secrets, *(name for name in os.environ if SECRET_NAME.search(name.upper()))}
+    found = {spelling for name in names for spelling in spellings(os.environ.get(name, ""))}
+    for spelling in sorted(found, key=len, reverse=True):  # one may begin as another does
+        text = text.replace(spelling, BLANK)
     text = _KNOWN.sub(BLANK, _ASSIGNED.sub(rf"\1{BLANK}\3", redact(text)))
     return text.encode(errors="surrogateescape")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from launcher.snapshot import files, git, store, take
+from launcher.snapshot.redaction import blanked
 from launcher.snapshot.take import _origin, _Part
 from locat.contract.source import Origin
 
@@ -187,3 +188,16 @@ def test_secrets_are_blanked_out(checkout: Path, monkeypatch: pytest.MonkeyPatch
     origin, patch = _origin(part(checkout), ["UNUSUAL_NAME"])
     assert not any(word in patch for word in (b"hunter2222", b"very-secret", b"correct-horse", b"hf_abc"))
     assert b"***" in patch and b"y = 2" in patch and "blanked out" in origin.note
+
+
+def test_of_a_secret_that_begins_as_another_one_nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {f"SECRET_{number}": "correct-horse"[: 8 + number] for number in range(6)}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    text = "\n".join(secrets.values()).encode()
+    assert blanked(text, ()) == b"\n".join([b"***"] * len(secrets))
+
+
+def test_what_a_model_reads_words_with_is_no_secret() -> None:
+    line = b'tokenizer = "bert-base-uncased"'
+    assert blanked(line, ()) == line
