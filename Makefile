@@ -150,8 +150,9 @@ image:  ## Build the container image with docker, podman or buildah
 	@engine=$$(for name in docker podman buildah; do $$name info >/dev/null 2>&1 && echo $$name && break; done); \
 	test -n "$$engine" || { echo "Install docker, podman or buildah first" >&2; exit 2; }; \
 	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
+	revision=$$(git rev-parse HEAD)$$(test -z "$$(git status --porcelain launcher locat)" || echo -dirty); \
 	$$engine build --file docker/Dockerfile --tag locat:$$version --build-arg VERSION=$$version \
-	    --build-arg REVISION=$$(git rev-parse HEAD) \
+	    --build-arg REVISION=$$revision \
 	    $(if $(BASE),--build-context debian:bookworm-slim=docker-image://$(BASE)) .
 
 sbom:  ## Write what is in the image, with docker or podman, to build/sbom.json

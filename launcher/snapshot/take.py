@@ -20,6 +20,8 @@ MOST_PATCH = 1_000_000
 """Bytes of a patch that a run keeps."""
 REVISION = "REVISION"
 """File beside the project in an image: the commit that it was built of (docker/Dockerfile)."""
+DIRTY = "-dirty"
+"""What `make image` puts after it where the code was not that of the commit."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,11 @@ def _origin(part: _Part, secrets: Collection[str]) -> tuple[Origin, bytes]:
     """Where modules come from, and the patch of what was not committed of them."""
     origin = Origin(str(part.folder), part.modules)
     if not part.found.is_checkout:
-        commit = _revision(part.folder)
-        return replace(origin, commit=commit, note="" if commit else part.found.note), b""
+        revision = _revision(part.folder)
+        note = "" if revision else part.found.note
+        if revision.endswith(DIRTY):
+            note = "the image was built of a checkout with changes, which are not known"
+        return replace(origin, commit=revision.removesuffix(DIRTY), note=note), b""
     try:
         commit, branch = git.commit(part.folder)
         origin = replace(origin, commit=commit, branch=branch)

@@ -141,6 +141,9 @@ def test_the_revision_of_an_image_is_its_commit(tmp_path: Path, monkeypatch: pyt
     (tmp_path / take.REVISION).write_text("0123abc\n")
     origin, _ = _origin(part(tmp_path), ())
     assert origin.commit == "0123abc" and not origin.is_changed
+    (tmp_path / take.REVISION).write_text("0123abc-dirty\n")
+    origin, _ = _origin(part(tmp_path), ())
+    assert origin.commit == "0123abc" and origin.is_changed
 
 
 def test_too_large_a_patch_is_said_and_not_kept(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
