@@ -6,6 +6,7 @@ attempts/newest             the attempt that may write here (locat/contract/fenc
 attempts/<n>/rank-<r>.log   every attempt's logs stay
 attempts/<n>/outcome.json   the first rank's exit code and reason, when it was not 0
 attempts/<n>/attempt.json   when it began and ended (written by the attempt runner)
+attempts/<n>/machine.json   on what it ran, and which code (written by the attempt runner)
 attempts/<n>/usage.json     what its training spends its time on (not durable)
 checkpoints/step-<n>/       complete and digested, or not there
 branch/step-<n>/            of a job that goes on from another run's: that checkpoint, until the job has taken it up

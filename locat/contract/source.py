@@ -49,7 +49,7 @@ class Source:
     taken: float
     """Unix time."""
     taken_by: str
-    """What the user typed: `submit`, or `retry --code now`."""
+    """What the user typed: `submit`, `retry` or `retry --code now`; `the image` of what jobs find in theirs."""
     origins: tuple[Origin, ...]
     """The project's comes first."""
     python: str
