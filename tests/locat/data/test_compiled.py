@@ -2,14 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import locat
 from locat.data import compiled, decode
 
+CODE = Path(locat.__file__).parents[1]
 SHOW = """
 import json
 from locat.data import decode
@@ -19,10 +22,10 @@ print(json.dumps([sum(stats.cache_hits.values()), sum(stats.cache_misses.values(
 """
 
 
-def loaded_and_compiled(cache: Path) -> list[int]:
+def loaded_and_compiled(cache: Path, code: Path = CODE) -> list[int]:
     """How many functions a process that decodes loads from `cache`, and how many it compiles and keeps there."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
-    process = subprocess.run([sys.executable, "-W", "error", "-c", SHOW], env=environment, capture_output=True)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(code)}
+    process = subprocess.run([sys.executable, "-P", "-W", "error", "-c", SHOW], env=environment, capture_output=True)
     assert process.returncode == 0, process.stderr.decode()
     assert not process.stderr
     found: list[int] = json.loads(process.stdout)
@@ -44,6 +47,14 @@ def test_the_second_process_compiles_nothing(tmp_path: Path) -> None:
         file.write_bytes(b"damaged")
     assert loaded_and_compiled(tmp_path / "cache") == [0, 1]
     assert loaded_and_compiled(tmp_path / "cache") == [1, 0]
+
+
+def test_a_copy_of_the_code_compiles_nothing(tmp_path: Path) -> None:
+    decode.compile_ahead()
+    assert loaded_and_compiled(tmp_path / "cache") == [1, 0]
+    caches = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(CODE / "locat", tmp_path / "locat", ignore=caches, copy_function=shutil.copyfile)  # new times
+    assert loaded_and_compiled(tmp_path / "cache", code=tmp_path) == [1, 0]
 
 
 def test_a_folder_that_cannot_be_made_costs_time_only(tmp_path: Path) -> None:
