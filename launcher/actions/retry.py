@@ -10,7 +10,6 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.release import release
 from launcher.runs.state import Status
 from locat.contract.errors import UserError
-from locat.contract.source import Source
 
 SUBMITTED, NOW = "submitted", "now"
 """Which code jobs run from then on: the run's own, or a copy of what is here now."""
@@ -79,8 +78,7 @@ def _settle_code(run: RunFolder, plan: Plan, code: str, tell: Callable[[str], No
     if all(run.state(job.name).status is Status.DONE for job in plan.jobs):
         return
     taken = take(run.path.parent, plan.secrets, "retry --code now" if code == NOW else "retry")
-    known = Source.read(run.path)
-    if known is not None and (known.folder, known.path) == (taken.source.folder, taken.source.path):
+    if run.code().get("PYTHONPATH") == taken.python_path:
         return  # nothing was edited
     taken.write(run.path)
     before = f", instead of {copy.name[:12]}" if copy else ""

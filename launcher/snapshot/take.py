@@ -32,6 +32,11 @@ class Code:
     patches: dict[str, bytes]
     """Name in the run's folder -> content."""
 
+    @property
+    def python_path(self) -> str:
+        """Where Python finds it."""
+        return os.pathsep.join((self.source.folder, *self.source.path))
+
     def write(self, run: Path) -> None:
         """Record it in a run's folder; what begins of the run from then on runs this code."""
         source = self.source.after(Source.read(run))
@@ -39,7 +44,7 @@ class Code:
             durable.write_bytes(run / name, patch)
         source.write(run)
         if source.folder:
-            durable.write_text(run / PATH_FILE, os.pathsep.join((source.folder, *source.path)))
+            durable.write_text(run / PATH_FILE, self.python_path)
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,11 @@ class Source:
         durable.write_json(run / NAME, records.numbered(asdict(self), FORMAT))
 
     def after(self, earlier: "Source | None") -> "Source":
-        """This one, as what takes the place of an earlier one."""
+        """This one, as what takes the place of an earlier one, perhaps of itself by a process that was killed."""
         if earlier is None:
             return self
+        if (earlier.digest, earlier.folder, earlier.path) == (self.digest, self.folder, self.path):
+            return replace(self, earlier=earlier.earlier)
         return replace(self, earlier=(*earlier.earlier, replace(earlier, earlier=())))
 
     def of(self, digest: str) -> "Source | None":

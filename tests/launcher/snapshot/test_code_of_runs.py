@@ -13,7 +13,7 @@ import pytest
 from launcher import interpreter, locks, machine
 from launcher.backends.kubernetes import pod
 from launcher.runs.find import list_runs
-from launcher.runs.folder import RunFolder
+from launcher.runs.folder import PATH_FILE, RunFolder
 from launcher.runs.state import Status
 from launcher.snapshot import store
 from launcher.snapshot.take import Code, of_image, take
@@ -95,6 +95,19 @@ def test_todays_code_is_taken_when_that_is_asked_for(tmp_path: Path, own: OwnMod
     assert "edited after it was submitted" in said(run, 2)
     ran = json.loads((run.job("j0").attempt(1) / "machine.json").read_text())["code"]
     assert (ran, Machine.read(run.job("j0"))) == (before.digest, replace_code(run, now.digest))
+
+
+def test_taking_todays_code_is_finished_after_a_kill(tmp_path: Path, own: OwnModule) -> None:
+    run = submitted(tmp_path, ASK + small_runs.FAIL_ONCE)
+    before, submitted_path = Source.read(run.path), (run.path / PATH_FILE).read_text()
+    own.breaks()
+    retry(run, "--code", "now")
+    now_path = (run.path / PATH_FILE).read_text()
+    (run.path / PATH_FILE).write_text(submitted_path)  # as it is between the record and this file
+    assert "today's code" in retry(run, "--code", "now")
+    assert (run.path / PATH_FILE).read_text() == now_path
+    now = Source.read(run.path)
+    assert now is not None and now.earlier == (before,)
 
 
 def replace_code(run: RunFolder, digest: str) -> Machine:
