@@ -64,6 +64,8 @@ def _goes_on(path: KeyPath, was: Any, now: Any, config: "TrainingConfig") -> boo
             return bool(was) == bool(now)
         case ("backbone_lr",):
             return bool(was) == bool(now) and config.strategy.name != "deepspeed"
+        case ("optimizer", "lr"):
+            return config.strategy.name != "deepspeed" or not getattr(config, "backbone_lr", 0)
         case ("precision",):
             return "fp16" not in (was, now)
         case ("optimizer", "layer_decay"):

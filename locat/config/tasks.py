@@ -209,6 +209,7 @@ class SegmentConfig(FrozenConfig, TrainingConfig, TunedBackbone):
         **ON_A_BACKBONE,
         **dict.fromkeys(("head", "hidden_dim"), "its weights are of that head"),
         "backbone_lr": "a frozen backbone is in no checkpoint, and DeepSpeed cuts its pieces by the parts' rates",
+        "optimizer.lr": "DeepSpeed cuts its pieces of a backbone and its head by their rates",
         "protocol": "each protocol has features of its own",
     }
 

@@ -45,7 +45,7 @@ def refused(task: str, position: dict[str, int] = MIDDLE, **changes: Any) -> dic
         ("supervised", {"model": {**MODEL, "init": "/other"}, "checkpoints": {"keep": 9}}),  # it is not read
         ("dino", {"temperatures": {"teacher": 0.07}, "weight_decay_end": 0.1}),
         ("segment", {"iterations": 8, "optimizer": {"lr": 1}}),
-        ("tuned", {"backbone_lr": 1e-5}),
+        ("tuned", {"backbone_lr": 1e-5, "optimizer": {"lr": 1}}),
     ],
 )
 def test_what_can_change(task: str, changes: dict[str, Any]) -> None:
@@ -72,6 +72,7 @@ def test_what_can_change(task: str, changes: dict[str, Any]) -> None:
         ("segment", {"backbone_lr": 1e-4}, {"backbone_lr": "in no checkpoint"}),
         ("tuned", {"backbone_lr": 0.0}, {"backbone_lr": "in no checkpoint"}),
         ("tuned", {"backbone_lr": 1e-5, "strategy": "deepspeed"}, {"backbone_lr": "DeepSpeed cuts"}),
+        ("tuned", {"strategy": "deepspeed", "optimizer": {"lr": 1e-5}}, {"optimizer.lr": "DeepSpeed cuts"}),
     ],
 )
 def test_what_makes_no_sense(task: str, changes: dict[str, Any], words: dict[str, str]) -> None:
