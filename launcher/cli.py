@@ -25,6 +25,7 @@ VERBS = {
     "compare": "Put the jobs of runs side by side, by what differs.",
     "diff": "Show what differs between two runs or jobs.",
     "report": "Write the paper's tables with a run's numbers beside them.",
+    "push": "Share a job's model on the Hugging Face Hub.",
     "usage": "Count the GPU-hours and core-hours that runs have taken.",
     "ui": "Open the MLflow UI on a run.",
     "doctor": "Check that this machine can run pipelines.",

@@ -43,6 +43,7 @@ SURFACE = {
     },
     "diff": {"A", "B", "--json", RUNS},
     "report": {"[RUN]...", "--output FOLDER", "--tracking-uri URI", RUNS},
+    "push": {"RUN/JOB", "hf:OWNER/NAME", "--licence, --license ID", "--private", "--dry-run", RUNS},
     "usage": {"[RUN]...", "--since WHEN", "--by [user|pipeline|model|task]", "--price N", "--json", RUNS},
     "ui": {"[RUN]", "--port INTEGER RANGE", RUNS},
     "doctor": {BACKEND, RUNS},

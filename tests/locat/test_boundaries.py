@@ -58,6 +58,12 @@ def test_mlflow_is_imported_in_one_folder() -> None:
     assert {str(Path(file).parent) for file in importers("mlflow")} == {"locat/engine/tracking"}
 
 
+def test_the_library_of_the_hub_is_imported_by_one_file_of_the_launcher() -> None:
+    files = {file for file in importers("huggingface_hub") if file.startswith("launcher/")}
+    assert files == {"launcher/sharing/hub.py"}
+    assert importers("launcher.sharing.hub") == {"launcher/verbs/push.py"}
+
+
 @pytest.mark.parametrize("backend", [path.parent.name for path in (ROOT / "launcher/backends").glob("*/__init__.py")])
 def test_a_backend_is_imported_only_by_itself(backend: str) -> None:
     """The registry imports it by name, when it is used."""

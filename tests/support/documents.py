@@ -96,6 +96,10 @@ NOT_FOLLOWED = {
     "launcher logs RUN JOB --rank 1": "test_chain.py does, which has a job of two ranks",
     "launcher submit tune.yaml --from RUN/JOB": "launcher/verbs/test_branches.py and tasks/test_branch_jobs.py do",
     "launcher submit tune.yaml --from RUN/JOB@best --set jobs.tune.config.optimizer.lr=1e-4": "the same tests do",
+    "launcher push RUN/JOB hf:OWNER/NAME --licence apache-2.0 --dry-run": "launcher/sharing/test_push.py does",
+    "launcher push RUN/JOB hf:OWNER/NAME --licence apache-2.0": "the same tests do, to a server of theirs",
+    "launcher push RUN/JOB hf:OWNER/NAME --licence mit": "the same tests do",
+    "python -m locat predict --model hf-hub:OWNER/NAME photos --masks masks": "the same tests load such a model",
     "launcher retry RUN --code now": "launcher/snapshot/test_code_of_runs.py does, with code that was edited",
     "launcher submit k8s/examples/digits.yaml --backend kubernetes": "with --watch in cluster/test_walkthrough.py",
 }
