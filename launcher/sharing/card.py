@@ -191,7 +191,7 @@ def _origin(model: SharedModel, public: Public) -> Iterator[str]:
     asked = Submission.read(model.run.path)
     settings = asked.settings if asked else ()
     branch = ["--from", public.text(asked.branch)] if asked and asked.branch else []
-    words = [word for each in settings for word in ("--set", public.text(each))]
+    words = [word for each in settings for word in ("--set", public.setting(each))]
     yield f"By the pipeline {public.code(model.plan.pipeline)}:"
     yield fenced("sh", shlex.join(["launcher", "submit", "pipeline.yaml", *words, *branch]))
     ran = code.of_job(code.recorded(model.run), Machine.read(model.run.job(model.job.name)))

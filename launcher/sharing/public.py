@@ -15,9 +15,12 @@ from locat.contract.names import one_line
 
 PATH, URL = "PATH", "URL"
 """What stands for a path that means something on one machine alone, and for an address."""
-_ADDRESS = re.compile(r"\b[A-Za-z][\w+.-]*://[^\s'\",\])}]*")
-_LOCAL = re.compile(r"(?<![\w./])(?:(?:\.\./)+|~[\w.-]*/?|/(?=[^\s/'\",\])}]))[^\s'\",\])}]*")
-"""Absolute, from a home folder, or up and out of the folder where it was typed."""
+_ADDRESS = re.compile(r"\b[A-Za-z][\w+.-]{0,30}://[^\s'\",\])}]*")
+_START = r"(?:\.\./|~(?![0-9 ])|/(?=[^\s/]))"
+_WHOLE = re.compile(rf"{_START}.*", re.DOTALL)
+_QUOTED = re.compile(rf"(?P<quote>['\"]){_START}[^'\"]*(?P=quote)")
+_LOCAL = re.compile(rf"(?:(?<![\w./]){_START}|(?<![\w./~-])[\w.~-][\w.~/-]*/\.\.(?=/))[^\s'\",\])}}]*")
+"""Paths that are absolute, from a home folder, or lead out of one: a whole text, in quotes, or between words."""
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 SHORTEST = 4
 """Characters of a home folder's path that is looked for in any text."""
@@ -45,12 +48,18 @@ class Public:
         """One line, without secrets, addresses and paths; a path within the run is told from the run's folder on."""
         clean = blanked(text.encode(errors="surrogateescape"), self.plan.secrets).decode(errors="surrogateescape")
         clean = clean.replace(f"{self.plan.folder}/", "")
-        if clean.startswith(("/", "~")):
+        if _WHOLE.fullmatch(clean):
             return PATH
         clean = _ADDRESS.sub(URL, clean)
         for home in self.homes:
             clean = re.sub(rf"{re.escape(home)}[^'\",\])}}]*", PATH, clean)
+        clean = _QUOTED.sub(rf"\g<quote>{PATH}\g<quote>", clean)
         return one_line(_LOCAL.sub(PATH, clean), 2000)
+
+    def setting(self, text: str) -> str:
+        """The same of KEY=VALUE."""
+        key, equals, value = text.partition("=")
+        return f"{self.text(key)}{equals}{self.text(value)}"
 
     def value(self, value: Any) -> Any:
         """A value of a config, with every text in it made so."""

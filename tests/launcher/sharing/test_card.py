@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def test_no_secret_and_no_path_of_anybody_is_told(
         "jobs.a.config.data={train: /scratch/alice/train.beton, val: '~alice/val.beton'}",
         "jobs.a.config.init=run:../alice/runs/x/y",
         f"jobs.a.config.key={SECRET}",
+        "jobs.a.config.model=/data/alice smith/x",
         "jobs.a.config.uri=https://alice:pw@mlflow.intern:5000/x?token=abc",
         "jobs.a.config.init=hf-hub:timm/vit_tiny",
     )
@@ -83,7 +85,7 @@ def test_no_secret_and_no_path_of_anybody_is_told(
     run = shared_runs.make(home / "runs", models, f"trained on {home}/images of mine", settings, **config)
     shared_runs.leave(run, "classify-0", {"top1": 1.0}, dataset=f"{home}/set")
     text = of(run, "classify-0")
-    for private in ("alice", "smith", "scratch", SECRET, "intern", "mine", "laptop", "secret-branch", "3.12\n/", "pw@"):
+    for private in ("alice", "smith", "scratch", SECRET, "intern", "mine", "laptop", "secret-branch", "pw@"):
         assert private not in text
     assert "--set jobs.a.config.init=hf-hub:timm/vit_tiny" in text
     assert f"--set 'jobs.a.config.data={{train: {PATH}, val: '\"'\"'{PATH}'\"'\"'}}'" in text
@@ -104,6 +106,31 @@ def test_what_users_write_is_no_markup(tmp_path: Path, models: Path) -> None:
     assert len([line for line in outside.splitlines() if line == "---"]) == 2
     (table,) = [line for line in outside.splitlines() if line.startswith("| data |")]
     assert len(re.findall(r"(?<!\\)\|", table)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/data/alice smith/x", PATH),
+        ("~/x y", PATH),
+        ("~alice", PATH),
+        ("../alice/x", PATH),
+        ("run:/data/alice/x@best", f"run:{PATH}"),
+        ('["/a/b", "/c d/alice"]', f'["{PATH}", "{PATH}"]'),
+        ("[/a/alice, (~alice/b)]", f"[{PATH}, ({PATH})]"),
+        ("in a/b/../../alice/x now", f"in {PATH} now"),
+        ("s3://alice/b", URL),
+        ("sqlite:////w/m.db", URL),
+        ("/runs/test/jobs/a/outputs", "jobs/a/outputs"),
+        *(
+            (text, text)
+            for text in ("hf-hub:a/b", "CIFAR-10/100", "and/or, 0.5/0.5", "train / val", "~5 images", "a.b")
+        ),
+    ],
+)
+def test_paths_and_addresses_are_told_from_other_texts(run: RunFolder, text: str, shown: str) -> None:
+    public = Public(replace(run.plan(), folder=Path("/runs/test")), ())
+    assert public.text(text) == shown
 
 
 def test_a_block_of_code_ends_where_it_should() -> None:
