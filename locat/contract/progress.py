@@ -25,6 +25,10 @@ class ProgressRecord:
     """Units per second; 0 where it is not known."""
     updated: float = 0.0
     """Unix time."""
+    gpu_memory: float = 0.0
+    """Bytes that the main rank has held at most of its GPU's memory; 0 without a GPU, and of older versions."""
+    gpu_memory_total: float = 0.0
+    """Bytes of memory that this GPU has."""
 
     @property
     def eta(self) -> float | None:
@@ -44,7 +48,7 @@ class ProgressRecord:
 
     @property
     def _is_of_its_types(self) -> bool:
-        numbers = (self.done, self.total, self.rate, self.updated)
+        numbers = (self.done, self.total, self.rate, self.updated, self.gpu_memory, self.gpu_memory_total)
         return all(isinstance(text, str) for text in (self.phase, self.unit)) and all(map(_is_number, numbers))
 
     def write(self, file: Path) -> None:

@@ -33,6 +33,13 @@ class Ranks:
         """Whether this rank is the one that writes what exists once."""
         return self.rank == 0
 
+    def gpu_memory(self) -> tuple[int, int]:
+        """Bytes that this process has held at most of its GPU's memory, and that the GPU has; zeros on a CPU."""
+        if self.device.type != "cuda":
+            return 0, 0
+        total: int = torch.cuda.get_device_properties(self.device).total_memory
+        return torch.cuda.max_memory_reserved(self.device), total
+
     def mean(self, value: torch.Tensor) -> float:
         """Average of a scalar over all ranks; every rank must call it."""
         value = value.detach().clone().float()

@@ -35,7 +35,8 @@ class Watch:
             Preempted: some rank was asked to stop.
             Superseded: a newer attempt of the job has begun.
         """
-        with Progress(self.job, phase, reader.batches_per_epoch, "batch", shown=self.ranks.is_main) as progress:
+        total, shown, memory = reader.batches_per_epoch, self.ranks.is_main, self.ranks.gpu_memory
+        with Progress(self.job, phase, total, "batch", shown=shown, memory=memory) as progress:
             for number, (batch, _) in enumerate(reader.batches(), 1):
                 if len(batch):
                     yield batch

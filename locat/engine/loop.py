@@ -120,12 +120,13 @@ class Training:
         config, task = self.config, self.task
         self.models.trained.train()
         total, found = task.total_steps, None
+        begun, shown, memory = self.position.step, self.ranks.is_main, self.ranks.gpu_memory
         if self.owes_evaluation:
             if (owed := self.evaluate()) is None:
                 self.give_way()
             self.checkpoints.judge(self.position, owed)
         with (
-            Progress(self.job, "train", total, "step", done=self.position.step, shown=self.ranks.is_main) as progress,
+            Progress(self.job, "train", total, "step", begun, shown, memory) as progress,
             closing(task.batches(self.position)) as batches,  # the process must not end while threads decode
         ):
             while self.position.step < total and not self.early_stop.reached:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -21,8 +22,19 @@ LINE_INTERVAL = 15.0  # seconds between two lines in a log
 class Progress:
     """Counts `unit`s done of `total` in one `phase` of a job; only the main rank should show one."""
 
-    def __init__(self, job: JobFolder, phase: str, total: int, unit: str, done: int = 0, shown: bool = True) -> None:
+    def __init__(
+        self,
+        job: JobFolder,
+        phase: str,
+        total: int,
+        unit: str,
+        done: int = 0,
+        shown: bool = True,
+        memory: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    ) -> None:
+        """`memory`: bytes that are held of the GPU's memory, and that it has; asked once a second."""
         self.job, self.phase, self.total, self.unit = job, phase, total, unit
+        self._memory = memory
         self.done = self._first = done
         self._shown = shown
         self._fence = Fence.here()
@@ -50,7 +62,7 @@ class Progress:
         return (self.done - self._first) / max(time.monotonic() - self._started, 1e-9)
 
     def _write_file(self) -> None:
-        now = ProgressRecord(self.phase, self.done, self.total, self.unit, self.rate, time.time())
+        now = ProgressRecord(self.phase, self.done, self.total, self.unit, self.rate, time.time(), *self._memory())
         try:
             if not self._fence.reason():
                 now.write(self.job.progress)

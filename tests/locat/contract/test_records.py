@@ -19,7 +19,7 @@ from locat.data.position import Position
 from locat.engine.checkpoints.manifest import Manifest, find_fault
 
 PROGRESS_FILE = "progress.json"
-PROGRESS = ProgressRecord("train", 3, 10, "step", 0.5, 12.0)
+PROGRESS = ProgressRecord("train", 3, 10, "step", 0.5, 12.0, 2.0, 4.0)
 STATE = JobState(Status.FAILED, 2, 71, 1, "boom", 3.0, 4.0, 1, "n1", "b")
 TABLE = Comparison(["model", "top1"], [{"model": "vit", "top1": 1.5}])
 CURSOR = TrackingCursor("r", 7, ("a", "b"), "FINISHED", 2.0)
@@ -122,6 +122,7 @@ def test_the_logs_of_ranks_are_found_by_their_names(tmp_path: Path) -> None:
         '{"phase": "fit", "done": true, "total": 2, "unit": "step"}',
         '{"phase": "fit", "done": NaN, "total": 2, "unit": "step"}',
         '{"phase": "fit", "done": 1, "total": 1e99, "unit": "step"}',
+        '{"phase": "fit", "done": 1, "total": 2, "unit": "step", "gpu_memory": "3"}',
         "[" * 100_000,
     ],
 )

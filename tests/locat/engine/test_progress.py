@@ -41,3 +41,9 @@ def test_a_folder_that_was_deleted_does_not_come_back(tmp_path: Path) -> None:
     with Progress(JobFolder(tmp_path / "gone"), "train", 10, "step"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_held_of_the_gpu_is_told(tmp_path: Path) -> None:
+    with Progress(job := JobFolder(tmp_path), "train", 10, "step", memory=lambda: (3, 4)):
+        found = ProgressRecord.read(job.progress)
+    assert found is not None and (found.gpu_memory, found.gpu_memory_total) == (3, 4)
