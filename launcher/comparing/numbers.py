@@ -146,8 +146,8 @@ class Log:
             FormatError: it is no log of metrics.
         """
         try:
-            with records.intact(self.path), _opened(self.path) as file:
-                sought = [_as_written(needle) for needle in needles]
+            with records.intact(self.path), opened(self.path) as file:
+                sought = [as_written(needle) for needle in needles]
                 for line in _lines_backwards(file):
                     if any(needle in line for needle in sought):
                         try:
@@ -162,12 +162,12 @@ class Log:
             raise FormatError(f"{self.path}: cannot be read ({error.strerror or error})") from error
 
 
-def _as_written(name: str) -> bytes:
+def as_written(name: str) -> bytes:
     return json.dumps(name)[1:-1].encode()
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BinaryIO]:
     """A regular file; a pipe would not let itself be opened, or never end."""
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

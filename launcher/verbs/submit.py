@@ -76,5 +76,5 @@ def _follow(run: RunFolder, plan: Plan, shown: bool) -> int:
         status, cancel = summary.command("status", run), summary.command("cancel", run)
         click.echo(f"\nthe run goes on: `{status}` shows it, `{cancel}` stops it")
         return 130
-    out.print(summary.run_report(run, view))
+    out.print(summary.run_report(run, view, out))
     return view.exit_code

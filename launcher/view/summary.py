@@ -3,25 +3,36 @@
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from launcher.backends import BACKENDS
 from launcher.runs.folder import RunFolder
 from launcher.runs.mlflow_sync import troubles
+from launcher.runs.signs import Observer, Signs
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
+from launcher.view.signs import signs_text
 from launcher.view.tables import jobs_table, table, text
 from locat.contract.comparison import Comparison
 
 
-def run_report(run: RunFolder, view: RunView, bars: bool = False) -> Group:
-    """The jobs, what to do if the run stands still, and its results once it has ended."""
-    parts: list[RenderableType] = [jobs_table(run, view, bars)]
+def jobs_report(view: RunView, signs: Mapping[str, Signs], out: Console) -> Group:
+    """The jobs, and how those do that run; made for `out`."""
+    parts = [jobs_table(view, {name: each.progress for name, each in signs.items()}, out)]
+    if told := signs_text(signs, out.width if out.is_terminal else None):
+        parts.append(Text(told, no_wrap=True))
+    return Group(*parts)
+
+
+def run_report(run: RunFolder, view: RunView, out: Console) -> Group:
+    """The jobs, what to do if the run stands still, and its results once it has ended; made for `out`."""
+    parts: list[RenderableType] = [jobs_report(view, Observer(run).look(view), out)]
     parts += [text(f"{job.name} goes on from {job.job.branched_from}") for job in view.jobs if job.job.branched_from]
     if advice := next_step(run, view):
         parts.append(text(advice, "bold"))

@@ -2,15 +2,15 @@
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from launcher.runs.folder import RunFolder
 from launcher.runs.progress import clock, described
 from launcher.runs.state import Status
 from launcher.runs.status import JobView, RunView
@@ -30,6 +30,8 @@ STYLES = {
     Status.BLOCKED: "red",
     Status.CANCELLED: "yellow",
 }
+NARROW, WIDE = 72, 100
+"""Columns of a terminal below which jobs are not in a table, and from which on their bars are."""
 LOG_WIDTH = 160
 """Columns of a table that no terminal limits."""
 
@@ -37,11 +39,6 @@ LOG_WIDTH = 160
 def console() -> Console:
     """Standard output, as wide as its terminal."""
     return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False, soft_wrap=False)
-
-
-def job_progress(run: RunFolder, job: JobView) -> ProgressRecord | None:
-    """How far a job is; None unless it runs and said so."""
-    return ProgressRecord.read(run.job(job.name).progress) if job.status is Status.RUNNING else None
 
 
 def duration(job: JobView) -> str:
@@ -61,32 +58,40 @@ def table(title: str | None = None) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
 
 
-def jobs_table(run: RunFolder, view: RunView, bars: bool) -> Table:
-    """A line per job; `bars` draws progress, else it is told in words."""
-    rows = table(f"{view.plan.run_id}: {view.status}")
+def jobs_table(view: RunView, progress: Mapping[str, ProgressRecord | None], out: Console) -> RenderableType:
+    """A line per job, two where `out` is narrow. On a terminal a bar shows how far it is, if there is room for one.
+
+    Args:
+        progress: of the jobs that run.
+    """
+    title = f"{view.plan.run_id}: {view.status}"
+    notes = {job.name: _note(job, progress.get(job.name)) for job in view.jobs}
+    if out.width < NARROW:
+        return Group(text(title, "bold"), *(_lines(job, notes[job.name]) for job in view.jobs))
+    rows = table(title)
     for column in ("job", "status", "attempt", "duration"):
         rows.add_column(column, no_wrap=True, justify="right" if column in ("attempt", "duration") else "left")
     rows.add_column("progress or reason", overflow="fold")
     for job in view.jobs:
-        rows.add_row(
-            text(job.name),
-            text(job.status, STYLES[job.status]),
-            str(job.state.attempt or ""),
-            duration(job),
-            _note(job, job_progress(run, job), bars),
-        )
+        note: RenderableType = notes[job.name]
+        if (now := progress.get(job.name)) and out.is_terminal and out.width >= WIDE:
+            note = Table.grid(padding=(0, 1))
+            note.add_row(ProgressBar(total=now.total, completed=now.done, width=12), notes[job.name])
+        attempt = str(job.state.attempt or "")
+        rows.add_row(text(job.name), text(job.status, STYLES[job.status]), attempt, duration(job), note)
     return rows
 
 
-def _note(job: JobView, now: ProgressRecord | None, bars: bool) -> RenderableType:
-    if now is None:
-        return text(job.reason)
-    words = text(f"{described(now)} {job.reason}".rstrip())
-    if not bars:
-        return words
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(ProgressBar(total=now.total, completed=now.done, width=12), words)
-    return grid
+def _note(job: JobView, now: ProgressRecord | None) -> Text:
+    return text(f"{described(now)} {job.reason}".rstrip() if now else job.reason)
+
+
+def _lines(job: JobView, note: Text) -> RenderableType:
+    """A job's line, and below it what there is to say."""
+    said = Text.assemble(text(job.name), " ", text(job.status, STYLES[job.status]), f" {duration(job)}".rstrip())
+    said.overflow = note.overflow = "fold"
+    parts = [text(f"attempt {job.state.attempt}")] * (job.state.attempt > 1) + [note] * bool(note)
+    return Group(said, Padding(Text(", ").join(parts), (0, 0, 0, 2), expand=False)) if parts else said
 
 
 def runs_table(views: Iterable[RunView]) -> Table:

@@ -32,7 +32,7 @@ SURFACE = {
     "validate": {"FILE...", SET, RUNS},
     "render": {"FILE...", SET, "-o, --output DIRECTORY", "--run-id NAME", BACKEND, RUNS},
     "list": {BACKEND, RUNS},
-    "status": {"[RUN]", "--json", RUNS},
+    "status": {"[RUN]", "--watch", "--json", RUNS},
     "logs": {"[RUN]", "[JOB]", "--rank INTEGER RANGE", "--attempt INTEGER RANGE", "-f, --follow", RUNS},
     "cancel": {"[RUN]", "[JOB]", "--grace SECONDS = 60", RUNS},
     "retry": {"[RUN]", "[JOB]", "--force", "--code [submitted|now] = submitted", RUNS},
@@ -60,12 +60,14 @@ STATUS_WORDS = {
     *("invalid", "preempted", "lost", "blocked", "cancelled"),
 }
 STATUS = {"run", "folder", "status", "supervisor_alive", "jobs"}
-"""Keys of `status --json`; those of each of its `jobs`, and of a running job's `progress`:"""
+"""Keys of `status --json`; those of each of its `jobs`, of a running one's `progress` and `signs`, and of a curve:"""
 STATUS_JOB = {
     *("name", "status", "reason", "attempt", "exit_code", "failures", "hasty"),
-    *("started", "ended", "pid", "host", "machine", "boot", "progress", "tracking", "branched_from"),
+    *("started", "ended", "pid", "host", "machine", "boot", "progress", "signs", "tracking", "branched_from"),
 }
-STATUS_PROGRESS = {"phase", "done", "total", "unit", "rate", "updated"}
+STATUS_PROGRESS = {"phase", "done", "total", "unit", "rate", "updated", "gpu_memory", "gpu_memory_total"}
+STATUS_SIGNS = {"loss", "evaluated", "images_per_second", "data_wait"}
+STATUS_CURVE = {"metric", "step", "value", "course"}
 
 COMPARE = {"columns", "rows"}
 """Keys of `compare --json`; `columns` begin with these:"""
@@ -141,6 +143,7 @@ def test_words_of_status() -> None:
 def test_keys_of_status_as_json(tmp_path: Path) -> None:
     run = small_runs.make(tmp_path, small_runs.job("a"))
     JobState(Status.RUNNING, 1, started=0.0).write(run.job("a").state)
+    run.job("a").metrics.write_text('{"step": 0, "time": 0, "metrics": {"train/loss": 1}}\n')
     progress = {"phase": "train", "done": 1, "total": 2, "unit": "step", "rate": 1.0, "updated": 1.0}
     run.job("a").progress.write_text(json.dumps(progress))
     lock = locks.acquire(run.job_lock("a"))
@@ -151,6 +154,7 @@ def test_keys_of_status_as_json(tmp_path: Path) -> None:
     (job,) = told["jobs"]
     assert set(job) == STATUS_JOB
     assert set(job["progress"]) == STATUS_PROGRESS
+    assert set(job["signs"]) == STATUS_SIGNS and set(job["signs"]["loss"]) == STATUS_CURVE
 
 
 def test_keys_of_compare_and_diff_as_json(tmp_path: Path) -> None:

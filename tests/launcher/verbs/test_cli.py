@@ -91,7 +91,7 @@ def test_watch_says_how_far_it_is_and_survives_ctrl_c(tmp_path: Path, monkeypatc
     with small_runs.supervisor(run):
         small_runs.until(lambda: run.job("a").progress.exists())
         status = small_runs.cli(run, "status", "--json")
-        assert json.loads(status.stdout)["jobs"][0]["progress"] == progress
+        assert json.loads(status.stdout)["jobs"][0]["progress"].items() >= progress.items()
         assert "120/750" in small_runs.cli(run, "status").stdout
         console = Console(file=live, force_terminal=True, width=120)
         views = watch.watch(run, run.plan(), console)

@@ -1,0 +1,78 @@
+"""How running jobs do: small pictures of their metrics, and what they hold, as wide as there is room."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rich.cells import cell_len
+
+from launcher.runs.signs import Curve, Signs
+from launcher.view import columns
+from launcher.view.sparkline import ascii_only, sparkline
+from locat.contract.names import one_line
+
+WIDEST, NARROWEST = 24, 8
+"""Characters of a metric's picture where there is room, and where there is none."""
+LONGEST_NAME = 24
+"""Characters of a metric's name."""
+GIB = 1 << 30
+
+
+def signs_text(signs: Mapping[str, Signs], width: int | None) -> str:
+    """A row per job that has something to tell, in columns if they fit on `width`, else one part after the other."""
+    rows = {name: told for name, each in signs.items() if (told := _told(each, WIDEST))}
+    if not rows:
+        return ""
+    heads = dict.fromkeys(head for told in rows.values() for head in told)
+    wide = columns.text(["job", *heads], [{"job": name, **told} for name, told in rows.items()], set(), 1, None)
+    if width is None or max(map(cell_len, wide.splitlines())) <= width:
+        return wide
+    return "".join(_wrapped(name, _words(_told(signs[name], NARROWEST)), width) for name in rows)
+
+
+def in_words(signs: Signs) -> str:
+    """The same of one job in a line of a log; empty if it has told nothing."""
+    return ", ".join(_words(_told(signs, NARROWEST)))
+
+
+def _told(signs: Signs, width: int) -> dict[str, str]:
+    """Column -> what stands in it."""
+    told = {}
+    if signs.loss:
+        told["loss"] = _drawn(signs.loss, width)
+    if signs.evaluated:
+        name = one_line(signs.evaluated.metric.partition("/")[2], LONGEST_NAME)
+        told["evaluated"] = f"{name} {_drawn(signs.evaluated, width)}"
+    if signs.images_per_second is not None:
+        told["images/s"] = _rounded(signs.images_per_second)
+    if signs.data_wait is not None:
+        told["data wait"] = f"{signs.data_wait:.0%}"
+    if signs.gpu_memory and signs.progress:
+        told["GPU memory"] = f"{signs.gpu_memory / GIB:.1f} of {signs.progress.gpu_memory_total / GIB:.1f} GiB"
+    return told
+
+
+def _words(told: Mapping[str, str]) -> list[str]:
+    """The parts, each with what it is."""
+    after = {"images/s": "{} images/s", "evaluated": "{}"}
+    return [after.get(head, f"{head} {{}}").format(cell) for head, cell in told.items()]
+
+
+def _drawn(curve: Curve, width: int) -> str:
+    return f"{sparkline(curve.points, width, ascii_only())} {_rounded(curve.last)}"
+
+
+def _rounded(value: float) -> str:
+    """With four digits, as far as they tell something: images are counted by the thousand as well."""
+    return f"{value:.0f}" if math.isfinite(value) and 1000 <= abs(value) < 1e7 else f"{value:.4g}"
+
+
+def _wrapped(name: str, parts: Sequence[str], width: int) -> str:
+    """A job's name and its parts, two spaces apart, none of them broken unless it alone is too wide."""
+    lines = [one_line(name, max(8, width))]
+    for part in parts:
+        longer = f"{lines[-1]}  {part}"
+        if cell_len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(f"  {part}")
+    return "".join(f"{line}\n" for line in lines)
