@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from launcher.actions.grep import Pattern, Search, Wanted
 from launcher.actions.logs import file_of, log_of, most_interesting
 from launcher.backends import BACKENDS, look
 from launcher.plan import Plan
@@ -15,6 +16,7 @@ from launcher.runs.find import find, find_job
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
+from locat.contract.errors import UserError
 from locat.contract.text import printable
 
 POLL = 0.2
@@ -26,14 +28,32 @@ POLL = 0.2
 @job_argument
 @click.option("--rank", type=click.IntRange(min=0), help="Rank whose log is printed; 0 if not given.")
 @click.option("--attempt", type=click.IntRange(min=1), help="Attempt; the latest if not given.")
-@click.option("--follow", "-f", is_flag=True, help="Print what comes until the attempt ends.")
+@click.option("--follow", "-f", is_flag=True, help="Print what comes until the attempt ends; with --grep, the run.")
+@click.option("--grep", "pattern", metavar="PATTERN", help="Print only lines that match this regular expression.")
+@click.option("--all-attempts", is_flag=True, help="With --grep: of every attempt, not only the latest of each job.")
 @runs_option
 def command(
-    reference: str | None, job: str | None, rank: int | None, attempt: int | None, follow: bool, runs: Path
+    reference: str | None,
+    job: str | None,
+    rank: int | None,
+    attempt: int | None,
+    follow: bool,
+    pattern: str | None,
+    all_attempts: bool,
+    runs: Path,
 ) -> None:
-    """Print the log of JOB; if it is left out, of the job that failed, or runs, or ran last."""
+    """Print the log of JOB; if it is left out, of the job that failed, or runs, or ran last.
+
+    With --grep the logs of all ranks of JOB, or of every job, are searched; each line that matches begins with its job.
+    """
+    if all_attempts and (pattern is None or attempt):
+        raise UserError("--all-attempts goes with --grep, and not with --attempt")
     run = find(runs, reference)
     plan = run.plan()
+    if pattern is not None:
+        jobs = [find_job(plan, job)] if job else [each.name for each in plan.jobs]
+        _print_matches(Search(run, plan, Pattern(pattern), Wanted(jobs, rank, attempt, all_attempts)), pattern, follow)
+        return
     name = find_job(plan, job) if job else most_interesting(look(run, plan))
     log = log_of(run, plan, name, rank, attempt, follow)
     if isinstance(log, Path):
@@ -41,6 +61,22 @@ def command(
     else:
         for line in log:
             click.echo(_shown(line), nl=False)
+
+
+def _print_matches(search: Search, pattern: str, follow: bool) -> None:
+    """Print lines that match, and say so if there are none. Escaped, whatever they go to: a line stays one."""
+    found = False
+    for line in search.lines(follow):
+        found = True
+        click.echo(printable(line))
+        if follow:
+            sys.stdout.flush()
+    for log, why in search.unread.items():
+        click.echo(f"note: {printable(str(log))} cannot be read: {why}", err=True)
+    if not found:
+        count = len(search.searched)
+        nothing = f"nothing matches {printable(repr(pattern))} in the logs of {count} job{'s' if count > 1 else ''}"
+        click.echo(nothing if count else "there are no such logs yet", err=True)
 
 
 def _print_file(run: RunFolder, plan: Plan, name: str, file: Path, rank: int | None, follow: bool) -> None:

@@ -33,7 +33,10 @@ SURFACE = {
     "render": {"FILE...", SET, "-o, --output DIRECTORY", "--run-id NAME", BACKEND, RUNS},
     "list": {BACKEND, RUNS},
     "status": {"[RUN]", "--watch", "--json", RUNS},
-    "logs": {"[RUN]", "[JOB]", "--rank INTEGER RANGE", "--attempt INTEGER RANGE", "-f, --follow", RUNS},
+    "logs": {
+        *("[RUN]", "[JOB]", "--rank INTEGER RANGE", "--attempt INTEGER RANGE", "-f, --follow", "--grep PATTERN"),
+        *("--all-attempts", RUNS),
+    },
     "cancel": {"[RUN]", "[JOB]", "--grace SECONDS = 60", RUNS},
     "retry": {"[RUN]", "[JOB]", "--force", "--code [submitted|now] = submitted", RUNS},
     "sync": {"[RUN]", RUNS},
