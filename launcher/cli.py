@@ -18,6 +18,7 @@ VERBS = {
     "render": "Print what submit would hand to the scheduler.",
     "list": "List all runs, newest first.",
     "status": "Show how a run stands.",
+    "top": "Show what all runs occupy now.",
     "logs": "Print what a job wrote.",
     "cancel": "Stop a run, or one of its jobs.",
     "retry": "Go on with a run from what is done.",

@@ -26,6 +26,22 @@ def of_job(job: JobFolder) -> list[psutil.Process]:
     return found
 
 
+def memory(jobs: Iterable[JobFolder]) -> dict[Path, int]:
+    """Bytes in memory of the living processes of each job, by the job's folder.
+
+    Pages that several share count for each. Of jobs that have none, or whose processes are another user's, there is
+    nothing.
+    """
+    folders = {job.attempts: job.path for job in jobs}
+    found: dict[Path, int] = {}
+    for process in psutil.process_iter() if folders else ():
+        with contextlib.suppress(psutil.Error, OSError):
+            attempt = process.environ().get(ATTEMPT_VARIABLE)
+            if attempt and (folder := folders.get(Path(attempt).parent)):
+                found[folder] = found.get(folder, 0) + process.memory_info().rss
+    return found
+
+
 def runner(job: JobFolder, state: JobState) -> psutil.Process | None:
     """The attempt runner that a job's state names, if it is of this machine and that process still: numbers are given
     again, after a restart of the machine at the latest."""

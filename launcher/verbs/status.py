@@ -1,7 +1,8 @@
 """`launcher status`."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,21 +33,25 @@ def command(reference: str | None, watched: bool, as_json: bool, runs: Path) -> 
     """
     run = find(runs, reference)
     plan = run.plan()
-    observer = Observer(run)
-    if as_json and watched:
-        last = ""
-        for view in views(run, plan):
-            if (now := json.dumps(_as_json(run, view, observer.look(view)))) != last:
-                click.echo(now)
-                last = now
-        return
-    if as_json:
-        view = look(run, plan)
-        click.echo(json.dumps(_as_json(run, view, observer.look(view)), indent=2))
-        return
-    out = tables.console()
-    view = watch(run, plan, out) if watched else look(run, plan)
-    out.print(summary.run_report(run, view, out))
+    try:
+        if as_json:
+            _print_json(run, views(run, plan) if watched else [look(run, plan)], None if watched else 2)
+        else:
+            out = tables.console()
+            view = watch(run, plan, out) if watched else look(run, plan)
+            out.print(summary.run_report(run, view, out))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _print_json(run: RunFolder, views: Iterable[RunView], indent: int | None) -> None:
+    """Each view that is not as the one before."""
+    observer, last = Observer(run), ""
+    for view in views:
+        if (now := json.dumps(_as_json(run, view, observer.look(view)), indent=indent)) != last:
+            click.echo(now)
+            sys.stdout.flush()
+            last = now
 
 
 def _as_json(run: RunFolder, view: RunView, signs: Mapping[str, Signs]) -> dict[str, Any]:

@@ -41,6 +41,23 @@ def text(
     return "\n\n".join(blocks) + "\n"
 
 
+def fits(table: str, width: int | None) -> bool:
+    """Whether all lines of a text are as wide at most."""
+    return width is None or max(map(cell_len, table.splitlines())) <= width
+
+
+def wrapped(name: str, parts: Iterable[str], width: int | None) -> str:
+    """What a row says where its columns do not fit: its name and its parts, none broken unless alone it is too wide."""
+    lines = [name if width is None else one_line(name, max(8, width))]
+    for part in parts:
+        longer = f"{lines[-1]}{GAP}{part}"
+        if fits(longer, width):
+            lines[-1] = longer
+        else:
+            lines.append(GAP + part)
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _cell(row: Mapping[str, Any], name: str, is_rounded: bool, longest: int) -> str:
     if name not in row:
         return ""

@@ -1,9 +1,7 @@
 """How running jobs do: small pictures of their metrics, and what they hold, as wide as there is room."""
 
 import math
-from collections.abc import Mapping, Sequence
-
-from rich.cells import cell_len
+from collections.abc import Mapping
 
 from launcher.runs.signs import Curve, Signs
 from launcher.view import columns
@@ -24,9 +22,9 @@ def signs_text(signs: Mapping[str, Signs], width: int | None) -> str:
         return ""
     heads = dict.fromkeys(head for told in rows.values() for head in told)
     wide = columns.text(["job", *heads], [{"job": name, **told} for name, told in rows.items()], set(), 1, None)
-    if width is None or max(map(cell_len, wide.splitlines())) <= width:
+    if columns.fits(wide, width):
         return wide
-    return "".join(_wrapped(name, _words(_told(signs[name], NARROWEST)), width) for name in rows)
+    return "".join(columns.wrapped(name, _words(_told(signs[name], NARROWEST)), width) for name in rows)
 
 
 def in_words(signs: Signs) -> str:
@@ -64,15 +62,3 @@ def _drawn(curve: Curve, width: int) -> str:
 def _rounded(value: float) -> str:
     """With four digits, as far as they tell something: images are counted by the thousand as well."""
     return f"{value:.0f}" if math.isfinite(value) and 1000 <= abs(value) < 1e7 else f"{value:.4g}"
-
-
-def _wrapped(name: str, parts: Sequence[str], width: int) -> str:
-    """A job's name and its parts, two spaces apart, none of them broken unless it alone is too wide."""
-    lines = [one_line(name, max(8, width))]
-    for part in parts:
-        longer = f"{lines[-1]}  {part}"
-        if cell_len(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(f"  {part}")
-    return "".join(f"{line}\n" for line in lines)

@@ -33,6 +33,7 @@ SURFACE = {
     "render": {"FILE...", SET, "-o, --output DIRECTORY", "--run-id NAME", BACKEND, RUNS},
     "list": {BACKEND, RUNS},
     "status": {"[RUN]", "--watch", "--json", RUNS},
+    "top": {"--watch", "--json", BACKEND, RUNS},
     "logs": {
         *("[RUN]", "[JOB]", "--rank INTEGER RANGE", "--attempt INTEGER RANGE", "-f, --follow", "--grep PATTERN"),
         *("--all-attempts", RUNS),

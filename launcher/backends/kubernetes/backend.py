@@ -12,7 +12,7 @@ from launcher.backends.checks import Check
 from launcher.backends.errors import BackendError
 from launcher.backends.kubernetes import allowance, doctor, history, names
 from launcher.backends.kubernetes.api_objects import Pod
-from launcher.backends.kubernetes.cluster import Cluster, Forbidden, KubernetesError
+from launcher.backends.kubernetes.cluster import Cluster, Forbidden, KubernetesError, UnansweredError
 from launcher.backends.kubernetes.config_maps import CANCELLED, ELSEWHERE, config_maps, of_others
 from launcher.backends.kubernetes.logs import lines
 from launcher.backends.kubernetes.manifests import jobset, manifest_files, objects
@@ -107,13 +107,23 @@ class KubernetesBackend(Backend):
         return derive(plan, found, supervised=waiting)
 
     def look_all(self, runs: Sequence[tuple[RunFolder, Plan]]) -> list[RunView]:
-        return [self._look_or_recall(run, plan) for run, plan in runs]
+        silent: dict[bytes, UnansweredError] = {}
+        return [self._look_or_recall(run, plan, silent) for run, plan in runs]
 
-    def _look_or_recall(self, run: RunFolder, plan: Plan) -> RunView:
-        """A run may be of a cluster that is gone, or that this user has no access to any more."""
+    def _look_or_recall(self, run: RunFolder, plan: Plan, silent: dict[bytes, UnansweredError]) -> RunView:
+        """A run may be of a cluster that is gone, or that this user has no access to any more.
+
+        Args:
+            silent: clusters that did not answer just now, and are not waited for once more.
+        """
+        where = _file(run).read_bytes() if _file(run).exists() else b""
         try:
+            if where in silent:
+                raise silent[where]
             return self.look(run, plan)
         except KubernetesError as error:
+            if isinstance(error, UnansweredError):
+                silent[where] = error
             return unanswered(run, plan, _recorded(run, plan), str(error))
 
     def checks(self) -> Iterator[Check]:

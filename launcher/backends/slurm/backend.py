@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from launcher import locks
-from launcher.backends.base import Backend
+from launcher.backends.base import Backend, NoAnswerError
 from launcher.backends.checks import Check
 from launcher.backends.containers import moved
 from launcher.backends.errors import BackendError
@@ -109,7 +109,7 @@ class SlurmBackend(Backend):
         return self.look_all([(run, plan)])[0]
 
     def look_all(self, runs: Sequence[tuple[RunFolder, Plan]]) -> list[RunView]:
-        answers: dict[int, list[str] | SlurmError] = {}
+        answers: dict[int, list[str] | SlurmError] = {}  # of each user; a queue that is silent is asked once
         views = []
         for run, plan in runs:
             recorded = {job.name: Observation(run.state(job.name)) for job in plan.jobs}
@@ -118,7 +118,8 @@ class SlurmBackend(Backend):
                 continue
             user = _owner(run)
             if user not in answers:
-                answers[user] = _ask(user)
+                silent = (each for each in answers.values() if isinstance(each, NoAnswerError))
+                answers[user] = next(silent, None) or _ask(user)
             answer = answers[user]
             if isinstance(answer, SlurmError):
                 views.append(unanswered(run, plan, recorded, str(answer)))

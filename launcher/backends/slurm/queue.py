@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from launcher.attempt import environment
+from launcher.backends.base import NoAnswerError
 from launcher.backends.errors import BackendError
 from launcher.plan import Plan
 
@@ -18,6 +19,10 @@ NEVER = "DependencyNeverSatisfied"
 
 class SlurmError(BackendError):
     """Slurm did not do what it was asked."""
+
+
+class UnansweredError(SlurmError, NoAnswerError):
+    """Slurm took too long."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def ask(
     except FileNotFoundError:
         raise SlurmError(f"no {program} on this machine; use a login node of the cluster") from None
     except subprocess.TimeoutExpired:
-        raise SlurmError(f"{program}: no answer within {timeout:g} s") from None
+        raise UnansweredError(f"{program}: no answer within {timeout:g} s") from None
     if answer.returncode:
         said = [line for line in (answer.stderr or answer.stdout).splitlines() if line.strip()]
         raise SlurmError(f"{program}: {'; '.join(said[-3:]) or f'exit code {answer.returncode}'}")
