@@ -22,6 +22,7 @@ from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
 from locat.contract.errors import UserError
 from locat.contract.job_folder import JobFolder, rank_logs
+from locat.contract.names import one_line
 
 BLOCK = 1 << 20
 """Bytes that are read and matched at once; a longer line is taken for several."""
@@ -40,8 +41,8 @@ class Pattern:
                 self._search = re.compile(text).search
         except (re.error, RecursionError, OverflowError) as error:
             raise UserError(
-                f"--grep {text!r} is no regular expression ({error}); before a character that stands for itself,"
-                " such as ( [ * + or ?, put a backslash"
+                f"--grep '{one_line(text)}' is no regular expression ({error}); before a character that stands for"
+                " itself, such as ( [ * + or ?, put a backslash"
             ) from None
 
     def matching(self, lines: Sequence[str]) -> list[str]:
@@ -59,8 +60,8 @@ class Pattern:
 
         def end(*_: object) -> NoReturn:
             raise UserError(
-                f"--grep {self.text!r} takes too long on what is in these logs: such as (a+)+, it can match a line in"
-                " too many ways; make it simpler"
+                f"--grep '{one_line(self.text)}' takes too long on what is in these logs: such as (a+)+, it can match"
+                " a line in too many ways; make it simpler"
             )
 
         before = signal.signal(signal.SIGVTALRM, end)

@@ -86,6 +86,12 @@ def look(run: RunFolder, plan: Plan) -> RunView:
 
 
 def look_all(runs: Sequence[RunFolder]) -> tuple[list[RunView], list[str]]:
+    """Runs as they are now, in the same order, and why some are not among them: `look_each` without their folders."""
+    views, unreadable = look_each(runs)
+    return list(views.values()), unreadable
+
+
+def look_each(runs: Sequence[RunFolder]) -> tuple[dict[RunFolder, RunView], list[str]]:
     """Runs as they are now, in the same order, and why some are not among them; each scheduler is asked once.
 
     Runs of a backend that cannot be used here are shown as they were last recorded, those deleted meanwhile not at all.
@@ -109,7 +115,7 @@ def look_all(runs: Sequence[RunFolder]) -> tuple[list[RunView], list[str]]:
                     views.update(_views(name, [one]))
                 except FormatError as error:
                     unreadable.append(str(error))
-    return [views[run.name] for run, _ in plans if run.name in views and run.exists()], unreadable
+    return {run: views[run.name] for run, _ in plans if run.name in views and run.exists()}, unreadable
 
 
 def _views(backend: str, runs: Sequence[tuple[RunFolder, Plan]]) -> dict[str, RunView]:

@@ -1,6 +1,6 @@
 """What runs occupy now: cores, GPUs and memory of the jobs that run, and how many jobs wait."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -69,9 +69,9 @@ class RunLoad:
         }
 
 
-def loads(views: Sequence[tuple[RunFolder, RunView]]) -> list[RunLoad]:
+def loads(views: Mapping[RunFolder, RunView]) -> list[RunLoad]:
     """Of the runs that occupy something, or will once there is room."""
-    live = [(run, view) for run, view in views if view.running or (view.supervised and not view.ended)]
+    live = [(run, view) for run, view in views.items() if view.running or (view.supervised and not view.ended)]
     memory = processes.memory(run.job(job.name) for run, view in live for job in view.running)
     return [
         RunLoad(run, view, tuple(_load(run, view, job, memory.get(run.job(job.name).path)) for job in view.running))

@@ -17,6 +17,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.verbs.arguments import job_argument, run_argument, runs_option
 from locat.contract.errors import UserError
+from locat.contract.names import one_line
 from locat.contract.text import printable
 
 POLL = 0.2
@@ -75,7 +76,7 @@ def _print_matches(search: Search, pattern: str, follow: bool) -> None:
         click.echo(f"note: {printable(str(log))} cannot be read: {why}", err=True)
     if not found:
         count = len(search.searched)
-        nothing = f"nothing matches {printable(repr(pattern))} in the logs of {count} job{'s' if count > 1 else ''}"
+        nothing = f"nothing matches '{one_line(pattern)}' in the logs of {count} job{'s' if count > 1 else ''}"
         click.echo(nothing if count else "there are no such logs yet", err=True)
 
 

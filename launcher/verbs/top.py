@@ -11,9 +11,8 @@ import click
 from rich.live import Live
 
 from launcher import machine
-from launcher.backends import BACKENDS, look_all
+from launcher.backends import BACKENDS, look_each
 from launcher.runs.find import list_runs
-from launcher.runs.folder import RunFolder
 from launcher.runs.load import RunLoad, loads
 from launcher.verbs.arguments import backend_option, runs_option
 from launcher.view import columns, tables
@@ -62,13 +61,10 @@ def _looks(runs: Path, pause: float, watched: bool) -> Iterator[tuple[list[RunLo
     """What runs occupy now and then, and what is to be said of those that cannot be looked at; each is said once."""
     said: set[str] = set()
     while True:
-        known = list_runs(runs)
-        views, notes = look_all(known)
-        by_name = {run.name: run for run in known}
-        backends = list(dict.fromkeys(view.plan.backend for view in views))
-        troubles = {name: BACKENDS.trouble(name) for name in backends}
-        notes += [f"its runs are shown as last recorded: {trouble}" for trouble in troubles.values() if trouble]
-        found = loads([(by_name.get(view.plan.run_id, RunFolder(view.plan.folder)), view) for view in views])
+        views, notes = look_each(list_runs(runs))
+        troubles = {name: BACKENDS.trouble(name) for name in {view.plan.backend for view in views.values()}}
+        notes += [f"runs of {name} are shown as last recorded: {why}" for name, why in troubles.items() if why]
+        found = loads(views)
         yield found, [note for note in notes if note not in said]
         if not watched:
             return

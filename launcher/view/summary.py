@@ -18,7 +18,7 @@ from launcher.runs.signs import Observer, Signs
 from launcher.runs.state import Status
 from launcher.runs.status import RunView
 from launcher.view.signs import signs_text
-from launcher.view.tables import jobs_table, table, text
+from launcher.view.tables import NARROW, jobs_table, table, text
 from locat.contract.comparison import Comparison
 
 
@@ -26,7 +26,7 @@ def jobs_report(view: RunView, signs: Mapping[str, Signs], out: Console) -> Grou
     """The jobs, and how those do that run; made for `out`."""
     parts = [jobs_table(view, {name: each.progress for name, each in signs.items()}, out)]
     if told := signs_text(signs, out.width if out.is_terminal else None):
-        parts.append(Text(told, no_wrap=True))
+        parts.append(Text(told if out.width >= NARROW else f"\n{told}", no_wrap=True))
     return Group(*parts)
 
 
