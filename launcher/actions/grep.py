@@ -4,6 +4,7 @@ The pattern is a regular expression, and logs are anybody's: some expressions ta
 is given so much computing and no more. Of a log little is in memory, however long its lines are.
 """
 
+import os
 import re
 import signal
 import warnings
@@ -156,10 +157,11 @@ class Search:
     def _new_lines(self, log: Path, is_over: bool) -> Iterator[list[str]]:
         try:
             with opened(log) as file:
+                size = os.fstat(file.fileno()).st_size  # a job that goes on writing is not run after
                 while True:
                     position = self._positions.get(log, 0)
                     file.seek(position)
-                    block = file.read(BLOCK)
+                    block = file.read(max(0, min(BLOCK, size - position)))
                     end = block.rfind(b"\n") + 1
                     if not end and (is_over or len(block) == BLOCK):
                         end = len(block)

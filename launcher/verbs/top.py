@@ -42,7 +42,7 @@ def command(watched: bool, as_json: bool, backend: str, runs: Path) -> None:
 
 def _show(runs: Path, watched: bool, as_json: bool) -> None:
     out = tables.console()
-    if watched and out.is_terminal and not as_json:
+    if watched and out.is_terminal and not out.is_dumb_terminal and not as_json:
         with Live(console=out, auto_refresh=False) as live:
             for found, notes in _looks(runs, AT_LEAST, watched):
                 live.update(top_report(found, columns.terminal_width()), refresh=True)

@@ -13,12 +13,15 @@ from launcher.runs.load import JobLoad, RunLoad
 from launcher.runs.progress import clock
 from launcher.view import columns
 from launcher.view.tables import duration
+from locat.contract.names import one_line
 
 WORDS = {
     **{"cores": "cores {}", "GPUs": "GPUs {}", "memory": "memory {}", "GPU memory": "GPU memory {}"},
     **{"done": "{} done", "rate": "{}", "left": "{} left", "duration": "for {}"},
 }
 """Columns after run and job, as far as anything stands in them; and what says the same in words."""
+LONGEST_UNIT = 12
+"""Characters of what a job counts."""
 GIB = 1 << 30
 
 
@@ -85,7 +88,7 @@ def _cells(job: JobLoad) -> dict[str, Any]:
     if now := job.progress:
         cells["done"] = f"{now.done / now.total:.0%}" if now.total > 0 else str(now.done)
         cells |= {"GPU memory": _size(now.gpu_memory)} if now.gpu_memory else {}
-        cells |= {"rate": f"{now.rate:.3g} {now.unit}/s"} if now.rate > 0 else {}
+        cells |= {"rate": f"{now.rate:.3g} {one_line(now.unit, LONGEST_UNIT)}/s"} if now.rate > 0 else {}
         cells |= {"left": clock(now.eta)} if now.eta is not None else {}
     if age := duration(job.view):
         cells["duration"] = age

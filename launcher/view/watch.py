@@ -15,6 +15,7 @@ from launcher.runs.status import RunView
 from launcher.view import tables
 from launcher.view.signs import in_words
 from launcher.view.summary import jobs_report
+from locat.contract.text import printable
 
 PROGRESS_EVERY = 15.0
 """Seconds between two progress lines of one job in a log."""
@@ -22,7 +23,8 @@ PROGRESS_EVERY = 15.0
 
 def watch(run: RunFolder, plan: Plan, console: Console) -> RunView:
     """Show the run until it ends, as a live table on a terminal and as lines elsewhere; returns the last view."""
-    return _live(run, plan, console) if console.is_terminal else _lines(run, plan, console)
+    can_redraw = console.is_terminal and not console.is_dumb_terminal
+    return _live(run, plan, console) if can_redraw else _lines(run, plan, console)
 
 
 def _live(run: RunFolder, plan: Plan, console: Console) -> RunView:
@@ -50,5 +52,5 @@ def _lines(run: RunFolder, plan: Plan, console: Console) -> RunView:
                 signs = observer.of(job)
                 words = ", ".join(filter(None, (described(signs.progress) if signs.progress else "", in_words(signs))))
                 if words:
-                    console.print(f"{job.name}: {words}", soft_wrap=True)
+                    console.print(printable(f"{job.name}: {words}"), soft_wrap=True)
     return view

@@ -83,6 +83,16 @@ def test_on_a_narrow_terminal_no_line_is_broken(runs: list[RunFolder]) -> None:
             assert part in said, said
 
 
+def test_what_a_job_counts_commands_no_terminal(runs: list[RunFolder]) -> None:
+    ProgressRecord("fit", 1, 0, "\x1b]0;owned\x07", 2.0).write(runs[1].job("big").progress)
+    found = loads({run: look(run, run.plan()) for run in runs})
+    for width in (40, 200):
+        out = Console(file=io.StringIO(), width=width)
+        out.print(top_report(found, width))
+        assert isinstance(out.file, io.StringIO) and "\x1b" not in out.file.getvalue()
+        assert "2 \\x1b]" in out.file.getvalue()
+
+
 def test_programs_get_it_all(runs: list[RunFolder]) -> None:
     told = json.loads(small_runs.cli(runs[0], "top", "--json").stdout)
     assert told["held"] == {"jobs": 2, "cores": 7, "gpus": 2, "memory": 0}
