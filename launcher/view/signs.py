@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping
 
+from rich.console import Console
+
 from launcher.runs.signs import Curve, Signs
 from launcher.view import columns
-from launcher.view.sparkline import ascii_only, sparkline
+from launcher.view.sparkline import sparkline, takes_ascii_only
 from locat.contract.names import one_line
 
 WIDEST, NARROWEST = 24, 8
@@ -15,31 +17,32 @@ LONGEST_NAME = 24
 GIB = 1 << 30
 
 
-def signs_text(signs: Mapping[str, Signs], width: int | None) -> str:
-    """A row per job that has something to tell, in columns if they fit on `width`, else one part after the other."""
-    rows = {name: told for name, each in signs.items() if (told := _told(each, WIDEST))}
+def signs_text(signs: Mapping[str, Signs], out: Console) -> str:
+    """A row per job that has something to tell, in columns if they fit on `out`, else one part after the other."""
+    width, plain = out.width if out.is_terminal else None, takes_ascii_only(out.file)
+    rows = {name: told for name, each in signs.items() if (told := _told(each, WIDEST, plain))}
     if not rows:
         return ""
     heads = dict.fromkeys(head for told in rows.values() for head in told)
     wide = columns.text(["job", *heads], [{"job": name, **told} for name, told in rows.items()], set(), 1, None)
     if columns.fits(wide, width):
         return wide
-    return "".join(columns.wrapped(name, _words(_told(signs[name], NARROWEST)), width) for name in rows)
+    return "".join(columns.wrapped(name, _words(_told(signs[name], NARROWEST, plain)), width) for name in rows)
 
 
-def in_words(signs: Signs) -> str:
+def in_words(signs: Signs, out: Console) -> str:
     """The same of one job in a line of a log; empty if it has told nothing."""
-    return ", ".join(_words(_told(signs, NARROWEST)))
+    return ", ".join(_words(_told(signs, NARROWEST, takes_ascii_only(out.file))))
 
 
-def _told(signs: Signs, width: int) -> dict[str, str]:
+def _told(signs: Signs, width: int, plain: bool) -> dict[str, str]:
     """Column -> what stands in it."""
     told = {}
     if signs.loss:
-        told["loss"] = _drawn(signs.loss, width)
+        told["loss"] = _drawn(signs.loss, width, plain)
     if signs.evaluated:
         name = one_line(signs.evaluated.metric.partition("/")[2], LONGEST_NAME)
-        told["evaluated"] = f"{name} {_drawn(signs.evaluated, width)}"
+        told["evaluated"] = f"{name} {_drawn(signs.evaluated, width, plain)}"
     if signs.images_per_second is not None:
         told["images/s"] = _rounded(signs.images_per_second)
     if signs.data_wait is not None:
@@ -55,8 +58,8 @@ def _words(told: Mapping[str, str]) -> list[str]:
     return [after.get(head, f"{head} {{}}").format(cell) for head, cell in told.items()]
 
 
-def _drawn(curve: Curve, width: int) -> str:
-    return f"{sparkline(curve.points, width, ascii_only())} {_rounded(curve.last)}"
+def _drawn(curve: Curve, width: int, plain: bool) -> str:
+    return f"{sparkline(curve.points, width, plain)} {_rounded(curve.last)}"
 
 
 def _rounded(value: float) -> str:

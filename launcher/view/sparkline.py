@@ -2,8 +2,8 @@
 
 import math
 import os
-import sys
 from collections.abc import Sequence
+from typing import IO
 
 from launcher.runs.course import Point
 
@@ -29,12 +29,12 @@ def sparkline(points: Sequence[Point], width: int, ascii_only: bool) -> str:
     return "".join(levels[_level(value, low, high)] if math.isfinite(value) else BAD for value in values)
 
 
-def ascii_only() -> bool:
-    """Whether standard output takes nothing else, or its user says so by LC_ALL."""
+def takes_ascii_only(stream: IO[str]) -> bool:
+    """Whether a stream takes nothing else, or its user says so by LC_ALL."""
     if os.environ.get("LC_ALL", "") in ("C", "POSIX"):  # Python would speak UTF-8 all the same
         return True
     try:
-        BLOCKS.encode(sys.stdout.encoding or "ascii")
+        BLOCKS.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return True
     return False

@@ -25,7 +25,7 @@ from locat.contract.comparison import Comparison
 def jobs_report(view: RunView, signs: Mapping[str, Signs], out: Console) -> Group:
     """The jobs, and how those do that run; made for `out`."""
     parts = [jobs_table(view, {name: each.progress for name, each in signs.items()}, out)]
-    if told := signs_text(signs, out.width if out.is_terminal else None):
+    if told := signs_text(signs, out):
         parts.append(Text(told if out.width >= NARROW else f"\n{told}", no_wrap=True))
     return Group(*parts)
 

@@ -50,7 +50,9 @@ def _lines(run: RunFolder, plan: Plan, console: Console) -> RunView:
             elif job.status is Status.RUNNING and time.monotonic() >= told[job.name] + PROGRESS_EVERY:
                 told[job.name] = time.monotonic()
                 signs = observer.of(job)
-                words = ", ".join(filter(None, (described(signs.progress) if signs.progress else "", in_words(signs))))
+                words = ", ".join(
+                    filter(None, (described(signs.progress) if signs.progress else "", in_words(signs, console)))
+                )
                 if words:
                     console.print(printable(f"{job.name}: {words}"), soft_wrap=True)
     return view

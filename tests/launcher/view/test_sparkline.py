@@ -1,14 +1,17 @@
 """A sparkline has the width that was asked for, whatever the numbers are."""
 
+import io
 import math
 import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.live import Live
 
 from launcher.runs.course import Point
-from launcher.view.sparkline import ASCII, BAD, BLOCKS, ascii_only, sparkline
+from launcher.view.sparkline import ASCII, BAD, BLOCKS, sparkline, takes_ascii_only
 
 STEPS = st.sets(st.integers(-(10**20), 10**20), max_size=60).map(sorted)
 
@@ -54,7 +57,14 @@ def test_steps_and_not_points_are_what_goes_to_the_right() -> None:
 
 
 def test_who_takes_ascii_alone_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    assert not ascii_only()
+    for encoding, plain in (("utf-8", False), ("ascii", True), ("latin-1", True), ("utf-16", False)):
+        assert takes_ascii_only(io.TextIOWrapper(io.BytesIO(), encoding)) is plain
+    assert not takes_ascii_only(io.StringIO())
     monkeypatch.setenv("LC_ALL", "C")
-    assert ascii_only()
+    assert takes_ascii_only(io.StringIO())
+
+
+def test_rich_stands_between_but_takes_what_the_terminal_takes() -> None:
+    out = Console(force_terminal=True)
+    with Live(console=out, auto_refresh=False):
+        assert not takes_ascii_only(out.file)
