@@ -107,11 +107,9 @@ class Search:
             UserError: the pattern takes too long, or not all that is wanted can be had of the backend.
         """
         if not (theirs := self._of_backend(follow)):
-            if follow:
-                for view in views(self._run, self._plan):
-                    yield from self._new(is_over=view.ended)
-            else:
-                yield from self._new(is_over=True)
+            for _ in views(self._run, self._plan) if follow else ():
+                yield from self._new(is_over=False)
+            yield from self._new(is_over=True)
         for name, lines in theirs.items():
             for line in lines:
                 yield from (f"{name}: {found}" for found in self._pattern.matching([line.rstrip("\r\n")]))

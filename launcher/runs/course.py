@@ -82,7 +82,7 @@ class Course:
     def _take(self, record: Record) -> None:
         for name in self._names:
             whole = self._found.get(name) or next((each for each in record.metrics if _is_meant(name, each)), "")
-            if whole not in record.metrics:
+            if not whole or whole not in record.metrics:
                 continue
             self._found[name] = whole
             points = self._points.setdefault(whole, [])

@@ -27,7 +27,7 @@ POLL = 0.2
 @click.command("logs")
 @run_argument
 @job_argument
-@click.option("--rank", type=click.IntRange(min=0), help="Rank whose log is printed; 0 if not given.")
+@click.option("--rank", type=click.IntRange(min=0), help="Rank whose log is printed; 0 if not given, with --grep all.")
 @click.option("--attempt", type=click.IntRange(min=1), help="Attempt; the latest if not given.")
 @click.option("--follow", "-f", is_flag=True, help="Print what comes until the attempt ends; with --grep, the run.")
 @click.option("--grep", "pattern", metavar="PATTERN", help="Print only lines that match this regular expression.")

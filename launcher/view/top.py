@@ -64,7 +64,9 @@ def total(loads: Sequence[RunLoad]) -> dict[str, int]:
 
 def _summary(loads: Sequence[RunLoad]) -> str:
     held = total(loads)
-    here = all(load.view.plan.backend == DEFAULT_BACKEND for load in loads)
+    here = all(load.view.plan.backend == DEFAULT_BACKEND for load in loads) and not any(
+        job.view.state.is_elsewhere for load in loads for job in load.jobs
+    )
     waiting = _waiting(sum(load.queued for load in loads), sum(load.pending for load in loads))
     jobs = ", ".join(filter(None, (f"{_counted(held['jobs'], 'job')} running", waiting)))
     parts = [f"{held['cores']} of {machine.cores()} cores" if here else f"{held['cores']} cores"]
