@@ -1,9 +1,10 @@
-"""How the ranks of a job part when one of them fails."""
+"""What a rank has, and how the ranks of a job part when one of them fails."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from locat.contract.errors import DataError, JobError
 from locat.contract.job_folder import ATTEMPT_VARIABLE, ExitCode
 from locat.contract.outcome import Outcome, outcome_of
 from locat.engine import distributed
-from locat.engine.distributed import join_ranks
+from locat.engine.distributed import Ranks, join_ranks
 
 
 @pytest.fixture
@@ -72,3 +73,10 @@ def test_who_is_still_in_the_group_ends_at_once(where: str, printed: str) -> Non
 
 def test_what_failed_though_nothing_given_was_wrong_is_tried_again() -> None:
     assert outcome_of(JobError("no batch was decoded for 300 seconds")) == (1, "no batch was decoded for 300 seconds")
+
+
+def test_memory_is_the_gpus_and_a_cpu_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=4))
+    assert Ranks(0, 1, torch.device("cuda", 0)).gpu_memory() == (3, 4)
+    assert Ranks(0, 1, torch.device("cpu")).gpu_memory() == (0, 0)
