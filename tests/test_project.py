@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -26,23 +27,49 @@ def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
 
 
-def test_a_wheel_has_its_data_and_says_that_it_is_typed(tmp_path: Path) -> None:
-    command = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
-    source = tmp_path / "source"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built without network, by this environment's setuptools, from what building needs of a clone."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
+    source = folder / "source"
     source.mkdir()
-    for name in ("launcher", "locat", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("launcher", "locat", "pipelines", "pyproject.toml", "setup.py", "README.md", "LICENSE"):
         (source / name).symlink_to(ROOT / name)
     subprocess.run([sys.executable, "-c", command], cwd=source, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    assert set(zipfile.ZipFile(wheel).namelist()) >= {
-        *(
-            "launcher/py.typed",
-            "locat/py.typed",
-            "launcher/verbs/init_template.yaml",
-            "launcher/verbs/init_masks_template.yaml",
-        ),
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_a_wheel_has_its_modules_and_data_and_says_that_it_is_typed(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    modules = {str(path.relative_to(ROOT)) for part in ("launcher", "locat") for path in (ROOT / part).rglob("*.py")}
+    pipelines = (path.name for path in (ROOT / "pipelines").iterdir())
+    assert names >= {
+        *modules,
+        *("launcher/py.typed", "locat/py.typed"),
+        *("launcher/verbs/init_template.yaml", "launcher/verbs/init_masks_template.yaml"),
+        *(f"launcher/pipelines/{name}" for name in pipelines),
         *(f"locat/models/kernels/compiled/{source}" for source in build.SOURCES),
     }
+
+
+def test_an_installed_wheel_writes_a_pipeline_that_it_takes(wheel: Path, tmp_path: Path) -> None:
+    """Installed in a folder of its own, which comes before this environment's packages on the path."""
+    home = tmp_path / "home"
+    uv = [Path(sys.executable).parent / "uv", "pip", "install", "--quiet", "--offline", "--no-deps"]
+    subprocess.run([*uv, "--python", sys.executable, "--target", home, wheel], check=True)
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def launcher(*arguments: str) -> str:
+        command = [sys.executable, home / "bin" / "launcher", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(home)}
+        return subprocess.run(command, cwd=work, env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert launcher("init", "--example", "digits").startswith("wrote pipeline.yaml")
+    assert f"$schema={home}/launcher/pipelines/schema.json\n" in (work / "pipeline.yaml").read_text()
+    assert launcher("validate", "pipeline.yaml") == "pipeline.yaml: valid, 6 jobs\n"
 
 
 def test_the_citation_is_of_this_version() -> None:

@@ -10,14 +10,12 @@ import click
 
 from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import validate
-from launcher.verbs import init_masks
+from launcher.verbs import init_example, init_masks
 from launcher.verbs.init_masks import quoted
 from locat.contract.errors import UserError
 from locat.contract.system_files import is_system
 from locat.contract.yaml_source import parse
 
-SCHEMA = Path(__file__).parents[2] / "pipelines" / "schema.json"
-"""Where the code runs from a checkout."""
 PLACEHOLDER = "/path/to/images"
 
 
@@ -45,15 +43,22 @@ def _template(name: str) -> Template:
     metavar="FOLDER",
     help="Folder of masks with the names of the images; both may have train/ and val/.",
 )
-def command(file: Path, images: Path | None, masks: Path | None) -> None:
+@click.option(
+    "--example",
+    metavar="NAME",
+    shell_complete=init_example.complete,
+    help="Copy a pipeline that LocAt comes with, such as digits; an unknown name lists them all.",
+)
+def command(file: Path, images: Path | None, masks: Path | None, example: str | None) -> None:
     """Write a pipeline, with comments, that trains and compares models on images of your own.
 
-    With --masks it segments the images, else it classifies them.
+    With --masks it segments the images, else it classifies them. With --example it copies a pipeline that LocAt
+    comes with.
 
     FILE is what to write, or a folder to write pipeline.yaml into. What exists is never overwritten.
     """
     path = file / "pipeline.yaml" if file.is_dir() else file
-    text = starter(path, images, masks)
+    text = starter(path, images, masks, example)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x") as written:
@@ -65,16 +70,30 @@ def command(file: Path, images: Path | None, masks: Path | None) -> None:
     click.echo(f"wrote {path}; `launcher submit {shlex.quote(str(path))} --dry-run` shows what it would do")
     if masks is not None:
         click.echo("look at `classes` in it: the names there are what tables and figures will show")
-    elif images is None:
+    elif images is None and example is None:
         click.echo(f"say in it where your images are ({PLACEHOLDER}) and how many classes they have (num_classes)")
 
 
-def starter(path: Path, images: Path | None, masks: Path | None = None) -> str:
+def starter(path: Path, images: Path | None, masks: Path | None = None, example: str | None = None) -> str:
     """The text of the pipeline to be written to `path`, valid.
 
     Raises:
-        UserError: `images` or `masks` are not laid out as the pipeline needs it.
+        UserError: `images` or `masks` are not laid out as the pipeline needs it, or there is no such `example`.
     """
+    if example is not None:
+        if images or masks:
+            raise UserError("an --example says itself which data it takes; leave --images and --masks out")
+        text = init_example.text(example, shlex.quote(str(path)))
+    else:
+        text = _own(path, images, masks)
+    if init_example.SCHEMA.exists():
+        text = f"# yaml-language-server: $schema={init_example.SCHEMA}\n{text}"
+    compile_pipeline(validate(parse(text, str(path))), "run", Path("/runs"))
+    return text
+
+
+def _own(path: Path, images: Path | None, masks: Path | None) -> str:
+    """A template, filled in."""
     if masks is None:
         folder = Path(PLACEHOLDER) if images is None else images.resolve()
         words: dict[str, object] = {
@@ -87,11 +106,7 @@ def starter(path: Path, images: Path | None, masks: Path | None = None) -> str:
         raise UserError("--masks needs --images, the folder of the images that they belong to")
     else:
         words, template = init_masks.words(images, masks), _template("init_masks_template.yaml")
-    text = template.substitute(words, file=shlex.quote(str(path)), name=_name(path.stem))
-    if SCHEMA.exists():
-        text = f"# yaml-language-server: $schema={SCHEMA}\n{text}"
-    compile_pipeline(validate(parse(text, str(path))), "run", Path("/runs"))
-    return text
+    return template.substitute(words, file=shlex.quote(str(path)), name=_name(path.stem))
 
 
 def _name(stem: str) -> str:

@@ -27,7 +27,7 @@ RUNS = "--runs-dir DIRECTORY = runs ($LAUNCHER_RUNS)"
 BACKEND = "--backend [local|debug|slurm|kubernetes] = local ($LAUNCHER_BACKEND)"
 SET = "--set KEY=VALUE, repeatable"
 SURFACE = {
-    "init": {"[FILE] = pipeline.yaml", "--images FOLDER", "--masks FOLDER"},
+    "init": {"[FILE] = pipeline.yaml", "--images FOLDER", "--masks FOLDER", "--example NAME"},
     "submit": {"FILE...", "--watch", "--wait", SET, "--name NAME", "--from RUN/JOB", "--dry-run", BACKEND, RUNS},
     "validate": {"FILE...", SET, RUNS},
     "render": {"FILE...", SET, "-o, --output DIRECTORY", "--run-id NAME", BACKEND, RUNS},

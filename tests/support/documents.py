@@ -39,6 +39,7 @@ HERE = {
     "launcher usage --since 30d --by user --price 2.5": r"^ \S+ +\d+ .* 0\.00 *$",
     "launcher usage --by model --json": r'^ +"model": "locatvit_tiny",$',
     "launcher init": r"^wrote pipeline\.yaml",
+    "launcher init digits.yaml --example digits": r"^wrote digits\.yaml",
     "launcher sync RUN": "",
     "launcher ui RUN": UI,
     "launcher doctor": r"^ok +ffcv",

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from launcher import interpreter
 from launcher.cli import cli
 from launcher.language.load import load
+from support.documents import ROOT
 from support.pictures import write_jpeg, write_tree
 
 
@@ -49,6 +51,25 @@ def test_what_exists_is_never_overwritten(tmp_path: Path) -> None:
     answer = init(tmp_path)
     assert (answer.exit_code, answer.output) == (2, f"{mine}: exists; name another file\n")
     assert mine.read_text() == "mine"
+
+
+def test_an_example_is_the_pipeline_that_is_shipped_and_its_commands_name_the_copy(tmp_path: Path) -> None:
+    copy = tmp_path / "my digits.yaml"
+    answer = init(copy, "--example", "digits")
+    assert answer.exit_code == 0 and "num_classes" not in answer.output
+    shipped = ROOT / "pipelines" / "digits.yaml"
+    assert f"launcher submit '{copy}' --watch" in copy.read_text()
+    assert yaml.safe_load(copy.read_text()) == yaml.safe_load(shipped.read_text())
+    assert init(copy, "--example", "dino").output == f"{copy}: exists; name another file\n"
+
+
+@pytest.mark.parametrize("name", ["digit", "../digits", ""])
+def test_an_example_that_is_not_there_lists_all(tmp_path: Path, name: str) -> None:
+    answer = init(tmp_path / "p.yaml", "--example", name)
+    known = ", ".join(sorted(path.stem for path in (ROOT / "pipelines").glob("*.yaml")))
+    assert answer.exit_code == 2 and f"--example {name}: there are {known}" in answer.output
+    assert not (tmp_path / "p.yaml").exists()
+    assert "leave --images and --masks out" in init("--example", "digits", "--images", tmp_path).output
 
 
 @pytest.mark.parametrize("name", ["102", "_", "a" * 80, "Ä.b"])
