@@ -17,7 +17,7 @@ PATH_FILE = "python-path"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of one run and what they tell; docs/architecture.md lists them."""
+    """Paths of one run and what they tell; docs/run-folder.md lists them."""
 
     path: Path
 

@@ -18,7 +18,7 @@ LAST_MOMENT = 1e11
 
 
 class Status(StrEnum):
-    """How a job stands; docs/architecture.md says what each word means."""
+    """How a job stands; docs/status.md says what each word means."""
 
     PENDING = "pending"
     QUEUED = "queued"

@@ -5,8 +5,6 @@ answer under the address that the run knows.
 """
 
 import argparse
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import TypeVar
 
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
@@ -24,24 +21,13 @@ from locat.contract.tracking import ParentRun, TrackingCursor
 from locat.engine.tracking.client import MlflowClient
 from locat.engine.tracking.columns import SHARED
 from locat.engine.tracking.notes import TRAINING_VIEW
+from support.browser import TIMEOUT, open_browser
 
 T = TypeVar("T")
-TIMEOUT = 120  # seconds that a page may take on a busy machine
-PROGRAMS = ("chromium", "chromedriver")
-OPTIONS = (
-    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"),
-    *("--window-size=1280,1000", "--hide-scrollbars", "--disable-background-networking"),
-)
 NO_ASSISTANT = {"mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true", "mlflow.assistant.panelOpen_v1": "false"}
 """Kept in the browser: the panel of MLflow's assistant is closed, as who has seen it once has it."""
 LINE = "//*[local-name() = 'path' and contains(@class, 'js-line')]"
 LOADED = "return arguments[0].complete && arguments[0].naturalWidth > 0"
-
-
-def missing() -> str:
-    """Why no page can be opened here; empty where one can."""
-    absent = [name for name in PROGRAMS if not shutil.which(name)]
-    return f"no {' and '.join(absent)}: `make browser` installs them" if absent else ""
 
 
 class Pages:
@@ -120,22 +106,12 @@ class Pages:
 @contextmanager
 def open_pages(run: Path) -> Iterator[Pages]:
     """A browser for what MLflow has of the pipeline run in this folder."""
-    os.environ |= {"SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}  # Selenium takes Debian's programs, and asks nobody
-    options = webdriver.ChromeOptions()
-    browser, driver_program = (str(shutil.which(name)) for name in PROGRAMS)
-    options.binary_location = browser
-    for option in OPTIONS:
-        options.add_argument(option)
-    driver = webdriver.Chrome(options, Service(driver_program))
-    try:
+    with open_browser() as driver:
         pages = Pages(driver, run)
-        driver.set_page_load_timeout(TIMEOUT)
         driver.get(pages.parent.uri)
         for key, value in NO_ASSISTANT.items():
             driver.execute_script("localStorage.setItem(arguments[0], arguments[1])", key, value)
         yield pages
-    finally:
-        driver.quit()
 
 
 def main() -> None:

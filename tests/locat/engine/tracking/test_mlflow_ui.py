@@ -19,7 +19,7 @@ from locat.engine.tracking.job_run import JobRun
 from locat.engine.tracking.metric_log import MetricLog
 from locat.engine.tracking.parent_run import end_parent_run
 from locat.engine.tracking.state_files import Lifetime, only_sender
-from support import mlflow_pages
+from support import browser
 from support.mlflow_pages import Pages, open_pages
 from support.mlflow_server import Server
 from support.required import require
@@ -38,7 +38,7 @@ MANIFEST = {
 @pytest.fixture(scope="module")
 def pages(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     """A browser, and a run of the digits pipeline, all logged as jobs log themselves."""
-    require(mlflow_pages.missing())
+    require(browser.missing())
     runs = tmp_path_factory.mktemp("runs")
     settings = [f"tracking.uri={server.uri}"]
     pipeline = load(PIPELINE, settings)
