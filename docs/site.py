@@ -71,5 +71,5 @@ def _link(link: re.Match[str], source: Path, uri: str) -> str:
     elif path in OUTSIDE:
         there = OUTSIDE[path]
     else:
-        return link["text"] if path in link["text"] else f"{link['text']} (`{path}`)"
+        return f"`{path}`" if path.endswith(link["text"].rstrip("/")) else f"{link['text']} (`{path}`)"
     return f"{link['image']}[{link['text']}]({os.path.relpath(there, os.path.dirname(uri))}{link['heading'] or ''})"

@@ -28,6 +28,7 @@ from support.required import require
 DOCS = ROOT / "docs"
 WIDTHS = {"phone": 390, "desktop": 1280}
 """In pixels of CSS."""
+INDEX = "*/search_index.json"
 STILL = "const style = document.createElement('style'); style.textContent = '* {transition: none !important}';"
 """Nothing moves after a change of width, or what moves would be measured on its way."""
 TOO_WIDE = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
@@ -89,6 +90,8 @@ def test_no_page_is_wider_than_a_screen_or_asks_another_machine(
     driver: webdriver.Chrome, address: str, pages: list[str]
 ) -> None:
     wide = []
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": [INDEX]})  # or each page would take a second to read it
     for page in pages:
         driver.get(f"{address}/{page}")
         driver.execute_script(f"{STILL} document.head.append(style)")
@@ -112,6 +115,7 @@ def requested(entry: dict[str, str]) -> str:
 @pytest.mark.slow
 def test_the_search_finds_a_word(driver: webdriver.Chrome, address: str) -> None:
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
     driver.get(f"{address}/index.html")
     field = driver.find_element(By.CSS_SELECTOR, "input.md-search__input")
     field.click()
@@ -142,8 +146,9 @@ def test_a_page_that_is_not_as_it_should_be_would_fail_the_build(tmp_path: Path)
         ("![bars](docs/images/comparison.png)", "index.md", "![bars](images/comparison.png)"),
         ("[README](../../README.md)", "extend/task.md", "[README](../index.md)"),
         ("[step 3](../docs/kubernetes.md)", "kubernetes-namespace.md", "[step 3](kubernetes.md)"),
-        ("[pipelines/](../pipelines/)", "tutorial.md", "pipelines/"),
-        ("[whole](../pipelines/digits.yaml)", "tutorial.md", "whole (`pipelines/digits.yaml`)"),
+        ("[pipelines/](../pipelines/)", "tutorial.md", "`pipelines`"),
+        ("[digits.yaml](../pipelines/digits.yaml)", "tutorial.md", "`pipelines/digits.yaml`"),
+        ("[the whole](../pipelines/digits.yaml)", "tutorial.md", "the whole (`pipelines/digits.yaml`)"),
         ("[paper](https://arxiv.org/abs/1)", "index.md", "[paper](https://arxiv.org/abs/1)"),
         ("[gone](../gone.md)", "tutorial.md", "[gone](../gone.md)"),
     ],
