@@ -161,6 +161,10 @@ def test_links_lead_on_the_site_where_they_lead_in_the_repository(link: str, pag
     assert hook.for_site(f"{link}\n```\n{link}\n```\n", page) == f"{expected}\n```\n{link}\n```\n"
 
 
+def test_blocks_in_lists_are_indented_as_both_kinds_of_markdown_take_them() -> None:
+    assert not [page.name for page in DOCUMENTS if re.search(r"^ {1,3}```", page.read_text(), re.MULTILINE)]
+
+
 def test_the_page_of_the_command_line_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (DOCS / "cli.md").read_text() == cli_page.text(), "python -m launcher.cli_page > docs/cli.md"
 

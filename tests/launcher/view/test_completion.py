@@ -25,6 +25,10 @@ def test_verbs_are_offered(tmp_path: Path) -> None:
     assert offered(tmp_path, "re") == ["render", "retry", "report"]
 
 
+def test_examples_are_offered(tmp_path: Path) -> None:
+    assert offered(tmp_path, "init", "--example", "dig") == ["digits", "digits_parts"]
+
+
 @pytest.mark.parametrize("verb", ["status", "logs", "cancel", "retry", "sync", "report", "ui"])
 def test_runs_are_offered_newest_first(tmp_path: Path, verb: str) -> None:
     for name in ("digits-1", "other-1", "digits-2"):
