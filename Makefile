@@ -55,7 +55,7 @@ bench-gpu: install  ## Measure attention and training steps on a GPU
 	$(BIN)/python benchmarks/attention_plot.py
 
 site: install  ## Build the documentation as a site into build/site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 gpu:  ## Try and measure all that needs a GPU, in 8 minutes (docs/gpu.md)
 	$(or $(wildcard $(BIN)/python),python3) benchmarks/gpu

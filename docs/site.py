@@ -63,8 +63,8 @@ def _turned(text: str, source: Path, uri: str) -> str:
 def _link(link: re.Match[str], source: Path, uri: str) -> str:
     """A link of the page `source`, which is `uri` on the site."""
     target = (source.parent / link["target"]).resolve()
-    if "://" in link["target"] or not target.exists():
-        return link[0]  # mkdocs says what is not there
+    if "://" in link["target"] or not target.exists() or not target.is_relative_to(ROOT):
+        return link[0]  # mkdocs says what leads nowhere
     path = target.relative_to(ROOT).as_posix()
     if target.is_relative_to(DOCS):
         there = target.relative_to(DOCS).as_posix()

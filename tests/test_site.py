@@ -151,6 +151,7 @@ def test_a_page_that_is_not_as_it_should_be_would_fail_the_build(tmp_path: Path)
         ("[the whole](../pipelines/digits.yaml)", "tutorial.md", "the whole (`pipelines/digits.yaml`)"),
         ("[paper](https://arxiv.org/abs/1)", "index.md", "[paper](https://arxiv.org/abs/1)"),
         ("[gone](../gone.md)", "tutorial.md", "[gone](../gone.md)"),
+        ("[elsewhere](/etc)", "tutorial.md", "[elsewhere](/etc)"),
     ],
 )
 def test_links_lead_on_the_site_where_they_lead_in_the_repository(link: str, page: str, expected: str) -> None:
@@ -177,6 +178,11 @@ def test_one_page_explains_every_status_word() -> None:
     jobs, runs = list(Status), ["running", "stopped", "done", "failed", "cancelled"]
     assert sorted(explained(DOCS / "status.md")) == sorted([*jobs, *runs])
     assert [page.name for page in DOCS.rglob("*.md") if "pending" in explained(page)] == ["status.md"]
+
+
+def test_the_page_of_exit_codes_has_every_code_of_a_job() -> None:
+    page = (DOCS / "exit-codes.md").read_text()
+    assert re.findall(r"^\| (\d+) \|", page, re.MULTILINE) == [str(int(code)) for code in job_folder.ExitCode]
 
 
 def test_the_page_of_the_run_folder_has_every_file_of_a_job() -> None:
