@@ -16,8 +16,8 @@ PINNED = "branch"
 """In the folder of a job that goes on from another run's checkpoint: that one, until the job has taken it up."""
 PREFIX = "step-"
 MANIFEST = "manifest.json"
-FORMAT = 1
-"""Of manifest.json."""
+FORMAT = 2
+"""Of manifest.json, the newest; 1 where the job's epochs have the order that was once the only one."""
 UNREADABLE = (OSError, ValueError, TypeError, KeyError)
 """What a damaged manifest raises."""
 

@@ -15,14 +15,17 @@ sample has its `Key`. This is what changes an image, and where:
 
 The threads crop, so that only uint8 pixels that are needed cross to the device; the device does the rest to whole
 batches of one size. Segmentation resizes by a random ratio before it crops, so its images have no common size until
-the threads are done. Three things are not drawn here: the order of the samples (locat/data/order.py, Philox of
+the threads are done. Three things are not drawn here: the order of up to 2^24 samples (locat/data/order.py, Philox of
 (seed, epoch)), mixup (NumPy's Philox of (seed, epoch, batch, MIX) and the group), and the initial weights and dropped
 paths (torch's own generator, seeded in locat/engine/loop.py).
 """
 
 import enum
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 _MASK = 2**64 - 1
 
@@ -78,6 +81,9 @@ class Key(enum.IntEnum):
     # locat/tasks/segmentation/memory_bank.py: which patches of an image the bank keeps
     KEPT_PATCH = 129
 
+    # locat/data/permutation.py, in a stream for each round; a row or column takes the place of the sample
+    ORDER = 130
+
 
 def uniform(seed: int, epoch: int, index: torch.Tensor, key: int | torch.Tensor) -> torch.Tensor:
     """Uniform in [0, 1), float64 (n,), for the samples `index` int64 (n,), on its device.
@@ -93,17 +99,23 @@ def uniform(seed: int, epoch: int, index: torch.Tensor, key: int | torch.Tensor)
     return _shift_right(word, 11).double() / 2**53
 
 
+def words(seed: int, epoch: int, index: NDArray[np.uint64], key: int) -> NDArray[np.uint64]:
+    """The 64 bits (n,) for each `index` (n,) of which `uniform` takes the upper 53."""
+    found: NDArray[np.uint64] = _mix(_mix(index ^ np.uint64(_mix(_mix(_mix(seed) ^ epoch) ^ key))))
+    return found
+
+
 def integers(seed: int, epoch: int, index: torch.Tensor, key: int, low: int, high: int) -> torch.Tensor:
     """Uniform integers of `low` to `high` inclusive, int64 (n,), for the samples `index` int64 (n,)."""
     return low + (uniform(seed, epoch, index, key) * (high - low + 1)).long()
 
 
 # The mixing function of SplitMix64 (Steele et al. 2014): once in Python's integers for what a batch
-# shares, once in torch's wrapping int64 for its samples.
+# shares, or NumPy's, once in torch's wrapping int64 for its samples.
 _INCREMENT, _FACTOR_1, _FACTOR_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
-def _mix(word: int) -> int:
+def _mix(word: Any) -> Any:
     word = (word + _INCREMENT) & _MASK
     word = ((word ^ (word >> 30)) * _FACTOR_1) & _MASK
     word = ((word ^ (word >> 27)) * _FACTOR_2) & _MASK

@@ -1,7 +1,7 @@
 """One FFCV loader for training and evaluation that can be put at any (epoch, batch)."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -76,11 +76,12 @@ class Loader(Reader):
         found: Workspace = self._local.workspace
         return found
 
-    def own_samples(self, epoch: int) -> Sequence[NDArray[np.int64]]:
+    def own_samples(self, start: Position) -> Iterator[NDArray[np.int64]]:
         count, settings = self.contents.samples, self.settings
-        everything = order.epoch_order(count, settings.seed, epoch) if self.train else np.arange(count)
+        shuffled = order.epoch_order(start.order, count, settings.seed, start.epoch) if self.train else None
+        batches = range(start.batch, self.batches_per_epoch)
         return order.rank_batches(
-            everything, settings.batch_size, self.batches_per_epoch, settings.rank, settings.world_size
+            shuffled or order.stored_order(count), settings.batch_size, batches, settings.rank, settings.world_size
         )
 
     def pending(self, samples: NDArray[np.int64], position: Position, after: Position) -> "PendingViews":

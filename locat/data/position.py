@@ -1,6 +1,8 @@
 """Where reading stands, and training with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from locat.data.order import SORTED
 
 
 @dataclass(frozen=True)
@@ -13,12 +15,14 @@ class Position:
     """Epoch of the next batch."""
     batch: int = 0
     """The next batch's number within its epoch."""
+    order: int = SORTED
+    """The kind of order that every epoch has; older checkpoints, which do not say, have this one."""
 
     def after_batch(self, batches_per_epoch: int) -> "Position":
         """The position once the next batch is consumed."""
         if self.batch + 1 == batches_per_epoch:
-            return Position(self.step + 1, self.epoch + 1, 0)
-        return Position(self.step + 1, self.epoch, self.batch + 1)
+            return replace(self, step=self.step + 1, epoch=self.epoch + 1, batch=0)
+        return replace(self, step=self.step + 1, batch=self.batch + 1)
 
 
 START = Position()

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,8 @@ from locat.contract.errors import ConfigError
 from locat.data.batch import Batch, PendingBatch
 from locat.data.cores import available_cores
 from locat.data.datasets.base import Contents
-from locat.data.position import START, Position
+from locat.data.order import kind_for
+from locat.data.position import Position
 from locat.data.producer import BatchStream, produce
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ class Reader(ABC):
         self.path, self.settings, self.contents = path, settings, contents
         self.batches_per_epoch = batches_per_epoch
         """As many on every rank."""
+        self.start = Position(order=kind_for(contents.samples))
+        """Where a new job begins."""
         self.device = torch.device(settings.device)
         if not batches_per_epoch:
             raise ConfigError(f"batch_size {settings.batch_size} exceeds the {contents.samples} samples of {path}")
@@ -67,15 +70,15 @@ class Reader(ABC):
             )
 
     @abstractmethod
-    def own_samples(self, epoch: int) -> Sequence[NDArray[np.int64]]:
-        """This rank's samples of each batch of an epoch."""
+    def own_samples(self, start: Position) -> Iterable[NDArray[np.int64]]:
+        """This rank's samples of each batch from `start` to the end of its epoch."""
 
     @abstractmethod
     def pending(self, samples: NDArray[np.int64], position: Position, after: Position) -> PendingBatch:
         """The batch at `position`, of these `samples` (n,), still to be decoded."""
 
-    def batches(self, start: Position = START) -> BatchStream:
-        """Batches from `start` to the end of its epoch, each with the position after it.
+    def batches(self, start: Position | None = None) -> BatchStream:
+        """Batches from `start`, by default the first one, to the end of its epoch, each with the position after it.
 
         A position belongs to the batch it came with, not to those that were decoded ahead.
 
@@ -84,11 +87,11 @@ class Reader(ABC):
             JobError: decoding failed otherwise, or stopped.
             ConfigError: an epoch has no such batch.
         """
-        return produce(str(self.path), self._epoch(start), self._threads)
+        return produce(str(self.path), self._epoch(start or self.start), self._threads)
 
-    def stream(self, start: Position = START) -> BatchStream:
+    def stream(self, start: Position | None = None) -> BatchStream:
         """Batches from `start` on, epoch after epoch, without end; otherwise as `batches`."""
-        return produce(str(self.path), self._epochs(start), self._threads)
+        return produce(str(self.path), self._epochs(start or self.start), self._threads)
 
     def examples(self, count: int) -> Iterator[tuple[torch.Tensor, Batch]]:
         """Up to `count` samples, the same every time: an image to look at, (H, W, 3), and a batch of that sample.
@@ -104,7 +107,7 @@ class Reader(ABC):
             raise ConfigError(
                 f"{self.path}: cannot start at batch {start.batch} of {self.batches_per_epoch} in an epoch"
             )
-        for samples in self.own_samples(start.epoch)[start.batch :]:
+        for samples in self.own_samples(start):
             after = start.after_batch(self.batches_per_epoch)
             yield self.pending(samples, start, after)
             start = after

@@ -1,6 +1,6 @@
 """Readers of images and masks of any size, decoded and varied one by one in threads (torch leaves Python's lock)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,12 +52,11 @@ class CroppedPairs(Reader):
         count = order.batch_count(len(self.pairs), settings.batch_size, drop_last=True)
         super().__init__(path, settings, self.pairs.contents, count)
 
-    def own_samples(self, epoch: int) -> Sequence[NDArray[np.int64]]:
+    def own_samples(self, start: Position) -> Iterator[NDArray[np.int64]]:
         settings = self.settings
-        everything = order.epoch_order(len(self.pairs), settings.seed, epoch)
-        return order.rank_batches(
-            everything, settings.batch_size, self.batches_per_epoch, settings.rank, settings.world_size
-        )
+        shuffled = order.epoch_order(start.order, len(self.pairs), settings.seed, start.epoch)
+        batches = range(start.batch, self.batches_per_epoch)
+        return order.rank_batches(shuffled, settings.batch_size, batches, settings.rank, settings.world_size)
 
     def pending(self, samples: NDArray[np.int64], position: Position, after: Position) -> "PendingPairs":
         crop = (self.config.crop, self.config.crop)
@@ -129,8 +128,8 @@ class WholePairs(Reader):
         self._own = share_out(self.pairs.sizes, fit, settings)
         super().__init__(path, settings, self.pairs.contents, len(self._own))
 
-    def own_samples(self, epoch: int) -> Sequence[NDArray[np.int64]]:
-        return [batch.samples for batch in self._own]
+    def own_samples(self, start: Position) -> Iterable[NDArray[np.int64]]:
+        return [batch.samples for batch in self._own[start.batch :]]
 
     def pending(self, samples: NDArray[np.int64], position: Position, after: Position) -> "PendingPairs":
         planned = self._own[position.batch]

@@ -295,7 +295,7 @@ class Training:
             self.checkpoints.save(self.strategy, self.position, state, metrics)
 
     def _restore(self) -> Position:
-        position, state, evaluated = self.checkpoints.restore(self.strategy)
+        position, state, evaluated = self.checkpoints.restore(self.strategy, self.task.train_loader.start)
         if state:
             in_a_row = int(state.pop(BAD_IN_A_ROW, 0))  # older checkpoints have none
             self.strategy.guard.resume(int(state.pop(DROPPED)), in_a_row)

@@ -1,7 +1,7 @@
 """The first checkpoint of a job that goes on from another run's: its files, under the job's own config and position."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -82,7 +82,7 @@ def moved(manifest: Manifest, config: TrainingConfig, batches_per_epoch: int) ->
     batch = old.batch * before // config.batch_size  # of an epoch's last images, which make no batch, none is counted
     epoch, batch = (old.epoch + 1, 0) if batch >= batches_per_epoch else (old.epoch, batch)
     step = epoch * batches_per_epoch + batch if hasattr(config, "epochs") else old.step
-    return Position(step, epoch, batch)
+    return replace(old, step=step, epoch=epoch, batch=batch)
 
 
 def _source(job: JobFolder, config: TrainingConfig) -> Path:

@@ -25,7 +25,7 @@ from locat.contract import durable
 from locat.contract.checkpoint_folder import MANIFEST, UNREADABLE, at_step, best_in, checkpoints_in, complete
 from locat.contract.errors import ConfigError, Superseded
 from locat.contract.fence import UNFINISHED, Fence
-from locat.data.position import Position
+from locat.data.position import START, Position
 from locat.engine.checkpoints.manifest import (
     TASK_STATE,
     Manifest,
@@ -155,15 +155,15 @@ class Checkpoints:
                 adopt()
             del self.newest  # it is looked for again
 
-    def restore(self, strategy: Strategy) -> Restored:
-        """Take up the newest checkpoint that verifies, from the start if there is none.
+    def restore(self, strategy: Strategy, start: Position = START) -> Restored:
+        """Take up the newest checkpoint that verifies, from `start` if there is none.
 
         Raises:
             ConfigError: the checkpoint belongs to another config.
         """
         newest = self.newest
         if newest is None:
-            return Restored(Position(), {}, {})
+            return Restored(start, {}, {})
         manifest = Manifest.read(newest)
         if (config := self._as_today(manifest.config)) != self.config:
             raise ConfigError(

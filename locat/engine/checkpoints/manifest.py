@@ -16,6 +16,7 @@ from typing import Any
 from locat.contract import durable, records
 from locat.contract.checkpoint_folder import FORMAT, MANIFEST, UNREADABLE, read_manifest
 from locat.contract.fence import UNFINISHED, Fence
+from locat.data.order import SORTED
 from locat.data.position import Position
 
 TASK_STATE = "task.pt"
@@ -47,7 +48,8 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Put it into a checkpoint, in place of one that is there."""
-        durable.write_json(folder / MANIFEST, records.numbered(asdict(self), FORMAT))
+        number = 1 if self.position.order == SORTED else FORMAT  # a version that knows no other order must refuse it
+        durable.write_json(folder / MANIFEST, records.numbered(asdict(self), number))
 
 
 def random_file(rank: int) -> str:

@@ -95,7 +95,7 @@ class Supervised(Task):
             self._normalise_for(self.model)
 
     def batches(self, position: Position) -> BatchStream:
-        if position == START and self.ranks.is_main:
+        if position.step == 0 and self.ranks.is_main:
             self._draw_first_batch()
         return super().batches(position)
 

@@ -9,6 +9,7 @@ import pytest
 
 from launcher.runs import progress
 from launcher.runs.state import JobState, Status
+from locat.contract import checkpoint_folder
 from locat.contract.comparison import Comparison
 from locat.contract.job_folder import ATTEMPT_VARIABLE, JobFolder, rank_log, rank_logs
 from locat.contract.outcome import Outcome, write_outcome
@@ -43,8 +44,8 @@ CASES: list[Case] = [
     (Outcome(75, "why"), "outcome.json", lambda at: write_outcome(75, "why"), Outcome.read),
     (MANIFEST, "manifest.json", MANIFEST.write, Manifest.read),
 ]
-STRICT = {"state.json", "manifest.json"}
-"""What decides about a run or its weights."""
+STRICT = {"state.json": 1, "manifest.json": checkpoint_folder.FORMAT}
+"""What decides about a run or its weights, and the newest format that is read."""
 each = pytest.mark.parametrize(
     ("record", "name", "write", "read"), CASES, ids=[type(case[0]).__name__ for case in CASES]
 )
@@ -75,11 +76,13 @@ def test_keys_of_newer_versions_are_ignored_and_newer_formats_shown_where_nothin
     values = json.loads((tmp_path / name).read_text())
     (tmp_path / name).write_text(json.dumps({**values, "new": 1}))
     assert read(tmp_path) == record
-    (tmp_path / name).write_text(json.dumps({**values, "format": 2, "new": 1}))
+    newest = STRICT.get(name, 1)
+    (tmp_path / name).write_text(json.dumps({**values, "format": newest + 1, "new": 1}))
     if name not in STRICT:
         assert read(tmp_path) == record
         return
-    with pytest.raises(FormatError, match=rf"^{tmp_path}/{name}: is of format 2, .* reads up to format 1; install"):
+    newer = rf"is of format {newest + 1}, .* reads up to format {newest}; install"
+    with pytest.raises(FormatError, match=rf"^{tmp_path}/{name}: {newer}"):
         read(tmp_path)
 
 
@@ -99,7 +102,7 @@ def test_a_checkpoint_of_a_newer_version_is_not_taken_for_a_damaged_one(tmp_path
     MANIFEST.write(tmp_path)
     assert find_fault(tmp_path) == "task.pt is missing"
     values = json.loads((tmp_path / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps({**values, "format": 2}))
+    (tmp_path / "manifest.json").write_text(json.dumps({**values, "format": checkpoint_folder.FORMAT + 1}))
     with pytest.raises(FormatError, match="install the version that wrote it"):
         find_fault(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")

@@ -44,7 +44,7 @@ def test_an_evaluation_that_was_owed_when_the_checkpoint_was_written_counts_afte
     before.see(EPOCHS[0])
     restored = Restored(Position(), {**before.state(), DROPPED: torch.tensor(0)}, EPOCHS[1])
     training = Training.__new__(Training)
-    training.checkpoints, training.strategy = Mock(restore=lambda strategy: restored), Mock()
+    training.checkpoints, training.strategy = Mock(restore=lambda strategy, start: restored), Mock()
     training.task = Mock(best=Best("top1"), total_steps=9, evaluate_every=1)
     training.early_stop = EarlyStop(None)
     training._restore()

@@ -42,7 +42,7 @@ class FiveSamples(Reader):
         contents = Contents(5, (), (), 32, "numbers", 0, {})
         super().__init__(Path("numbers.beton"), ReadSettings(2), contents, 4)
 
-    def own_samples(self, epoch: int) -> Sequence[NDArray[np.int64]]:
+    def own_samples(self, start: Position) -> Sequence[NDArray[np.int64]]:
         return [np.array(samples, np.int64) for samples in ([0, 1], [2, 3], [], [4])]
 
     def pending(self, samples: NDArray[np.int64], position: Position, after: Position) -> Numbers:

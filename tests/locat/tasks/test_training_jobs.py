@@ -19,7 +19,7 @@ from locat.contract.checkpoint_folder import complete, read_metrics
 from locat.contract.job_folder import ExitCode, JobFolder
 from locat.contract.usage import CHECKPOINTING, COMPUTING, EVALUATING, IDLE, WAITING, WORK, UsageRecord
 from locat.data.beton import open_manifest
-from locat.data.order import epoch_order
+from locat.data.order import sorted_order
 from locat.data.stored import Stored
 from locat.predict.pictures import named
 from support import training
@@ -190,7 +190,7 @@ def test_numbers_that_are_not_finite_end_the_job_with_the_last_good_state_and_na
     training.write_config(tmp_path, training.supervised(data, strategy=strategy, **changes))
     training.run(tmp_path, expect=1)
     reason = json.loads((tmp_path / "attempt" / "outcome.json").read_text())["reason"]
-    second = epoch_order(96, 0, 0)[24:48].tolist()
+    second = sorted_order(96, 0, 0)[24:48].tolist()
     assert reason.startswith("step 2: loss (of each rank: nan)")
     assert f"samples {', '.join(map(str, second))} of {data['train']}; the state before it is saved (step 1)" in reason
     assert "Traceback" not in training.log(tmp_path)

@@ -1,6 +1,7 @@
 """The checkpoint of another run's job becomes the first one of a job: whole, moved, whatever kills it, or refused."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from locat.config.training import Checkpoints as Settings
 from locat.contract.checkpoint_folder import PINNED, complete, link
 from locat.contract.errors import ConfigError, UserError, WeightsError
 from locat.contract.job_folder import JobFolder
+from locat.data.order import COMPUTED
 from locat.data.position import Position
 from locat.engine.checkpoints import branch
 from locat.engine.checkpoints.checkpoints import Checkpoints
@@ -128,6 +130,15 @@ def test_another_batch_size_goes_on_after_the_same_images(
     assert own.name == f"step-{position.step:07d}" and Manifest.read(own).position == position
     assert [*torch.load(own / TASK_STATE, weights_only=True)] == ["centre"]  # early_stop counted other steps
     assert len(torch.load(parent.checkpoints / f"step-{int(at):07d}" / TASK_STATE, weights_only=True)) == 3
+
+
+def test_a_branch_goes_on_in_the_order_of_its_checkpoint(parent: JobFolder, ranks: Ranks) -> None:
+    origin = complete(parent.checkpoints)[-1]
+    replace(Manifest.read(origin), position=Position(4, 1, 0, COMPUTED)).write(origin)
+    for size, batches, step in ((8, BATCHES, 4), (16, 2, 2)):
+        job, (own,) = begun(parent, ranks, batches, batch_size=size)
+        assert Manifest.read(own).position == Position(step, 1, 0, COMPUTED)
+        shutil.rmtree(job.path)
 
 
 @pytest.mark.parametrize(
