@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from locat.contract.errors import DataError
 from locat.data.decode import CHANNELS, IMAGE
-from locat.data.ffcv_format import JPEG, RAW, read_tables
+from locat.data.ffcv_format import ALLOCATION, JPEG, RAW, read_tables
 
 
 class Stored:
@@ -26,13 +26,11 @@ class Stored:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._tables = read_tables(path)
-            allocations = self._tables.allocations
-            order = np.argsort(allocations["ptr"])
-            self._addresses, self._sizes = (allocations[name][order] for name in ("ptr", "size"))
+            tables = read_tables(path)
+            self._tables = tables._replace(allocations=np.empty(0, ALLOCATION))  # `images` says what is asked of them
             self.file = os.open(path, os.O_RDONLY)
             weakref.finalize(self, os.close, self.file)
-            self.images = self._images()
+            self.images = self._images(tables.allocations)
         except (IndexError, KeyError, MemoryError, OSError, OverflowError, TypeError, ValueError) as error:
             raise DataError(f"{path}: FFCV cannot read it ({error}); convert it again") from error
 
@@ -52,15 +50,17 @@ class Stored:
                 raise DataError(f"{self.path}: the file ends before a mask; convert it again")
         return found
 
-    def _images(self) -> NDArray[np.void]:
+    def _images(self, allocations: NDArray[np.void]) -> NDArray[np.void]:
+        order = np.argsort(allocations["ptr"])
+        addresses, sizes = (allocations[name][order] for name in ("ptr", "size"))
         column = self._tables.column("image")
         mode, width, height, address = (column[name] for name in column.dtype.names or ())
-        place = np.searchsorted(self._addresses, address).clip(max=len(self._addresses) - 1)
+        place = np.searchsorted(addresses, address).clip(max=len(addresses) - 1)
         found = np.zeros(len(column), IMAGE)
-        found["address"], found["bytes"] = address, self._sizes[place]
+        found["address"], found["bytes"] = address, sizes[place]
         found["height"], found["width"], found["jpeg"] = height, width, mode == JPEG
         pixels = found["height"].astype(np.int64) * found["width"] * CHANNELS
-        wrong = (self._addresses[place] != address) | (pixels == 0) | (mode > RAW)
+        wrong = (addresses[place] != address) | (pixels == 0) | (mode > RAW)
         wrong |= found["address"] + found["bytes"] > os.fstat(self.file).st_size
         wrong |= (found["jpeg"] == 0) & (found["bytes"] != pixels)
         if wrong.any():
