@@ -85,6 +85,12 @@ class PlannedJob:
     storage: tuple[Volume, ...] = ()
 
     @property
+    def checkpoints(self) -> dict[str, Any]:
+        """What its config says of checkpoints; empty for a job that has none of ours."""
+        settings = self.config.get("checkpoints")
+        return settings if isinstance(settings, dict) else {}
+
+    @property
     def branched_from(self) -> str:
         """RUN/JOB@STEP of the checkpoint that it goes on from; empty if it begins anew."""
         tags = (self.config.get("tracking") or {}).get("tags", {})

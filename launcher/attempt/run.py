@@ -22,6 +22,7 @@ from launcher.runs.attempts import AttemptRecord, asked_for
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
 from locat.contract import clock, durable
+from locat.contract.errors import UserError
 from locat.contract.fence import UNFINISHED, Fence
 from locat.contract.job_folder import ExitCode, JobFolder
 from locat.contract.source import Machine, Source
@@ -56,7 +57,23 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         os.close(lock)  # from here on whoever looks sees how it ended, this process too
     if ending.superseded:
         print(f"{name}: {ending.reason}", flush=True)
+    elif ending.exit_code == ExitCode.DONE:
+        _clean(run, job)
     return ending
+
+
+def _clean(run: RunFolder, job: PlannedJob) -> None:
+    """Delete what the config of a job that is done has no more use for. What cannot be deleted is said, and no more."""
+    if job.checkpoints.get("after") is None:
+        return
+    from launcher.cleaning import job_end  # which imports what few jobs need
+
+    try:
+        told = job_end.clean(run, job)
+    except (OSError, UserError) as error:
+        told = [f"checkpoints could not be deleted: {error}"]
+    for line in told:
+        print(f"{job.name}: {line}", flush=True)
 
 
 def _why_not(run: RunFolder, name: str, requests: StopRequests) -> str:

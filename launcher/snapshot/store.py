@@ -53,6 +53,8 @@ def keep(runs: Path, files: Mapping[str, Path], aside: Mapping[str, Path]) -> Co
     try:
         digest = digest_of(files)
         folder = store / digest
+        with suppress(OSError):
+            os.utime(folder)  # from here on nobody takes it for one that no run names (launcher/cleaning)
         if not is_whole(folder):  # there is none, files were purged, or somebody followed a traceback and edited it
             digest = _copied(store, files, {**_compiled_before(store), **aside})
             folder = store / digest
@@ -60,6 +62,11 @@ def keep(runs: Path, files: Mapping[str, Path], aside: Mapping[str, Path]) -> Co
         where = error.filename or store
         raise SnapshotError(f"the code that jobs run cannot be copied to {store}: {where}: {error.strerror}") from error
     return Copy(digest, folder)
+
+
+def stores(runs: Path) -> list[Path]:
+    """This user's folders of copies, as far as they are there."""
+    return [folder for folder in _places(runs) if not _fault(folder)]
 
 
 def digest_of(files: Mapping[str, Path]) -> str:
@@ -99,19 +106,33 @@ def _store(runs: Path) -> Path:
     except OSError as error:
         raise SnapshotError(f"cannot create the run in {runs}: {error.strerror}") from error
     faults = []
-    for folder in (runs / NAME, runs / f"{NAME}-{os.getuid()}"):
+    for folder in _places(runs):
         try:
             with suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
-            found = folder.lstat()
         except OSError as error:
             faults.append(f"{folder}: {error.strerror}")
             continue
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+        if not (fault := _fault(folder)):
             return folder
-        faults.append(f"{folder}: is not yours alone")
+        faults.append(fault)
     said = "; ".join(faults)
     raise SnapshotError(f"there is no place for a copy of the code that jobs run: {said}; give another --runs-dir")
+
+
+def _places(runs: Path) -> tuple[Path, Path]:
+    """Where this user's copies may be: beside those of others in a folder of runs that several share."""
+    return runs / NAME, runs / f"{NAME}-{os.getuid()}"
+
+
+def _fault(folder: Path) -> str:
+    """Why a folder is none for this user's copies; empty if it is one."""
+    try:
+        found = folder.lstat()
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return "" if own else f"{folder}: is not yours alone"
 
 
 def _check_size(files: Mapping[str, Path]) -> None:

@@ -1,6 +1,7 @@
 """Arguments that several verbs take."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,14 @@ from launcher.runs.errors import RunError
 from launcher.runs.find import folder_of_runs
 from launcher.view.completion import BackendName, complete_job, complete_run
 from locat.contract.errors import UserError
+
+UNITS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
+
+def seconds_in(text: str) -> float | None:
+    """Seconds of a span such as 12h, 30d or 4w; None of any other text."""
+    found = re.fullmatch(r"(\d{1,6})([hdw])", text, re.ASCII)
+    return int(found[1]) * UNITS[found[2]] if found else None
 
 
 class RunsFolder(click.Path):

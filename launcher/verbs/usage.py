@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,15 +17,13 @@ from launcher.runs.errors import RunDeletedError
 from launcher.runs.find import find, list_runs
 from launcher.runs.folder import RunFolder
 from launcher.runs.usage import JobUsage, usage
-from launcher.verbs.arguments import runs_option
+from launcher.verbs.arguments import runs_option, seconds_in
 from launcher.view import tables
 from launcher.view.completion import complete_run
 from launcher.view.usage import KINDS, rows_of, total, usage_table
 from locat.contract.errors import UserError
 from locat.contract.records import FormatError
 from locat.contract.text import printable
-
-UNITS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
 class Since(click.ParamType):  # type: ignore[type-arg]  # has none in older versions of click
@@ -37,8 +34,8 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # has none in older ver
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        if ago := re.fullmatch(r"(\d{1,6})([hdw])", value, re.ASCII):
-            return time.time() - int(ago[1]) * UNITS[ago[2]]
+        if (ago := seconds_in(value)) is not None:
+            return time.time() - ago
         try:
             return datetime.fromisoformat(value).timestamp()
         except (ValueError, OverflowError, OSError):

@@ -60,7 +60,7 @@ class PretrainingConfig(TrainingConfig):
 
     def storage(self, costs: Costs) -> float:
         """The checkpoints that are kept, and the model."""
-        copies = self.checkpoints.keep * self.optimizer.state_copies + 1
+        copies = self.checkpoints.left * self.optimizer.state_copies + 1
         return copies * FLOAT32 * costs.parameters(self.model)
 
 
@@ -257,7 +257,7 @@ class SegmentConfig(FrozenConfig, TrainingConfig, TunedBackbone):
         """What the job leaves, and the checkpoints that are kept, in which a frozen backbone is not."""
         backbone, head = self.parameters(costs), self.head.parameters()
         trained = head + (backbone if self.backbone_lr else 0)
-        copies = self.checkpoints.keep * self.optimizer.state_copies
+        copies = self.checkpoints.left * self.optimizer.state_copies
         return FLOAT32 * (backbone + head + copies * trained)
 
 

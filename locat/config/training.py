@@ -168,12 +168,26 @@ class Checkpoints(Schema):
     """Which value of `best` is the best."""
     export: Literal["last", "best"] = "last"
     """Whose weights the job leaves: those of the last update, or of the checkpoint that `best` keeps."""
+    after: Literal["best", "last", "none"] | None = None
+    """What stays of them once the job is done: the best (the last one without `best`), the last one, or none, besides
+    those that jobs of other runs need (docs/clean.md); by default all that are kept."""
 
     @model_validator(mode="after")
     def _best_is_kept(self) -> "Checkpoints":
         if self.export == "best" and self.best is None:
             raise ValueError("export: best needs `best`, the evaluation metric by which a checkpoint is the best")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A config says nothing of what is not asked for, so that it is the same as an earlier version's."""
+        values: dict[str, Any] = serialize(self)
+        return {key: value for key, value in values.items() if key != "after" or value is not None}
+
+    @property
+    def left(self) -> int:
+        """How many stay once the job is done, the best one not counted where others do."""
+        return {None: self.keep, "none": 0}.get(self.after, 1)
 
 
 INDECISIVE = frozenset({"branch", "loader_threads", "log_every", "checkpoints", "skip_nonfinite", "step_timeout"})

@@ -21,7 +21,7 @@ from launcher.runs.state import JobState, Status
 from locat.contract import plugins
 from locat.contract.job_folder import ExitCode
 from locat.report.render import CSV_COLUMNS
-from support import small_runs
+from support import kept_runs, small_runs
 
 RUNS = "--runs-dir DIRECTORY = runs ($LAUNCHER_RUNS)"
 BACKEND = "--backend [local|debug|slurm|kubernetes] = local ($LAUNCHER_BACKEND)"
@@ -49,6 +49,7 @@ SURFACE = {
     "report": {"[RUN]...", "--output FOLDER", "--tracking-uri URI", RUNS},
     "push": {"RUN/JOB", "hf:OWNER/NAME", "--licence, --license ID", "--private", "--dry-run", RUNS},
     "usage": {"[RUN]...", "--since WHEN", "--by [user|pipeline|model|task]", "--price N", "--json", RUNS},
+    "clean": {"[RUN]...", "--older SPAN", "--keep [best|last|none]", "--dry-run", "--json", RUNS},
     "ui": {"[RUN]", "--port INTEGER RANGE", RUNS},
     "doctor": {BACKEND, RUNS},
 }
@@ -90,6 +91,11 @@ USAGE_ROW = {
 USAGE_SECONDS = {
     *("held", "queued", "computing", "waiting_for_data", "evaluating", "checkpointing", "repeated", "idle"),
 }
+
+CLEAN = {"dry_run", "bytes", "things", "kept", "notes", "faults"}
+"""Keys of `clean --json`; those of each of its `things`, and of what is `kept`:"""
+CLEAN_THING = {"kind", "path", "bytes", "run", "job"}
+CLEAN_KEPT = {"run", "job", "path", "why"}
 
 REPORT_COLUMNS = {
     *("table", "size", "label", "model", "column"),
@@ -181,6 +187,15 @@ def test_keys_of_usage_as_json(tmp_path: Path) -> None:
     assert set(row["seconds"]) == set(told["sum"]["seconds"]) == USAGE_SECONDS
     (added,) = json.loads(small_runs.cli(run, "usage", "--by", "task", "--json").stdout)["rows"]
     assert set(added) == USAGE_ROW - {"run", "job", "user", "pipeline", "model"}
+
+
+def test_keys_of_clean_as_json(tmp_path: Path) -> None:
+    run = kept_runs.make(tmp_path, "old", kept_runs.job("a"), kept_runs.job("b"), done=("a",))
+    for name in "ab":
+        kept_runs.save(run.job(name).checkpoints, {5: 9.0, 7: 8.0})
+    told = json.loads(small_runs.cli(run, "clean", "--json", "--dry-run").stdout)
+    (thing,), (kept,) = told["things"], told["kept"]
+    assert (set(told), set(thing), set(kept)) == (CLEAN, CLEAN_THING, CLEAN_KEPT)
 
 
 def test_columns_of_the_report() -> None:

@@ -1,0 +1,1 @@
+"""What runs keep and nobody needs any more: found, hidden under a temporary name, deleted."""
