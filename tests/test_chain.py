@@ -11,6 +11,9 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from launcher.runs.folder import RunFolder
+from locat.config.choice import choose
+from locat.engine.checkpoints.manifest import find_fault
+from locat.weights.checkpoints import read_job
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +25,7 @@ SMALL = {
     "jobs.pretrain.config.epochs": 2,
     "jobs.pretrain.config.batch_size": 32,
     "jobs.pretrain.config.log_every": 1,
+    "jobs.pretrain.config.checkpoints": "{every_steps: 3, best: top1, after: best}",
     "jobs.segment.config.iterations": 6,
     "jobs.segment.config.log_every": 1,
 }
@@ -127,6 +131,20 @@ def test_mlflow_has_models_and_figures(chain: tuple[RunFolder, str], runs: dict[
     assert artifacts("convert") == {"figures", "train.beton.json", "val.beton.json"}
     assert "pipeline.yaml" in artifacts(run.name)
     assert str(run.path.parent / "mlartifacts") in runs["compare"].info.artifact_uri
+
+
+def test_of_a_done_jobs_checkpoints_the_best_is_left_and_is_of_use(chain: tuple[RunFolder, str]) -> None:
+    run, _ = chain
+    at_runs = ("--runs-dir", str(run.path.parent))
+    for model in MODELS:
+        job = run.job(f"pretrain-{model}")
+        (checkpoint,) = job.checkpoints.iterdir()
+        assert checkpoint == choose(job, "best") and find_fault(checkpoint) is None
+        assert f"{job.name}: deleted step-" in run.supervisor_log.read_text()
+        assert read_job(job.path, "best", None).tensors.keys() == read_job(job.path, "", None).tensors.keys()
+    assert "nothing to retry" in launcher("retry", run.name, *at_runs).stdout
+    cleaned = launcher("clean", run.name, "--dry-run", *at_runs)
+    assert cleaned.returncode == 0 and "pretrain" not in cleaned.stdout, cleaned.stderr
 
 
 def losses(run: RunFolder, job: str) -> list[float]:
