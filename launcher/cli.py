@@ -28,7 +28,7 @@ VERBS = {
     "report": "Write the paper's tables with a run's numbers beside them.",
     "push": "Share a job's model on the Hugging Face Hub.",
     "usage": "Count the GPU-hours and core-hours that runs have taken.",
-    "clean": "Delete checkpoints and copies of code that nobody needs.",
+    "clean": "Delete checkpoints and copies of code that no job needs.",
     "ui": "Open the MLflow UI on a run.",
     "doctor": "Check that this machine can run pipelines.",
 }

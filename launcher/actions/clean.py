@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launcher.backends import look_all
+from launcher.backends import BACKENDS, look_all
 from launcher.cleaning import deleting, find, remove
 from launcher.cleaning.find import CHECKPOINT, CODE, Thing
 from launcher.cleaning.needs import Needs
@@ -13,6 +13,9 @@ from launcher.runs.find import is_own, list_runs
 from launcher.runs.folder import RunFolder
 from launcher.runs.status import RunView
 from locat.contract.errors import UserError
+
+ATTEMPTS = "jobs/*/attempts"
+"""What is there in a run's folder where its jobs write to it."""
 
 
 def clean(
@@ -86,8 +89,8 @@ class _Search:
                 continue
             if run.path.parent != self.runs:
                 self.result.notes.append(f"{run.path} is elsewhere; clean it with --runs-dir {run.path.parent}")
-            elif (run_id := _run_id(run)) not in ("", run.name):
-                self.result.notes.append(f"{run.name} is left alone: its folder is a copy of {run_id}, or was renamed")
+            elif why := _why_not(run):
+                self.result.notes.append(f"{run.name} is left alone: {why}")
             else:
                 found.append(run)
         return found
@@ -110,9 +113,15 @@ class _Search:
             deleting.show(path)
 
 
-def _run_id(run: RunFolder) -> str:
-    """What a run's plan calls it; empty where that cannot be read, which who looks at the run tells."""
+def _why_not(run: RunFolder) -> str:
+    """Why there is nothing to be told of a run's jobs here; empty if there is."""
     try:
-        return run.plan().run_id
-    except UserError:
+        plan = run.plan()
+    except UserError:  # which who looks at the run tells
         return ""
+    if plan.run_id != run.name:
+        return f"its folder is a copy of {plan.run_id}, or was renamed"
+    known = not BACKENDS.trouble(plan.backend)
+    if known and not BACKENDS[plan.backend].places(run.path.parent).sees_folders and not any(run.path.glob(ATTEMPTS)):
+        return f"what its jobs wrote is in a volume of {plan.backend}; clean where that is mounted"
+    return ""

@@ -49,10 +49,11 @@ def attempt(run: RunFolder, name: str, grace: float = GRACE, host: Host | None =
         return Ending(ExitCode.PREEMPTED, "another attempt is alive")
     try:
         if run.state(name).status is Status.DONE:
-            return Ending(ExitCode.DONE)
-        if reason := _why_not(run, name, requests):
+            ending = Ending(ExitCode.DONE)
+        elif reason := _why_not(run, name, requests):
             return Ending(ExitCode.PREEMPTED, reason)
-        ending = _attempt(run, job, lock, requests, grace, host)
+        else:
+            ending = _attempt(run, job, lock, requests, grace, host)
     finally:
         os.close(lock)  # from here on whoever looks sees how it ended, this process too
     if ending.superseded:

@@ -24,6 +24,8 @@ CHECKPOINT, LEAVING, CODE = "checkpoint", "leaving", "code"
 """Kinds of things."""
 _WRITTEN = re.compile(r"\..+\.([0-9a-f]{8}|[0-9a-f]{16})|(progress|usage)\.tmp")
 """Names of files that were being written, by a process that was killed."""
+_COPY = re.compile("[0-9a-f]{64}")
+"""Name of a copy of code: its digest."""
 _OF_ATTEMPT = re.compile(rf"\.attempt-(\d+){re.escape(UNFINISHED)}")
 
 
@@ -111,18 +113,20 @@ def lost_code(runs: Path, needs: Needs) -> list[Path]:
 def in_folder(runs: Path, needs: Needs, older: float) -> list[Thing]:
     """What may go of a folder of runs itself: copies of code that no run names, and runs that were never complete."""
     age = max(older, LEFT_OVER)  # a run that is being submitted has its code before it has its name
-    found = [Thing(LEAVING, path, size(path)) for path in _own(runs.glob(".new-*")) if is_old(path, age)]
-    for store in stores(runs):
-        for path in _own(store.iterdir()):
-            if path.name.startswith(".new-"):
-                if is_old(path, age):
-                    found.append(Thing(LEAVING, path, size(path)))
-            elif path.name.endswith(HIDDEN):
-                if real(path).name not in needs.code or real(path).exists():
-                    found.append(Thing(CODE, path, size(path)))
-            elif path.name not in needs.code and is_old(path, age):
-                found.append(Thing(CODE, path, size(path)))
-    return found
+    kept = stores(runs)
+    halves = [path for folder in (runs, *kept) for path in _own(folder.glob(".new-*")) if is_old(path, age)]
+    copies = [
+        path
+        for store in kept
+        for path in _own(store.iterdir())
+        if _COPY.fullmatch(path.name) and path.name not in needs.code and is_old(path, age)
+    ]
+    hidden = [path for store in kept for path in _own(store.glob(f".*{HIDDEN}"))]
+    copies += [path for path in hidden if real(path).name not in needs.code or real(path).exists()]
+    return [
+        *(Thing(CODE, path, size(path)) for path in copies),
+        *(Thing(LEAVING, path, size(path)) for path in halves),
+    ]
 
 
 def _spare(folder: Path, judge: Judge, keep: str) -> list[Path]:

@@ -18,6 +18,7 @@ def clean(run: RunFolder, job: PlannedJob) -> list[str]:
         OSError: they cannot be looked at.
         UserError: one cannot be read, or another process cleans.
     """
+    run = RunFolder(run.path.resolve())
     runs, needs, result = run.path.parent, Needs(), Cleaned()
     with remove.alone(runs):
         needs.read(list_runs(runs))

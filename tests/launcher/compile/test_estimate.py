@@ -48,6 +48,12 @@ def test_training_is_three_forward_passes_of_two_operations_a_multiply_add() -> 
     assert found.storage == pytest.approx((2 * 3 + 1) * 6e6 * 4)
 
 
+@pytest.mark.parametrize(("after", "left"), [("best", 1), ("last", 1), ("none", 0)])
+def test_checkpoints_that_are_deleted_at_a_jobs_end_need_no_room_for_good(after: str, left: int) -> None:
+    found = estimate({**supervised(num_classes=100), "checkpoints": {"after": after}})
+    assert found.storage == pytest.approx((left * 3 + 1) * 6e6 * 4)
+
+
 def test_a_frozen_backbone_costs_one_forward_pass_of_its_own_model() -> None:
     found = estimate({"backbone": "${jobs.pretrain.outputs.model}"}, "knn")
     assert found.gpu_hours == pytest.approx(60_000 * 2 * 1.26e9 / SUSTAINED_FLOPS / 3600)

@@ -30,3 +30,14 @@ def test_keys_that_an_older_version_did_not_know_have_their_defaults(values: dic
     for changed in ({"batch_size": 16}, {"optimizer": {**older["optimizer"], "lr": 0.5}}):
         assert schema.as_today({**older, **changed}) != now
     assert schema.as_today({**older, "unknown": 1}) == {**older, "unknown": 1}
+
+
+@pytest.mark.parametrize("values", CONFIGS, ids=lambda values: str(values["task"]))
+def test_what_stays_of_checkpoints_is_said_only_where_it_is_asked_for(values: dict[str, Any]) -> None:
+    schema = TASKS[values["task"]]
+    assert "after" not in schema.model_validate(values).recorded()["checkpoints"]
+    asked = schema.model_validate({**values, "checkpoints": {"after": "none"}})
+    assert isinstance(asked, TrainingConfig) and asked.recorded()["checkpoints"]["after"] == "none"
+    assert schema.model_validate(asked.recorded()).recorded() == asked.recorded()
+    plain = schema.model_validate(values)
+    assert isinstance(plain, TrainingConfig) and asked.decisive() == plain.decisive(), "an attempt may change it"
