@@ -47,8 +47,7 @@ def clean(
             tell(thing)
         return search.result
     with remove.alone(runs):
-        hidden = remove.hide(search.things(chosen), search.result)
-    remove.erase(runs, hidden, search.needs, search.result, tell)
+        remove.remove(runs, search.things(chosen), search.needs, search.result, tell)
     return search.result
 
 

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from launcher.actions.branches import with_starts
 from launcher.actions.plans import compiled
 from launcher.backends import BACKENDS
-from launcher.compile import secrets
+from launcher.compile import initial_weights, secrets
 from launcher.language.model import Pipeline
 from launcher.plan import Plan
-from launcher.runs.create import Start, create
+from launcher.runs.create import Start, create, discard
 from launcher.runs.folder import RunFolder
+from locat.contract.errors import UserError
 
 
 class Prepared(NamedTuple):
@@ -67,5 +68,24 @@ def submit(
     for each in prepared:
         source = each.pipeline.source
         run = create(each.plan, source.data.decode(), runs.resolve(), source, settings, each.start, code)
+        if code is not None:
+            _check_weights(run, each.plan)
         BACKENDS[backend].start(run)
         yield run, each
+
+
+def _check_weights(run: RunFolder, plan: Plan) -> None:
+    """Look once more for what jobs begin with: from here on `launcher clean` knows of this run, and leaves it.
+
+    Raises:
+        UserError: one was deleted since the run was compiled; there is no run then.
+    """
+    for job in plan.jobs:
+        model = job.config.get("model")
+        init = model.get("init") if isinstance(model, dict) else None
+        if isinstance(init, dict):
+            try:
+                initial_weights.check(str(init.get("source")), plan.folder)
+            except (ValueError, OSError) as error:
+                discard(run)
+                raise UserError(f"job {job.name}: model.init: {error}") from error

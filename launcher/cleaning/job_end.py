@@ -25,8 +25,7 @@ def clean(run: RunFolder, job: PlannedJob) -> list[str]:
         if needs.unknown:
             return [f"{trouble}; so all checkpoints stay" for trouble in needs.unknown]
         things, result.kept = find.in_job(run, JobView(job, Status.DONE, run.state(job.name), ""), needs)
-        hidden = remove.hide(things, result)
-    remove.erase(runs, hidden, needs, result, lambda thing: None)
+        remove.remove(runs, things, needs, result, lambda thing: None)
     freed = sum(thing.bytes for thing in result.things)
     return [
         f"deleted {', '.join(thing.path.name for thing in result.things) or 'no checkpoint'}: {freed:,} bytes",

@@ -19,7 +19,7 @@ from launcher.snapshot.store import LEFT_OVER
 from locat.contract.errors import UserError
 
 PATIENCE = 60.0
-"""Seconds to wait for another one who looks what may go; it deletes nothing meanwhile."""
+"""Seconds to wait for another one who cleans."""
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Cleaned:
 
 @contextmanager
 def alone(runs: Path) -> Iterator[None]:
-    """While nobody else of this user looks what may go of a folder of runs: two would each keep another checkpoint.
+    """While nobody else of this user cleans a folder of runs. Two at once might each keep what the other one deletes,
+    and what one hides the other would take for the leavings of a kill.
 
     Raises:
         UserError: somebody does for longer than `PATIENCE`, or that cannot be told.
@@ -54,7 +55,15 @@ def alone(runs: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def hide(things: Iterable[Thing], result: Cleaned) -> list[tuple[Thing, Path]]:
+def remove(runs: Path, things: Iterable[Thing], needs: Needs, result: Cleaned, tell: Callable[[Thing], None]) -> None:
+    """Delete what was found in a folder of runs when they needed what `needs` says; `tell` is given each thing."""
+    hidden = _hide(things, result)
+    late = Needs(runs=set(needs.runs))
+    late.read(list_runs(runs))
+    _erase(hidden, late, result, tell)
+
+
+def _hide(things: Iterable[Thing], result: Cleaned) -> list[tuple[Thing, Path]]:
     """Take their names from those that somebody may look for; each thing and where it is then."""
     hidden = []
     for thing in things:
@@ -67,12 +76,8 @@ def hide(things: Iterable[Thing], result: Cleaned) -> list[tuple[Thing, Path]]:
     return hidden
 
 
-def erase(
-    runs: Path, hidden: Iterable[tuple[Thing, Path]], needs: Needs, result: Cleaned, tell: Callable[[Thing], None]
-) -> None:
-    """Delete what was hidden, but for what runs name that came after `needs` was told; `tell` is given each thing."""
-    late = Needs(runs=set(needs.runs))
-    late.read(list_runs(runs))
+def _erase(hidden: Iterable[tuple[Thing, Path]], late: Needs, result: Cleaned, tell: Callable[[Thing], None]) -> None:
+    """Delete what was hidden, but for what is needed by runs that came `late`: that gets its name back."""
     for thing, path in hidden:
         try:
             why = _why_needed(thing, path, late) if path != thing.path else ""

@@ -94,6 +94,13 @@ def create(
     return run
 
 
+def discard(run: RunFolder) -> None:
+    """Take back a run of which nothing has begun; it is there or it is not."""
+    nameless = run.path.with_name(f".new-{secrets.token_hex(8)}")
+    run.path.rename(nameless)
+    shutil.rmtree(nameless)
+
+
 def _write(folder: Path, plan: Plan, pipeline_text: str) -> None:
     from locat.contract.yaml_text import to_yaml  # a third of the time that an attempt runner takes to start
 

@@ -106,7 +106,7 @@ def test_what_somebody_needs_comes_back_after_a_kill(tmp_path: Path) -> None:
     old = make(tmp_path, "old", kept_runs.job("train"), done=("train",))
     save(old.job("train").checkpoints, {3: 1.0, 5: 9.0, 7: 8.0})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("launcher.cleaning.remove.erase", lambda *_: None)
+        patch.setattr("launcher.cleaning.remove._erase", lambda *_: None)
         clean(tmp_path, None, "none", 0.0, False, lambda thing: None)
     assert steps(old, "train") == []
     make(tmp_path, "new", kept_runs.job("tune", model={"init": {"source": f"run:{old.path}/train@best"}}))

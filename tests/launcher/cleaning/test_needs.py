@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from launcher.cleaning import deleting
 from launcher.plan import PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
-from launcher.snapshot import store
+from launcher.snapshot import store, take
 from locat.contract.checkpoint_folder import best_in, complete
 from support import kept_runs, small_runs
 from support.kept_runs import make, save, steps
@@ -131,6 +132,39 @@ def test_a_run_that_is_submitted_meanwhile_finds_what_it_names(tmp_path: Path, m
     assert 3 in steps(old, "train") and steps(old, "other") == []
     assert store.is_whole(copy)
     assert "new/tune needs it" in answer.stderr and "a run is being submitted with it" in answer.stderr
+
+
+PIPELINE = """\
+name: tune
+jobs:
+  tune:
+    task: supervised
+    config:
+      model: {name: locatvit_tiny, init: "run:old/train@3"}
+      data: {train: /d/t.beton, val: /d/v.beton}
+      epochs: 3
+      batch_size: 8
+"""
+
+
+def test_a_run_that_was_too_late_is_not_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it names was deleted between its compilation and its folder."""
+    runs = tmp_path / "runs"
+    old = make(runs, "old", kept_runs.job("train"), done=("train",))
+    save(old.job("train").checkpoints, SAVED)
+    (tmp_path / "tune.yaml").write_text(PIPELINE)
+    copied = take.take
+
+    def meanwhile(*words: Any) -> take.Code:
+        assert small_runs.cli(old, "clean").exit_code == 0
+        return copied(*words)
+
+    monkeypatch.setattr("launcher.backends.local.backend.LocalBackend.start", lambda *_: "")
+    monkeypatch.setattr(take, "take", meanwhile)
+    refused = small_runs.cli(old, "submit", str(tmp_path / "tune.yaml"))
+    assert refused.exit_code == 2, refused.output
+    assert refused.stderr == "job tune: model.init: train of run old has no checkpoint @3; there are those of steps 5\n"
+    assert sorted(path.name for path in runs.iterdir() if path.suffix != ".lock") == [".code", "old"]
 
 
 def test_code_that_is_taken_again_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
