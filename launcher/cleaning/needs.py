@@ -97,7 +97,9 @@ def _in_value(value: Any) -> Iterator[tuple[str, str, str]]:
         chosen = value.get("weights") is not None
         for key, child in value.items():
             if key == "branch" and isinstance(child, Mapping):
-                yield from ((run, job, str(child.get("at"))) for run, job, _ in _in_text(str(child.get("job")), False))
+                at = str(child.get("at") or NEWEST)
+                at = at if at in (NEWEST, BEST) or at.isdecimal() else EVERY
+                yield from ((run, job, at) for run, job, _ in _in_text(str(child.get("job")), False))
             elif key == "source" and isinstance(child, str):
                 yield from _in_text(child, chosen)
             else:

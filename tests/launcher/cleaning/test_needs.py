@@ -38,6 +38,7 @@ REFERENCES: dict[str, tuple[Written, str]] = {
     "the student of outputs": (init(lambda job: str(job / "outputs"), weights="student"), "last"),
     "a branch": (lambda job: {"branch": {"job": in_container(job), "at": "3"}}, "3"),
     "the newest": (lambda job: {"branch": {"job": str(job), "at": ""}}, "last"),
+    "a branch of another version": (lambda job: {"branch": {"job": str(job), "at": "first"}}, "all"),
     "a folder": (lambda job: {"words": ["--from", str(job / "checkpoints/step-0000003")]}, "3"),
     "a file in it": (lambda job: {"words": f"--from={job}/checkpoints/step-0000003/task.pt"}, "3"),
     "the job": (lambda job: {"words": str(job)}, "all"),
