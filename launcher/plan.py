@@ -59,6 +59,29 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Event:
+    """Something to be told."""
+
+    kind: str
+    """done, failed, invalid, stalled or metric."""
+    minutes: int = 0
+    """Of `stalled`: without progress."""
+    condition: str = ""
+    """Of `metric`: see `launcher.notify.condition`."""
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What is told, and by which way."""
+
+    on: tuple[Event, ...]
+    way: str
+    """webhook, email, command or apprise."""
+    settings: dict[str, Any]
+    """Of that way: `launcher.language.notify`. A secret is named, never written."""
+
+
+@dataclass(frozen=True)
 class PlannedJob:
     """One job of a plan: a pipeline job, or one instance of its matrix."""
 
@@ -83,6 +106,7 @@ class PlannedJob:
     image: str = ""
     """Container image it runs in, where the backend has containers; empty: none is named."""
     storage: tuple[Volume, ...] = ()
+    notify: tuple[Notification, ...] = ()
 
     @property
     def checkpoints(self) -> dict[str, Any]:
@@ -113,6 +137,8 @@ class Plan:
     """Where it runs: a name of `launcher.backends.BACKENDS`."""
     secrets: tuple[str, ...] = ()
     """Environment variables that the submitting shell must have; their values are written nowhere."""
+    notify: tuple[Notification, ...] = ()
+    """Of the run as a whole."""
     format: int = field(default=FORMAT, compare=False)
     """Of the text it was read from, and is written as."""
 
@@ -130,6 +156,9 @@ class Plan:
     def to_json(self) -> str:
         """Text of plan.json: the same plan gives the same bytes."""
         values = {**asdict(self), "folder": str(self.folder)}
+        for owner in (values, *values["jobs"]):
+            if not owner["notify"]:  # readers of format 1 refuse the key
+                del owner["notify"]
         number = values.pop("format")
         return json.dumps(values if number == 1 else records.numbered(values, number), indent=2) + "\n"
 
@@ -146,7 +175,7 @@ class Plan:
             jobs = tuple(_job(job) for job in values["jobs"])
             secrets = tuple(values.get("secrets", ()))
             more = {"folder": Path(values["folder"]), "jobs": jobs, "secrets": secrets, "format": number}
-            plan = records.built(cls, {**values, **more})
+            plan = records.built(cls, {**values, **more, "notify": _notifications(values)})
             _check(plan)
             return plan
 
@@ -176,5 +205,14 @@ def _job(values: dict[str, Any]) -> PlannedJob:
         "command": tuple(values["command"]),
         "resources": records.built(Resources, values["resources"]),
         "storage": tuple(records.built(Volume, volume) for volume in values.get("storage", ())),
+        "notify": _notifications(values),
     }
     return records.built(PlannedJob, {**values, **more})
+
+
+def _notifications(values: dict[str, Any]) -> tuple[Notification, ...]:
+    """Those of a plan or a job."""
+    return tuple(
+        records.built(Notification, {**each, "on": tuple(records.built(Event, event) for event in each["on"])})
+        for each in values.get("notify", ())
+    )

@@ -9,6 +9,7 @@ from launcher.actions.plans import compiled
 from launcher.backends import BACKENDS
 from launcher.compile import initial_weights, secrets
 from launcher.language.model import Pipeline
+from launcher.notify import urls
 from launcher.plan import Plan
 from launcher.runs.create import Start, create, discard
 from launcher.runs.folder import RunFolder
@@ -59,6 +60,8 @@ def submit(
     """
     for pipeline, plan, _ in prepared:
         secrets.check(plan, BACKENDS[backend].takes_environment, [pipeline.source.data.decode(), *settings])
+        if BACKENDS[backend].takes_environment:
+            urls.check(plan)
         BACKENDS[backend].check(plan)
     code = None
     if BACKENDS[backend].places(runs).sees_folders:

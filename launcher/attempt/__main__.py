@@ -12,6 +12,7 @@ from pathlib import Path
 from launcher.attempt.host import Host
 from launcher.attempt.run import attempt, runs_again
 from launcher.attempt.stop import GRACE
+from launcher.notify import start as notify
 from launcher.runs import mlflow_sync
 from launcher.runs.folder import RunFolder
 from locat.contract.errors import UserError
@@ -54,8 +55,11 @@ def main() -> int:
         return ending.exit_code
     if rerun_with and runs_again(run, arguments.job, ending.exit_code):
         subprocess.run(rerun_with, stdin=subprocess.DEVNULL)
-    elif rerun_with:
+        return ending.exit_code
+    teller = notify.start(run)
+    if rerun_with:
         mlflow_sync.sync_if_ended(run)
+        notify.wait(teller)  # with this process its scheduler ends all that it left
     return ending.exit_code
 
 

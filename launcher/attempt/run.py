@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from launcher.attempt.ending import Ending, ended, explain, record, superseded
 from launcher.attempt.host import Host
 from launcher.attempt.requests import StopRequests
 from launcher.attempt.stop import GRACE
+from launcher.notify.watch import watching
 from launcher.plan import PlannedJob
 from launcher.runs.attempts import AttemptRecord, asked_for
 from launcher.runs.folder import RunFolder
@@ -125,7 +126,8 @@ def _attempt(run: RunFolder, job: PlannedJob, lock: int, requests: StopRequests,
     state.write(folder.state)
     saved = _saved(folder)
     held = [lock, *host.slots]
-    ending = execute(job, run, folder.attempt(number), requests, grace, host, held=held, place=place)
+    with nullcontext() if host.execute else watching(run, job, number):  # somebody looks who debugs
+        ending = execute(job, run, folder.attempt(number), requests, grace, host, held=held, place=place)
     recorded.ending_now(time.monotonic() - began).write(folder.attempt(number))
     cancelled = run.is_cancelled(name)
     if ending.out_of_time and ending.exit_code == ExitCode.PREEMPTED and not cancelled:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from launcher.compile import notify
 from launcher.compile.combinations import Report
 from launcher.compile.instance import NOT_SEEN, CompileContext, InstanceCompiler
 from launcher.compile.matrix import Expansion
@@ -71,7 +72,8 @@ def compile_pipeline(
         experiment=run.experiment,
         jobs=jobs,
         backend=backend,
-        secrets=tuple(pipeline.secrets),
+        secrets=notify.secrets(pipeline),
+        notify=notify.of_run(pipeline),
     )
 
 
@@ -117,4 +119,5 @@ def _planned(run: CompileContext, name: str) -> Iterator[PlannedJob]:
             options=options.model_dump(mode="json", exclude_defaults=True),
             image=image,
             storage=volumes({**defaults.storage, **job.storage}),
+            notify=notify.of_job(run.pipeline, job),
         )

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from launcher.backends import OPTIONS
+from launcher.language.notify import Notification
 from launcher.language.words import BackendOptions, Duration, Image, MountPath, ObjectName, Schema, Size, named
 from locat.config import TASKS, PositiveInt
 from locat.config.base import ExperimentName, TrackingUri
@@ -146,6 +147,8 @@ class Defaults(Schema):
     """Container image that jobs run in."""
     storage: dict[MountPath, Storage] = Field(default={})
     """Path at which jobs see a folder -> where it comes from."""
+    notify: list[Notification] = Field(default=[])
+    """Who is told how each job ends, and how it goes."""
     options: Options = Options()
     """What only one backend understands."""
 
@@ -171,6 +174,8 @@ class Job(Schema):
     """Counted failures after which it is run again."""
     env: Environment = Field(default={})
     """Environment variables, over those of `defaults`."""
+    notify: list[Notification] | None = None
+    """Who is told how it ends, and how it goes, instead of those of `defaults`."""
     options: Options = Options()
     """What only one backend understands, over that of `defaults`."""
     strategy: Any = None
@@ -191,6 +196,8 @@ class Pipeline(Schema):
     replaced."""
     secrets: list[VariableName] = Field(default=[])
     """Environment variables that must be set in the shell that submits. Jobs inherit them; they are written nowhere."""
+    notify: list[Notification] = Field(default=[])
+    """Who is told how the run as a whole ends; of `stalled` and `metric`, how any of its jobs goes."""
     tracking: TrackingSettings = TrackingSettings()
     """Where metrics go."""
     defaults: Defaults = Defaults()

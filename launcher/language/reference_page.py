@@ -24,6 +24,11 @@ SECTIONS = {
     "Job": "jobs.NAME",
     "ResourceRequest": "resources",
     "Storage": "storage.PATH",
+    "Notification": "notify",
+    "Event": "notify.on",
+    "Webhook": "notify.webhook",
+    "Email": "notify.email",
+    "Apprise": "notify.apprise",
     "Options": "options",
 }
 """What the language calls its models, in the order of the document; those of `options` come after them."""

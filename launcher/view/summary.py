@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.backends import BACKENDS
+from launcher.notify import notice as notify
 from launcher.runs.folder import RunFolder
 from launcher.runs.mlflow_sync import troubles
 from launcher.runs.signs import Observer, Signs
@@ -38,6 +39,7 @@ def run_report(run: RunFolder, view: RunView, out: Console) -> Group:
         parts.append(text(advice, "bold"))
     for trouble, jobs in troubles(run).items():
         parts.append(text(f"MLflow takes nothing of {', '.join(jobs)}: {trouble}; then `{command('sync', run)}`"))
+    parts += [text(trouble) for trouble in notify.troubles(run, view)]
     if view.ended:
         parts.extend(_results(run, view))
     return Group(*parts)

@@ -15,6 +15,7 @@ lifetime.json               when the job began, and its own word on how it ended
 tracking.json               the job's MLflow run, and what it has of metrics.jsonl and the outputs
 tracking.lock               held by who sends; its text is the key by which MLflow's run is found again
 progress.json               how far the running task is (not durable)
+notify/                     what is told of it, and what was (launcher/notify/notice.py)
 outputs/                    what downstream jobs read by path
 """
 
@@ -72,6 +73,10 @@ class JobFolder:
     @property
     def progress(self) -> Path:
         return self.path / "progress.json"
+
+    @property
+    def notify(self) -> Path:
+        return self.path / "notify"
 
     @property
     def outputs(self) -> Path:

@@ -21,6 +21,7 @@ from launcher.attempt.stop import GRACE
 from launcher.backends.kubernetes.config_maps import ELSEWHERE, from_folder
 from launcher.backends.kubernetes.log_lines import LogPrinter
 from launcher.backends.kubernetes.pod_template import FIRST_POD, PLAN_MOUNT, STOP_GRACE
+from launcher.notify import start as notify
 from launcher.plan import Plan
 from launcher.runs import mlflow_sync
 from launcher.runs.create import create
@@ -104,7 +105,9 @@ def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:
     host = Host(scheduled_as=scheduled_as, address=address, patience=STOP_GRACE, image=image, code=code)
     with LogPrinter(run.job(name), scheduled_as):
         ending = attempt(run, name, GRACE, host)
+    teller = notify.start(run)
     mlflow_sync.sync_if_ended(run)
+    notify.wait(teller)
     return ending.exit_code, ending.reason
 
 

@@ -18,6 +18,7 @@ from launcher.attempt.run import attempt
 from launcher.backends.base import Backend
 from launcher.backends.containers import moved
 from launcher.backends.errors import BackendError
+from launcher.notify.urls import notifications
 from launcher.plan import Plan, PlannedJob
 from launcher.runs import mlflow_sync
 from launcher.runs.folder import RunFolder
@@ -60,6 +61,7 @@ class DebugBackend(Backend):
         images = sorted({job.image for job in plan.jobs if job.image})
         return [
             *notes,
+            *(["`notify` has no effect: who debugs is there"] if notifications(plan) else []),
             *(f"jobs run without the image {image}: the debug backend has no containers" for image in images),
         ]
 

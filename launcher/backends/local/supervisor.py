@@ -22,6 +22,7 @@ from pathlib import Path
 from launcher import interpreter, locks, machine
 from launcher.attempt import processes
 from launcher.backends.local.slots import Counter, Slots
+from launcher.notify import start as notify
 from launcher.plan import Plan
 from launcher.runs import mlflow_sync
 from launcher.runs.folder import RunFolder
@@ -170,6 +171,7 @@ class Supervisor:
             dead.write(self.run.job(name).state)
             log(f"{name}: {reason}")
         os.close(lock)
+        notify.start(self.run)
 
     def _start_ready(self, view: RunView) -> None:
         ready = [
@@ -235,6 +237,7 @@ def supervise(run: RunFolder) -> int:
             return 1
         view = status_from_folder(run, plan)
         log(f"nothing more to run: {view.status}")
+        notify.start(run)
         if run.tracking.exists():
             mlflow_sync.sync(run, view)  # how the run ended, and what killed jobs could not send
         os.ftruncate(lock, 0)
