@@ -33,8 +33,10 @@ def url(way: str, name: str) -> SplitResult:
     """
     schemes = SCHEMES[way]
     try:
-        parts = urlsplit(secret(name))
-        is_one = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and str(parts).isprintable()
+        text = secret(name)
+        parts = urlsplit(text)
+        is_plain = text.isascii() and text.isprintable() and " " not in text
+        is_one = is_plain and parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_one = False
     if not is_one:

@@ -142,6 +142,8 @@ def _cause(error: Exception) -> str:
         return f"its certificate is not trusted: {error.verify_message.partition(', certificate')[0]}"
     if isinstance(error, TimeoutError):
         return f"no answer within {TIMEOUT:g} s"
+    if isinstance(error, smtplib.SMTPServerDisconnected):
+        return "its server closes the connection, or does not answer"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__
