@@ -99,7 +99,7 @@ class Email(Schema):
     secret: SecretName
     """Variable that holds `smtps://USER:PASSWORD@HOST`, or `smtp://...`, which takes TLS up once it is connected and
     gives no password without it."""
-    to: Annotated[list[Address], Field(min_length=1, max_length=20)]
+    to: Annotated[list[Address], Field(min_length=1)]
     """Who gets it."""
     sender: Address | None = None
     """Whom it is from; by default the first of `to`."""

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 from urllib.error import URLError
 
-HTTPError = http.client.HTTPException
+NoHTTPError = http.client.HTTPException
+"""What answers speaks another language."""
 AGENT = "locat-launcher"
 
 
@@ -60,7 +61,7 @@ def post(url: str, body: bytes, connected: Callable[[], None], timeout: float) -
 
     Raises:
         OSError: the server is not reached, or does not answer.
-        HTTPError: it answers something else than HTTP, or the URL is none.
+        NoHTTPError: it answers something else than HTTP.
         Exception: what `connected` raises.
     """
     request = urllib.request.Request(url, body, {"Content-Type": "application/json", "User-Agent": AGENT})
@@ -71,4 +72,4 @@ def post(url: str, body: bytes, connected: Callable[[], None], timeout: float) -
         with opener.open(request, timeout=timeout) as response:
             return int(response.status)
     except URLError as error:
-        raise error.reason if isinstance(error.reason, OSError) else HTTPError from None
+        raise error.reason if isinstance(error.reason, OSError) else NoHTTPError from None

@@ -49,8 +49,8 @@ class Message:
 
     @property
     def title(self) -> str:
-        what = self.event if self.job is None else f"{self.job} {self.event}"
-        return f"{self.run}: {what}"
+        what = "meets a condition" if self.event == "metric" else self.event
+        return f"{self.run}: {what}" if self.job is None else f"{self.run}: {self.job} {what}"
 
     @property
     def lines(self) -> list[str]:

@@ -168,4 +168,5 @@ def _reason(jobs: Iterable[JobView]) -> str:
     if not bad:
         return f"{len(jobs)} of {len(jobs)} jobs done"
     done = sum(job.status is Status.DONE for job in jobs)
-    return f"{done} of {len(jobs)} jobs done; {bad[0].name} is {bad[0].status}: {bad[0].reason}"
+    how = "is invalid" if bad[0].status is Status.INVALID else "has failed"
+    return f"{done} of {len(jobs)} jobs done; {bad[0].name} {how}: {bad[0].reason}"

@@ -132,7 +132,7 @@ def deliver(message: Message, way: str, settings: Settings, claim: Claim) -> Non
         raise UndeliveredError(f"the server does not take the user and password ({error.smtp_code})") from None
     except smtplib.SMTPResponseException as error:
         raise UndeliveredError(f"the server answers {error.smtp_code}") from None
-    except (OSError, http.HTTPError, smtplib.SMTPException) as error:
+    except (OSError, http.NoHTTPError, smtplib.SMTPException) as error:
         raise UndeliveredError(f"{settings.get('secret', way)}: {_cause(error)}") from None
 
 

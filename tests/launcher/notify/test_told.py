@@ -67,7 +67,7 @@ def test_a_run_that_fails_is_told_of_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert by_job["b"]["reason"] == "no luck" and by_job["b"]["attempt"] == 1
     logs, retry = by_job["b"]["next"]
     assert logs.endswith(f"logs --runs-dir {tmp_path} test b") and retry.endswith(f"retry --runs-dir {tmp_path} test")
-    assert by_job[None]["reason"] == "1 of 3 jobs done; b is failed: no luck"
+    assert by_job[None]["reason"] == "1 of 3 jobs done; b has failed: no luck"
     hidden = b"hidden-path"
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and hidden in file.read_bytes()]
 

@@ -17,12 +17,13 @@ from launcher.backends.kubernetes.advance import advance
 from launcher.backends.kubernetes.api_objects import JobSet
 from launcher.backends.kubernetes.config_maps import CANCELLED, cancelled_in
 from launcher.backends.kubernetes.pod import follow, prepared, run_pod
-from launcher.plan import Plan
+from launcher.plan import Event, Notification, Plan
 from launcher.runs.state import JobState, Status
 from locat.contract.job_folder import ExitCode
 from locat.contract.source import Machine, Source
 from support import small_runs
 from support.kubernetes_objects import diamond, jobset
+from support.sinks import webhook
 
 
 class ApiOfJobSets:
@@ -130,3 +131,14 @@ def test_pods_of_several_nodes_meet_at_a_port_that_the_first_one_draws(
         assert (folder / "meeting").stat().st_mode & 0o777 == 0o600
         seen.append(place)
     assert seen[0] != seen[1]
+
+
+def test_a_pod_tells_how_its_job_ended_before_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Notification((Event("failed"),), "webhook", {"secret": "HOOK", "form": "json"})
+    job = replace(small_runs.job("a", "import sys; sys.exit('no luck')"), notify=(told,))
+    run = small_runs.make(tmp_path, job, backend="kubernetes")
+    with webhook() as posts:
+        monkeypatch.setenv("HOOK", posts.url)
+        assert pod_runner.lead(run, "a", "uid.0") == (1, "no luck")
+        (body,) = posts.bodies
+    assert body["next"] == ["launcher logs test a", "launcher retry test"], "the folder of a pod is nobody's else"
