@@ -212,7 +212,15 @@ def _job(values: dict[str, Any]) -> PlannedJob:
 
 def _notifications(values: dict[str, Any]) -> tuple[Notification, ...]:
     """Those of a plan or a job."""
-    return tuple(
+    found = tuple(
         records.built(Notification, {**each, "on": tuple(records.built(Event, event) for event in each["on"])})
         for each in values.get("notify", ())
     )
+    for each in found:
+        texts = (each.way, *(text for event in each.on for text in (event.kind, event.condition)))
+        numbers = (event.minutes for event in each.on)
+        if not (all(isinstance(text, str) for text in texts) and isinstance(each.settings, dict)):
+            raise TypeError("a notification has something else where a text or keys belong")
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise TypeError("a notification has something else where minutes belong")
+    return found

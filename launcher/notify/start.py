@@ -8,7 +8,6 @@ from launcher.notify.notice import untold
 from launcher.notify.urls import notifications
 from launcher.runs.folder import RunFolder
 from launcher.runs.status import status_from_folder
-from locat.contract.errors import UserError
 
 Teller = subprocess.Popen[bytes]
 PATIENCE = 15.0
@@ -17,7 +16,7 @@ PATIENCE = 15.0
 
 def start(run: RunFolder) -> Teller | None:
     """Have told what nobody has told yet; None if there is nothing, or no room to begin."""
-    with suppress(OSError, UserError):
+    with suppress(Exception):  # whatever a file holds, it changes no job's exit code
         plan = run.plan()
         if notifications(plan) and untold(run, status_from_folder(run, plan)):
             return subprocess.Popen(

@@ -107,12 +107,14 @@ def watching(run: RunFolder, job: PlannedJob, attempt: int) -> Iterator[None]:
         return
     over = threading.Event()
     thread = threading.Thread(target=_watch, args=(Watch(run, job, attempt), over), daemon=True)
-    thread.start()
+    with suppress(RuntimeError):  # a machine without room for a thread: the job runs all the same
+        thread.start()
     try:
         yield
     finally:
         over.set()
-        thread.join(LAST_LOOK)  # a file system that hangs holds nobody up
+        if thread.is_alive():
+            thread.join(LAST_LOOK)  # a file system that hangs holds nobody up
 
 
 def _watch(watch: Watch, over: threading.Event) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import SplitResult, unquote
 
 from launcher import machine
-from launcher.notify import http
 from launcher.notify.message import Message, body
+from launcher.notify.post import NoHTTPError, post
 from launcher.notify.urls import BadURLError, secret, url
 
 TIMEOUT = 8.0
@@ -35,7 +35,7 @@ class UndeliveredError(Exception):
 
 def _webhook(message: Message, settings: Settings, claim: Claim) -> None:
     name = settings["secret"]
-    status = http.post(url("webhook", name).geturl(), body(message, settings["form"]), claim, TIMEOUT)
+    status = post(url("webhook", name).geturl(), body(message, settings["form"]), claim, TIMEOUT)
     if 300 <= status < 400:
         raise UndeliveredError(f"the server that {name} names sends it elsewhere ({status}), which is not followed")
     if not 200 <= status < 300:
@@ -50,25 +50,23 @@ def _worded(status: int) -> str:
 
 
 def _email(message: Message, settings: Settings, claim: Claim) -> None:
-    server_at = url("email", settings["secret"])
+    address = url("email", settings["secret"])
     mail = EmailMessage()
     mail["Subject"], mail["From"], mail["To"] = message.title, settings["sender"], ", ".join(settings["to"])
     mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain="locat.invalid")
     mail.set_content("\n".join(message.lines) + "\n")
     tls, name = ssl.create_default_context(), machine.host()
-    if server_at.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(
-            _host(server_at), server_at.port or 465, name, timeout=TIMEOUT, context=tls
-        )
+    if address.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(_host(address), address.port or 465, name, timeout=TIMEOUT, context=tls)
     else:
-        server = smtplib.SMTP(_host(server_at), server_at.port or 587, name, timeout=TIMEOUT)
+        server = smtplib.SMTP(_host(address), address.port or 587, name, timeout=TIMEOUT)
     try:
-        if server_at.scheme == "smtp" and server.ehlo()[0] == 250 and server.has_extn("starttls"):
+        if address.scheme == "smtp" and server.ehlo()[0] == 250 and server.has_extn("starttls"):
             server.starttls(context=tls)
-        elif server_at.scheme == "smtp" and server_at.password:
+        elif address.scheme == "smtp" and address.password:
             raise UndeliveredError(f"the server that {settings['secret']} names offers no TLS, so gets no password")
-        if server_at.username:
-            server.login(unquote(server_at.username), unquote(server_at.password or ""))
+        if address.username:
+            server.login(unquote(address.username), unquote(address.password or ""))
         claim()
         server.send_message(mail)
     finally:
@@ -132,7 +130,7 @@ def deliver(message: Message, way: str, settings: Settings, claim: Claim) -> Non
         raise UndeliveredError(f"the server does not take the user and password ({error.smtp_code})") from None
     except smtplib.SMTPResponseException as error:
         raise UndeliveredError(f"the server answers {error.smtp_code}") from None
-    except (OSError, http.NoHTTPError, smtplib.SMTPException) as error:
+    except (OSError, NoHTTPError, smtplib.SMTPException) as error:
         raise UndeliveredError(f"{settings.get('secret', way)}: {_cause(error)}") from None
 
 

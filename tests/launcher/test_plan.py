@@ -18,6 +18,10 @@ from support import small_runs
         {"config": {"tracking": {"tags": [1]}}},
         {"config": {"task": ["supervised"]}},
         {"matrix": 3},
+        {"notify": 3},
+        {"notify": [{"on": [{"kind": ["done"]}], "way": "webhook", "settings": {}}]},
+        {"notify": [{"on": [], "way": "webhook", "settings": 3}]},
+        {"notify": [{"on": [{"kind": "stalled", "minutes": "3"}], "way": "webhook", "settings": {}}]},
     ],
 )
 def test_a_job_without_keys_where_they_belong_is_one_sentence(tmp_path: Path, damage: dict[str, Any]) -> None:

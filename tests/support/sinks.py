@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from typing import Any
 
+from pytest import MonkeyPatch
+
 from support.http_server import serving
 
 PATIENCE = 5.0
@@ -62,7 +64,8 @@ def webhook(manner: str = "good") -> Iterator[Posts]:
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    with serving(Handler) as address:
+    with serving(Handler) as address, MonkeyPatch.context() as patch:
+        patch.setenv("no_proxy", "127.0.0.1")
         posts.url = f"{address}/services/T00/hidden-path"
         yield posts
 
@@ -79,7 +82,8 @@ class Mailbox:
 
 @contextmanager
 def mail_server(manner: str = "good", tls: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
-    """A server that takes mail in this manner: good, mute, or refusing logins or recipients; with STARTTLS by `tls`."""
+    """A server that takes mail in this manner: good, mute, smtps, or refusing logins or recipients (535, 550); `tls` is for
+    STARTTLS or smtps."""
     box = Mailbox()
 
     class Handler(socketserver.StreamRequestHandler):
@@ -87,6 +91,8 @@ def mail_server(manner: str = "good", tls: ssl.SSLContext | None = None) -> Iter
             if manner == "mute":
                 time.sleep(PATIENCE)
                 return
+            if manner == "smtps":
+                self.wrap()
             with suppress(OSError):
                 self.say("220 here")
                 while line := self.rfile.readline().decode().strip():
@@ -101,10 +107,8 @@ def mail_server(manner: str = "good", tls: ssl.SSLContext | None = None) -> Iter
                         self.say(f"250-{offer}")
                     self.say("250 AUTH PLAIN")
                 case "STARTTLS":
-                    assert tls is not None
                     self.say("220 go on")
-                    self.request = tls.wrap_socket(self.request, server_side=True)
-                    self.setup()
+                    self.wrap()
                 case "AUTH":
                     box.logins.append(line)
                     self.say("535 no" if manner == "535" else "235 welcome")
@@ -121,6 +125,11 @@ def mail_server(manner: str = "good", tls: ssl.SSLContext | None = None) -> Iter
                 case _:
                     self.say("250 ok")
             return True
+
+        def wrap(self) -> None:
+            assert tls is not None
+            self.request = tls.wrap_socket(self.request, server_side=True)
+            self.setup()
 
         def say(self, line: str) -> None:
             self.wfile.write(f"{line}\r\n".encode())

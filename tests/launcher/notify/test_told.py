@@ -1,6 +1,7 @@
 """What happens to runs is told, and that once: whoever is killed when, and however many tell."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -257,3 +258,14 @@ def test_nothing_is_started_where_there_is_nothing_to_tell(tmp_path: Path) -> No
     assert lock is not None
     ended(run, "a", Status.FAILED)
     assert start(run) is None, "an attempt is alive"
+    os.close(lock)
+
+
+def test_a_run_that_cannot_be_read_ends_nobody(tmp_path: Path) -> None:
+    run = make(tmp_path, told(small_runs.job("a")))
+    ended(run, "a", Status.FAILED)
+    file = run.path / "plan.json"
+    file.write_text(file.read_text().replace('"failed"', "[]"))
+    assert start(run) is None
+    run.job("a").state.write_text("no state")
+    assert start(run) is None

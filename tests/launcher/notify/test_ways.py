@@ -150,6 +150,14 @@ def test_a_url_that_leads_nowhere_is_not_shown(url: str, trouble: str | None, mo
     assert "hid" not in said and "no-such-host" not in said
 
 
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with webhook() as posts:
+        monkeypatch.setenv("http_proxy", posts.url)
+        monkeypatch.setenv("HOOK", "http://no-such-host.invalid/hidden")
+        deliver(MESSAGE, "webhook", {"secret": "HOOK", "form": "json"}, Claims())
+    assert len(posts.bodies) == 1
+
+
 def test_what_is_no_http_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with mail_server() as box:
         monkeypatch.setenv("HOOK", f"http://{box.address}/hidden")
@@ -177,9 +185,12 @@ def trusted(folder: Path, monkeypatch: pytest.MonkeyPatch, trust: bool = True) -
     return context
 
 
-def test_an_email_arrives_under_tls_with_user_and_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with mail_server(tls=trusted(tmp_path, monkeypatch)) as box:
-        monkeypatch.setenv("MAIL", f"smtp://me%40example.org:p%2Fw@{box.address}")
+@pytest.mark.parametrize(("scheme", "manner"), [("smtp", "good"), ("smtps", "smtps")])
+def test_an_email_arrives_under_tls_with_user_and_password(
+    scheme: str, manner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mail_server(manner, trusted(tmp_path, monkeypatch)) as box:
+        monkeypatch.setenv("MAIL", f"{scheme}://me%40example.org:p%2Fw@{box.address}")
         claims = Claims()
         settings = {"secret": "MAIL", "to": ["you@example.org", "b@example.org"], "sender": "me@example.org"}
         deliver(MESSAGE, "email", settings, claims)
