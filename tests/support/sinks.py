@@ -82,8 +82,8 @@ class Mailbox:
 
 @contextmanager
 def mail_server(manner: str = "good", tls: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
-    """A server that takes mail in this manner: good, mute, smtps, or refusing logins or recipients (535, 550); `tls` is for
-    STARTTLS or smtps."""
+    """A server that takes mail in this manner: good, mute, smtps, or refusing logins (535) or people (550); `tls`
+    is for STARTTLS, or smtps."""
     box = Mailbox()
 
     class Handler(socketserver.StreamRequestHandler):

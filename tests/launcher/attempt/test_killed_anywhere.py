@@ -19,19 +19,24 @@ import pytest
 
 from launcher.attempt import processes
 from launcher.backends import look
-from launcher.plan import PlannedJob
+from launcher.notify import __main__ as teller
+from launcher.plan import Event, Notification, PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from support import small_runs
+from support.sinks import webhook
 
 TESTS = Path(__file__).parents[2]
 NEEDS: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ()}
-SHELL, SUPERVISOR, RUNNER, COMMAND = (
+SHELL, SUPERVISOR, RUNNER, COMMAND, TELLER = (
     "shell",
     "launcher.backends.local.supervisor",
     "launcher.attempt",
     "command or rank",
+    "launcher.notify",
 )
+TOLD = ("a", "d")
+"""Jobs whose ends are told."""
 TRIALS = int(os.environ.get("LOCAT_TRIALS", "3"))
 RANK = "import time; time.sleep(0.2)"
 COMMAND_CODE = """
@@ -65,10 +70,12 @@ BACKENDS['local'].start(small_runs.make(Path(sys.argv[1]), *jobs.pipeline()))
 def pipeline() -> list[PlannedJob]:
     """A diamond and a job beside it."""
     code = COMMAND_CODE.format(rank=RANK)
-    return [
+    jobs = [
         replace(small_runs.job(name, "", needs), command=("python", "-S", "-c", code, name, *needs))
         for name, needs in NEEDS.items()
     ]
+    told = Notification((Event("done"), Event("failed")), "webhook", {"secret": "HOOK", "form": "json"})
+    return [replace(job, notify=(told,)) if job.name in TOLD else job for job in jobs]
 
 
 def submit(folder: Path) -> "subprocess.Popen[bytes]":
@@ -138,11 +145,26 @@ def quiet(run: RunFolder) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(TRIALS))
-def test_killed_anywhere_a_run_is_told_truly_and_completed(tmp_path: Path, seed: int) -> None:
+def test_killed_anywhere_a_run_is_told_truly_and_completed(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with webhook() as posts:
+        monkeypatch.setenv("HOOK", posts.url)
+        run = killed_anywhere(tmp_path, seed)
+        small_runs.until(lambda: not of_launcher(run, TELLER))
+        teller.tell(run)  # the next occasion, where the last teller was killed
+    ids = [body["id"] for body in posts.bodies]
+    assert len(set(ids)) == len(ids), "no end is told twice"
+    for name in TOLD:
+        assert [*run.job(name).notify.glob("0.0-done-*.claim")], "each is told, or its teller was killed telling it"
+
+
+def killed_anywhere(tmp_path: Path, seed: int) -> RunFolder:
+    """A run that has ended in spite of it."""
     draw = random.Random(seed)
     shell = submit(tmp_path)
     run = RunFolder(tmp_path / "test")
-    victims = draw.choices([SHELL, SUPERVISOR, RUNNER, COMMAND], [1, 3, 3, 3], k=draw.randint(2, 5))
+    victims = draw.choices([SHELL, SUPERVISOR, RUNNER, COMMAND, TELLER], [1, 3, 3, 3, 2], k=draw.randint(2, 5))
     killed, retries = list[str](), 0
     done: dict[str, int] = {}
     deadline = time.monotonic() + 120
@@ -185,6 +207,7 @@ def test_killed_anywhere_a_run_is_told_truly_and_completed(tmp_path: Path, seed:
     with (run.path / "a.alone").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     print(f"seed {seed}: killed {killed}; {retries} retries, attempts {[run.state(name).attempt for name in NEEDS]}")
+    return run
 
 
 def test_a_machine_that_was_restarted_has_lost_what_it_ran(tmp_path: Path) -> None:
