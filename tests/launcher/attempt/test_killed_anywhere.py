@@ -164,7 +164,8 @@ def killed_anywhere(tmp_path: Path, seed: int) -> RunFolder:
     draw = random.Random(seed)
     shell = submit(tmp_path)
     run = RunFolder(tmp_path / "test")
-    victims = draw.choices([SHELL, SUPERVISOR, RUNNER, COMMAND, TELLER], [1, 3, 3, 3, 2], k=draw.randint(2, 5))
+    victims = draw.choices([SHELL, SUPERVISOR, RUNNER, COMMAND], [1, 3, 3, 3], k=draw.randint(2, 5))
+    tellers = draw.randint(0, 2)
     killed, retries = list[str](), 0
     done: dict[str, int] = {}
     deadline = time.monotonic() + 120
@@ -177,6 +178,10 @@ def killed_anywhere(tmp_path: Path, seed: int) -> RunFolder:
                 killed.append(victims.pop(0))
         else:
             time.sleep(0.05)
+        if tellers and (found := of_launcher(run, TELLER)):
+            processes.send([draw.choice(found)], signal.SIGKILL)
+            killed.append(TELLER)
+            tellers -= 1
         if not (run.path / "plan.json").exists():
             if shell.poll() is not None:  # killed before there was a run: nothing of it is seen
                 assert not run.path.exists()

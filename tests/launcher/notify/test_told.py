@@ -73,15 +73,6 @@ def test_a_run_that_fails_is_told_of_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and hidden in file.read_bytes()]
 
 
-def test_a_job_that_is_tried_again_has_not_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with webhook() as posts:
-        monkeypatch.setenv("HOOK", posts.url)
-        run = make(tmp_path, told(small_runs.job("a", small_runs.FAIL_ONCE, retries=1)))
-        small_runs.supervise(run)
-        small_runs.until(lambda: posts.bodies)
-    assert heard(posts) == [("a", "done")]
-
-
 def test_what_an_attempt_runner_that_was_killed_cannot_tell_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +203,7 @@ def test_a_mute_server_delays_no_exit_code(tmp_path: Path, monkeypatch: pytest.M
 def test_where_a_scheduler_would_end_the_teller_it_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Slurm; not where the job is run again, for there is nothing to tell."""
+    """As on Slurm; not where the job is run again: it has not failed."""
     with webhook() as posts:
         monkeypatch.setenv("HOOK", posts.url)
         run = make(tmp_path, told(small_runs.job("a", small_runs.FAIL_ONCE, retries=1)), of_run=(HOOK,))
