@@ -5,11 +5,17 @@ from typing import Any
 import click
 
 from locat.commands.attention_maps import attention_maps
+from locat.commands.export import export
 from locat.commands.models import models
 from locat.commands.predict import predict
 from locat.contract.errors import JobError, UserError
 
-COMMANDS: dict[str, click.Command] = {"predict": predict, "models": models, "attention-maps": attention_maps}
+COMMANDS: dict[str, click.Command] = {
+    "predict": predict,
+    "export": export,
+    "models": models,
+    "attention-maps": attention_maps,
+}
 
 
 class Commands(click.Group):

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from locat.config.base import JobConfig, PositiveInt, Tracking
 from locat.config.command import CommandConfig
 from locat.config.datasets import ConvertConfig, DigitsScenes
+from locat.config.export import ExportConfig
 from locat.config.optimizer import Optimizer
 from locat.config.tasks import (
     CompareConfig,
@@ -37,6 +38,7 @@ __all__ = [
     "ConvertConfig",
     "DigitsScenes",
     "DinoConfig",
+    "ExportConfig",
     "HummingbirdConfig",
     "JobConfig",
     "KnnConfig",
@@ -66,6 +68,7 @@ TASKS = Registry(
         "linear": "locat.config.tasks:LinearConfig",
         "segment": "locat.config.tasks:SegmentConfig",
         "hummingbird": "locat.config.tasks:HummingbirdConfig",
+        "export": "locat.config.export:ExportConfig",
         "compare": "locat.config.tasks:CompareConfig",
         "command": "locat.config.command:CommandConfig",
     },

@@ -21,21 +21,26 @@ class PatchGrid:
 
     Tokens come to an attention layer flattened. Grids are remembered by their number of
     patches, so that activation checkpointing recomputes a crop after another size was seen.
+    An exported program has one input: of that, whose size it may not know, the grid is the last.
     """
 
     def __init__(self) -> None:
         self.initial: Grid = (0, 0)
         self._seen: dict[int, Grid] = {}
+        self._exported: Grid = (0, 0)
 
     def __call__(self, patch_embed: Any, images: tuple[Tensor, ...], _patches: Tensor) -> None:
         """Note the grid of these images, and the one the model is built for."""
         height, width = patch_embed.dynamic_feat_size(images[0].shape[-2:])
         self.initial = patch_embed.grid_size
-        self._seen[height * width] = (height, width)
+        if torch.compiler.is_exporting():
+            self._exported = (height, width)
+        else:
+            self._seen[height * width] = (height, width)
 
     def of(self, patches: int) -> Grid:
         """The grid (h, w) that has this number of patches."""
-        return self._seen[patches]
+        return self._exported if torch.compiler.is_exporting() else self._seen[patches]
 
 
 @register_notrace_module

@@ -7,7 +7,7 @@ nothing of size N x N x 2 exists, and nothing of N x N where `locat.models.kerne
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -140,7 +140,12 @@ def exp_of_ratio(numerator: Tensor, variance: Tensor, out: Tensor | None = None)
 
 def scaled_variance(variance: Tensor, grid: Grid, initial_grid: Grid) -> Tensor:
     """Variance in squared patches of this grid: times the ratio of the grids' shorter sides, plus eps."""
-    return variance * (min(grid) / min(initial_grid)) + epsilon(initial_grid)
+    return variance * (shorter_side(grid) / min(initial_grid)) + epsilon(initial_grid)
+
+
+def shorter_side(grid: Grid) -> int:
+    """Of a grid; of one whose sides are symbols, in a program that is exported for any size, a symbol as well."""
+    return cast(int, torch.sym_min(*grid))
 
 
 def bounded_variance(log_var: Tensor, initial_grid: Grid) -> Tensor:

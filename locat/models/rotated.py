@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from locat.models.gaug import GAug, Grid, numerator
+from locat.models.gaug import GAug, Grid, numerator, shorter_side
 
 
 class RotatedGaussians(NamedTuple):
@@ -60,5 +60,5 @@ class Rotated(GAug):
     ) -> RotatedGaussians:
         """As GAug's; b scales with the grid as the standard deviations do."""
         off_diagonal = read["off_diagonal"][:, :, -variance.shape[2] :]
-        tilt = off_diagonal * (min(grid) / min(initial_grid)) ** 0.5 / variance[..., :1].sqrt()
+        tilt = off_diagonal * (shorter_side(grid) / min(initial_grid)) ** 0.5 / variance[..., :1].sqrt()
         return RotatedGaussians(alpha, variance, tilt, grid, initial_grid)

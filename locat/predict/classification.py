@@ -36,11 +36,14 @@ class Classifier(Model):
         channels, *size = expected["input_size"]
         if channels != 3:
             raise WeightsError(f"{self.origin} holds a model of images with {channels} channels, and pictures have 3")
+        self.size: Size = (size[0], size[1])
+        """Of what the model sees."""
         self.shorter = math.floor(min(size) / expected["crop_pct"])
         """Into which a picture's shorter side is brought, before its middle is cut out."""
         self.mean, self.std = expected["mean"], expected["std"]
-        cut = {key: expected[key] for key in ("input_size", "interpolation", "crop_pct", "crop_mode")}
-        self.transform: Any = create_transform(**cut, is_training=False, normalize=False)
+        self.cut = {key: expected[key] for key in ("input_size", "interpolation", "crop_pct", "crop_mode")}
+        """How it is cut out, in timm's words."""
+        self.transform: Any = create_transform(**self.cut, is_training=False, normalize=False)
 
     def prepare(self, image: Image.Image) -> Prepared:
         scale = self.shorter / min(image.size)
