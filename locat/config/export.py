@@ -1,11 +1,13 @@
 """What `export` makes of a trained model (docs/export.md)."""
 
+import math
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from locat.config.base import JobConfig, PositiveFloat, PositiveInt, Schema
+from locat.config.cost import FLOAT32, Costs
 
 
 class Export(Schema):
@@ -32,3 +34,9 @@ class ExportConfig(Export, JobConfig):
     task: Literal["export"]
     model: Path
     """Folder of the model, as `supervised`, `dino` and `segment` leave it."""
+
+    def storage(self, costs: Costs) -> float:
+        """The weights in each file; a head is left out."""
+        model = costs.left_in(self.model)
+        files = 2 if self.format == "both" else 1
+        return math.nan if model is None else files * FLOAT32 * costs.parameters(model)

@@ -33,7 +33,7 @@ def test_a_job_never_imports_the_launcher() -> None:
 
 def test_the_launcher_imports_of_a_job_only_what_stands_between_them() -> None:
     allowed = importers("locat.config") | importers("locat.contract")
-    others = {"commands", "data", "engine", "models", "predict", "report", "tasks", "weights", "parent"}
+    others = {"commands", "data", "engine", "export", "models", "predict", "report", "tasks", "weights", "parent"}
     assert {file for file in allowed if file.startswith("launcher/")}
     assert {file for name in others for file in importers(f"locat.{name}") if file.startswith("launcher/")} == set()
 
@@ -62,6 +62,12 @@ def test_the_library_of_the_hub_is_imported_by_one_file_of_the_launcher() -> Non
     files = {file for file in importers("huggingface_hub") if file.startswith("launcher/")}
     assert files == {"launcher/sharing/hub.py"}
     assert importers("launcher.sharing.hub") == {"launcher/verbs/push.py"}
+
+
+def test_onnx_is_imported_in_one_file() -> None:
+    assert {file for name in ("onnx", "onnxruntime", "onnxscript") for file in importers(name)} == {
+        "locat/export/formats.py"
+    }
 
 
 @pytest.mark.parametrize("backend", [path.parent.name for path in (ROOT / "launcher/backends").glob("*/__init__.py")])

@@ -106,6 +106,9 @@ NOT_FOLLOWED = {
         ("export SLACK_URL=https://hooks.slack.com/services/T00/B00/x1y2z3w4", "launcher submit study.yaml"),
         "launcher/notify/test_told.py does, with a server of its own",
     ),
+    "python -m locat export --model runs/RUN/jobs/pretrain-locatvit_tiny/outputs --out exported": (
+        "locat/export/test_export.py does, with models of its own"
+    ),
     "launcher logs RUN JOB --rank 1": "test_chain.py does, which has a job of two ranks",
     "launcher submit tune.yaml --from RUN/JOB": "launcher/verbs/test_branches.py and tasks/test_branch_jobs.py do",
     "launcher submit tune.yaml --from RUN/JOB@best --set jobs.tune.config.optimizer.lr=1e-4": "the same tests do",
