@@ -19,6 +19,8 @@ from locat.tasks.segmentation.saved import Described, save_segmenter
 from support.model_reference import fill_for_parity
 from support.training import TINY_VIT
 
+pytestmark = pytest.mark.slow
+
 VIT = {**TINY_VIT, "num_classes": 3}
 SWIN = {"img_size": 56, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 3}
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -39,14 +41,20 @@ RELATED: dict[str, dict[str, Any]] = {
     "gcvit_xxtiny": {"depths": (1, 1, 1, 1), "num_classes": 3},
 }
 ONE_SIZE = ("swin_tiny_patch4_window7_224", "locatswin_tiny", "convit_tiny", "gcvit_xxtiny")
-QUICK = "locatvit_tiny_rope_mixed"
-"""Of which all that can be quick is tried."""
+
+
+def fill(module: torch.nn.Module) -> None:
+    """Weights under which no answer is small, and each part counts."""
+    with torch.no_grad():
+        fill_for_parity(module)
+        for name, value in module.named_buffers():
+            if name.endswith("running_var"):
+                value.abs_()
 
 
 def save_classifier(name: str, args: dict[str, Any], folder: Path) -> Path:
     model = timm.create_model(name, **args)
-    with torch.no_grad():
-        fill_for_parity(model)
+    fill(model)
     save_model(model, folder, **args)
     return folder
 
@@ -55,8 +63,7 @@ def save_segmentation(name: str, args: dict[str, Any], head: SegmentHead, folder
     backbone, _ = load_backbone(save_classifier(name, {**args, "num_classes": 0}, folder))
     blocks = blocks_read(head, backbone)
     parts = new_head(head, backbone, blocks, 16, 2)
-    with torch.no_grad():
-        fill_for_parity(parts)
+    fill(parts)
     statistics = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.25)}
     described = Described(head=head, hidden_dim=16, classes=("a", "b"), protocol="exact", **statistics)
     bare = {**args, "num_classes": 0}
@@ -66,37 +73,33 @@ def save_segmentation(name: str, args: dict[str, Any], head: SegmentHead, folder
 
 
 def compared(record: dict[str, Any]) -> dict[tuple[int, ...], float]:
-    """The differences by the batch's shape; what was compared was no constant."""
+    """The differences, as parts of the largest number, by the batch's shape; what was compared was not nearly 0."""
     found = [each for file in record["files"].values() for each in file["compared"]]
     assert all(each["largest"] > 0.01 for each in found)
-    return {tuple(each["images"]): each["difference"] for each in found}
+    return {tuple(each["images"]): each["difference"] / each["largest"] for each in found}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == QUICK else pytest.mark.slow) for name in (*FAMILIES, *RELATED)]
-)
+@pytest.mark.parametrize("name", [*FAMILIES, *RELATED])
 def test_a_classifier(name: str, tmp_path: Path) -> None:
     args = {**FAMILIES, **RELATED}[name]
     size = [224, 224] if name == "gcvit_xxtiny" else [64, 64] if name in RELATED else None
     model = locat.Model.from_folder(save_classifier(name, args, tmp_path / "model"))
-    options = Export(size=size, dynamic_size=name not in ONE_SIZE, input="normalised" if name == QUICK else "pixels")
+    options = Export(size=size, dynamic_size=name not in ONE_SIZE, input="pixels")
     record = export(model, tmp_path / "out", options)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["export.json", "model.onnx", "model.pt2"]
     shapes = compared(record)
     assert {shape[0] for shape in shapes} >= {1, 2}
     assert len({shape[2:] for shape in shapes}) == (1 if name in ONE_SIZE else 3)
-    assert max(shapes.values()) < 1e-4
+    assert max(shapes.values()) < 2e-5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "args"), FAMILIES.items(), ids=list(FAMILIES))
 def test_a_backbone_with_a_head(name: str, args: dict[str, Any], tmp_path: Path) -> None:
     model = locat.Model.from_folder(save_segmentation(name, args, SegmentHead(), tmp_path / "model"))
     record = export(model, tmp_path / "out", Export(format="onnx", dynamic_size=name not in ONE_SIZE, size=[56, 56]))
-    assert max(compared(record).values()) < 1e-4
+    assert max(compared(record).values()) < 2e-5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("head", ["linear", "upernet", "dpt"])
 def test_a_decoder_is_exported_for_one_size(head: str, tmp_path: Path) -> None:
     chosen = SegmentHead(name=head) if head == "linear" else SegmentHead(name=head, channels=16)
@@ -106,4 +109,4 @@ def test_a_decoder_is_exported_for_one_size(head: str, tmp_path: Path) -> None:
             export(locat.Model.from_folder(folder), tmp_path / "out", Export(dynamic_size=True))
     # 52 is no multiple of a patch, and its grid of 7 x 7 none of UPerNet's pools
     record = export(locat.Model.from_folder(folder), tmp_path / "out", Export(size=[52, 52]))
-    assert max(compared(record).values()) < 1e-4
+    assert max(compared(record).values()) < 2e-5
