@@ -32,13 +32,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 """With LocAt and without."""
 RELATED: dict[str, dict[str, Any]] = {
-    "cvt_21": {"depths": (1, 1, 1), "dims": (12, 12, 12), "num_classes": 3},
+    "cvt_21": {"depths": (1, 2, 3), "dims": (12, 12, 12), "num_classes": 3},
     "conformer_base": {"embed_dim": 12, "num_heads": 2, "channels": 8, "num_classes": 3},
     "convit_tiny": {
         **{"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 2},
         **{"local_up_to_layer": 2, "num_classes": 3},
     },
-    "gcvit_xxtiny": {"depths": (1, 1, 1, 1), "num_classes": 3},
+    "gcvit_xxtiny": {"num_classes": 3},
 }
 ONE_SIZE = ("swin_tiny_patch4_window7_224", "locatswin_tiny", "convit_tiny", "gcvit_xxtiny")
 
