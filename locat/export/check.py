@@ -10,9 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from locat.contract.errors import ConfigError, JobError
+from locat.contract.names import one_line_path
 from locat.data.augment.normalise import normalize
 from locat.export import formats
-from locat.export.program import Program
+from locat.export.program import LEAST, Program
 from locat.predict.model import Size
 
 
@@ -58,12 +59,14 @@ class Check:
             raise JobError("the model's answers are not finite; its weights are damaged")
 
     def differences(self, file: Path) -> list[Difference]:
-        """Those of the program in a file."""
+        """Those of the program in a file. Raises JobError where it cannot be run."""
+        try:
+            answers = formats.answers(file, self.images)
+        except Exception as error:  # each runtime has its own
+            raise JobError(f"{file.name}: cannot be run: {one_line_path(error)}; nothing is left") from error
         return [
             Difference(list(images.shape), output, difference(one, other), other.abs().max().item())
-            for images, found, expected in zip(
-                self.images, formats.answers(file, self.images), self.expected, strict=True
-            )
+            for images, found, expected in zip(self.images, answers, self.expected, strict=True)
             for output, one, other in zip(self.outputs, found, expected, strict=True)
         ]
 
@@ -73,8 +76,9 @@ def batches(program: Program) -> Sequence[tuple[int, Size]]:
     height, width = program.size
     if program.step is None:
         return (2, program.size), (1, program.size)
-    narrow = max(2, width // program.step // 2) * program.step
-    return (2, program.size), (3, (height + program.step, narrow)), (1, (2 * program.step, width + program.step))
+    step = program.step
+    narrow = max(LEAST, width // step // 2) * step
+    return (2, program.size), (3, (height + step, narrow)), (1, (LEAST * step, width + step))
 
 
 def photographs(count: int, size: Size) -> Tensor:

@@ -14,7 +14,7 @@ from torch.export import Dim, ExportedProgram
 
 from locat.contract.errors import ConfigError
 from locat.contract.names import one_line_path
-from locat.export.program import Program
+from locat.export.program import LEAST, Program
 
 INPUT = "images"
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -37,7 +37,7 @@ def traced(program: Program) -> ExportedProgram:
     """
     sizes: dict[int, Any] = {0: Dim("batch", min=1)}
     if program.step:
-        sizes |= {2: program.step * Dim("rows", min=2), 3: program.step * Dim("columns", min=2)}
+        sizes |= {2: program.step * Dim("rows", min=LEAST), 3: program.step * Dim("columns", min=LEAST)}
     dtype = torch.uint8 if program.takes_pixels else torch.float32
     with quiet(), torch.no_grad(), told("torch.export"):
         exported = torch.export.export(

@@ -22,6 +22,8 @@ from locat.tasks.segmentation.upsampled import size_of, upsample
 
 ANY_SIZE = (VisionTransformer, Eva, LastPatches)
 """What computes alike for every grid of patches. Others part the grid into windows, or have a table for one grid."""
+LEAST = 4
+"""Patches along a side where the size varies: of fewer, CvT has a single key, which torch.export treats apart."""
 Answers = tuple[Tensor, ...]
 
 

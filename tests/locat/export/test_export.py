@@ -68,7 +68,7 @@ def test_the_command_says_what_it_wrote_and_the_record_how_to_use_it(exported: t
     for name, file in record["files"].items():
         assert file["bytes"] == (folder / name).stat().st_size
         shapes = {tuple(each["images"]) for each in file["compared"]}
-        assert shapes == {(2, 3, 32, 32), (3, 3, 40, 16), (1, 3, 16, 40)}
+        assert shapes == {(2, 3, 32, 32), (3, 3, 40, 32), (1, 3, 32, 40)}
         assert all(0 <= each["difference"] < 1e-5 < each["largest"] for each in file["compared"])
 
 
@@ -114,6 +114,16 @@ def test_a_program_that_answers_otherwise_is_told_and_nothing_is_left(
     assert (result.exit_code, result.stdout) == (1, "")
     assert "model.pt2: its logits differ from the model's by 0.01 for images of shape [2, 3, 32, 32]" in result.stderr
     assert len(result.stderr.splitlines()) == 1 and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_run_is_told_and_nothing_is_left(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "traced", lambda program: None)
+    monkeypatch.setattr(formats, "write", lambda exported, program, file: file.write_bytes(b"half"))
+    result = command("--model", models / "classifier", "--out", tmp_path / "out", "--format=onnx")
+    assert result.exit_code == 1 and "model.onnx: cannot be run: " in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("found", [torch.zeros(2), torch.full((3,), torch.nan), torch.tensor([0.0, 0, 1])])
