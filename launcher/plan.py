@@ -139,6 +139,8 @@ class Plan:
     """Environment variables that the submitting shell must have; their values are written nowhere."""
     notify: tuple[Notification, ...] = ()
     """Of the run as a whole."""
+    plugins: tuple[str, ...] = ()
+    """Absolute paths, and names of packages: what of the user's own code jobs import a copy of."""
     format: int = field(default=FORMAT, compare=False)
     """Of the text it was read from, and is written as."""
 
@@ -160,6 +162,8 @@ class Plan:
             if not owner["notify"]:  # readers of format 1 refuse the key
                 del owner["notify"]
         number = values.pop("format")
+        if not self.plugins:
+            del values["plugins"]
         return json.dumps(values if number == 1 else records.numbered(values, number), indent=2) + "\n"
 
     @classmethod
@@ -173,9 +177,9 @@ class Plan:
             values = json.loads(text)
             number = records.check_format(values, FORMAT, file)
             jobs = tuple(_job(job) for job in values["jobs"])
-            secrets = tuple(values.get("secrets", ()))
-            more = {"folder": Path(values["folder"]), "jobs": jobs, "secrets": secrets, "format": number}
-            plan = records.built(cls, {**values, **more, "notify": _notifications(values)})
+            more = {name: tuple(values.get(name, ())) for name in ("secrets", "plugins")}
+            about = {"folder": Path(values["folder"]), "jobs": jobs, "format": number}
+            plan = records.built(cls, {**values, **more, **about, "notify": _notifications(values)})
             _check(plan)
             return plan
 

@@ -1,6 +1,6 @@
 """Pipelines become runs, which their backends then start."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ def prepare(
     runs: Path,
     name: str | None = None,
     origin: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[Prepared]:
     """What each pipeline, a file or its values, becomes on a backend; nothing is created.
 
@@ -40,13 +41,14 @@ def prepare(
         runs: folder of runs.
         name: first part of the runs' names; the pipeline's own if None.
         origin: RUN/JOB of a checkpoint that a job of each goes on from.
+        tell: is given a line for each plugin.
 
     Raises:
         PipelineError: one of them is not valid; lists the problems of all.
         UserError: there is no such checkpoint, or no such backend.
     """
     places = BACKENDS[backend].places(runs)
-    made = compiled(pipelines, settings, places, backend, name)
+    made = compiled(pipelines, settings, places, backend, name, tell=tell)
     return [Prepared(*each) for each in with_starts(made, origin, runs, places)]
 
 

@@ -23,8 +23,17 @@ def load(pipeline: Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> P
     Raises:
         PipelineError: the file cannot be read, or what it says is not a valid pipeline.
     """
+    return validate(read(pipeline, overrides))
+
+
+def read(pipeline: Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Source:
+    """The same before it is validated: what the file says, and those it includes, and `--set`.
+
+    Raises:
+        PipelineError: one of them cannot be read.
+    """
     source = includes.read(pipeline) if isinstance(pipeline, Path) else includes.of_values(pipeline)
-    return validate(command_line.apply(source, overrides))
+    return command_line.apply(source, overrides)
 
 
 def validate(source: Source) -> Pipeline:

@@ -194,6 +194,9 @@ class Pipeline(Schema):
     include: str | list[str] = Field(default=[])
     """Pipeline files, by paths from this one's folder, that this one is put over: mappings are merged, all else is
     replaced."""
+    plugins: list[Annotated[str, Field(min_length=1)]] = Field(default=[])
+    """Code of your own that brings tasks, datasets or models: .py files and folders, by paths from this file's folder,
+    and installed packages. It is run where the pipeline is checked, and jobs import a copy of it."""
     secrets: list[VariableName] = Field(default=[])
     """Environment variables that must be set in the shell that submits. Jobs inherit them; they are written nowhere."""
     notify: list[Notification] = Field(default=[])

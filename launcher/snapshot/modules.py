@@ -66,11 +66,11 @@ def editable(plugins: tuple[str, ...]) -> list[Path]:
     """The files and folders of the project's modules, and of these plugins' that are not in site-packages."""
     found = [interpreter.HOME / "launcher", Path(locat.__file__).resolve().parent]
     for name in plugins:
-        found += [place for place in _places(name) if place not in found and not _is_in_site_packages(place)]
+        found += [place for place in places(name) if place not in found and not _is_in_site_packages(place)]
     return found
 
 
-def _places(module: str) -> list[Path]:
+def places(module: str) -> list[Path]:
     """Where a top-level module lies; nothing is imported for that."""
     try:
         spec = importlib.util.find_spec(module)

@@ -62,6 +62,11 @@ set_option = click.option(
 )
 
 
+def note(text: str) -> None:
+    """Tell something beside what a verb prints."""
+    click.echo(f"note: {text}", err=True)
+
+
 def folder_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check what becomes (a part of) the name of a run's folder."""
     if value is not None:

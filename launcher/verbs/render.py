@@ -10,6 +10,7 @@ from launcher.verbs.arguments import (
     backend_option,
     files_argument,
     folder_name,
+    note,
     runs_option,
     set_option,
 )
@@ -38,7 +39,7 @@ def command(
     """
     if len(files) > 1 and (output or run_id):
         raise UserError("one FILE at a time with --output or --run-id")
-    for _, plan in compiled(files, overrides, BACKENDS[backend].places(runs), backend, run_id=run_id):
+    for _, plan in compiled(files, overrides, BACKENDS[backend].places(runs), backend, run_id=run_id, tell=note):
         if output is None:
             click.echo(BACKENDS[backend].render(plan), nl=False)
             continue

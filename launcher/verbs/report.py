@@ -50,6 +50,9 @@ def command(references: tuple[str, ...], output: Path | None, tracking_uri: str 
         words += ["--output", str(output)]
     if tracking_uri:
         words += ["--tracking-uri", _reached(tracking_uri)]
+    for run in found:
+        if run.plan().plugins and (code := run.code_folder()):
+            words += ["--plugins", str(code)]
     sys.exit(subprocess.call(interpreter.module("locat.report", *words), stdin=subprocess.DEVNULL))
 
 

@@ -11,7 +11,7 @@ from launcher.backends import BACKENDS
 from launcher.plan import Plan
 from launcher.runs.create import Start
 from launcher.runs.folder import RunFolder
-from launcher.verbs.arguments import backend_option, files_argument, folder_name, runs_option, set_option
+from launcher.verbs.arguments import backend_option, files_argument, folder_name, note, runs_option, set_option
 from launcher.view import summary, tables, watch
 from launcher.view.tree import tree
 
@@ -45,9 +45,9 @@ def command(
     goes on from another run's checkpoint, under its own config. With --watch or --wait exits 0 if all jobs are done,
     2 if a job's configuration is invalid, else 1.
     """
-    prepared = prepare(files, overrides, backend, runs, name, origin)
-    for note in dict.fromkeys(note for each in prepared for note in BACKENDS[backend].notes(each.plan)):
-        click.echo(f"note: {note}", err=True)
+    prepared = prepare(files, overrides, backend, runs, name, origin, note)
+    for text in dict.fromkeys(text for each in prepared for text in BACKENDS[backend].notes(each.plan)):
+        note(text)
     if dry_run:
         for each in prepared:
             click.echo(tree(each.plan))

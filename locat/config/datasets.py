@@ -218,3 +218,9 @@ def _knowing(*names: str) -> type[ConvertConfig]:
     known: Any = Union[(*DATASETS.built_in.values(), *classes)]
     field: dict[str, Any] = {"dataset": (known, Field(DigitsScenes(), discriminator="name"))}
     return create_model(ConvertConfig.__name__, __base__=ConvertConfig, **field)
+
+
+def forget_installed() -> None:
+    """Look for installed packages anew."""
+    DATASETS.forget_installed()
+    _knowing.cache_clear()

@@ -7,6 +7,10 @@ from typing import Generic, TypeVar
 from locat.contract.errors import UserError
 
 Loaded = TypeVar("Loaded")
+Build = TypeVar("Build", bound=Callable[..., object])
+MODELS = "locat.models"
+"""Group of entry points: a model's name -> the module that registers it with timm, or a function that makes it."""
+_MARK = "makes_a_model"
 
 
 class PluginError(UserError):
@@ -37,7 +41,7 @@ def load(group: str, name: str, check: Callable[[object], Loaded]) -> Loaded:
         raise KeyError(name)
     owners = [offer.dist.name if offer.dist else "an unknown package" for offer in offers]
     if len(offers) > 1:
-        raise PluginError(f"{' and '.join(owners)} both offer {name!r} ({group}); uninstall one of them")
+        raise PluginError(f"{' and '.join(owners)} both offer {name!r} ({group}); use one of them alone")
     try:
         return check(offers[0].load())
     except Exception as error:  # a plugin may fail in any way
@@ -46,6 +50,17 @@ def load(group: str, name: str, check: Callable[[object], Loaded]) -> Loaded:
             f"package {owners[0]}: entry point {name} = {offers[0].value} ({group}) cannot be loaded:"
             f" {type(error).__name__}: {said}; repair or uninstall the package"
         ) from error
+
+
+def model(build: Build) -> Build:
+    """Mark a function of a plugin as one that makes the model of its name: timm's `register_model`, without torch."""
+    setattr(build, _MARK, True)
+    return build
+
+
+def is_model(found: object) -> bool:
+    """Whether `model` has marked it."""
+    return getattr(found, _MARK, None) is True
 
 
 class Registry(Mapping[str, Loaded], Generic[Loaded]):
@@ -65,6 +80,7 @@ class Registry(Mapping[str, Loaded], Generic[Loaded]):
         """
         self._group, self.own, self._check = group, own, check
         self._loaded: dict[str, Loaded] = {}
+        self._lent: tuple[str, ...] = ()
 
     @property
     def built_in(self) -> dict[str, Loaded]:
@@ -74,7 +90,17 @@ class Registry(Mapping[str, Loaded], Generic[Loaded]):
     @property
     def installed(self) -> list[str]:
         """Names that packages bring."""
-        return [name for name in names(self._group) if name not in self.own]
+        return [name for name in sorted({*names(self._group), *self._lent}) if name not in self.own]
+
+    def lend(self, stands_for: Mapping[str, Loaded]) -> None:
+        """Take what these names stand for as installed, until `forget_installed`."""
+        self._lent = tuple(stands_for)
+        self._loaded.update(stands_for)
+
+    def forget_installed(self) -> None:
+        """Look for installed packages anew."""
+        self._lent = ()
+        self._loaded = {name: found for name, found in self._loaded.items() if name in self.own}
 
     def __getitem__(self, name: str) -> Loaded:
         if name not in self._loaded:

@@ -5,6 +5,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from locat.config import Model
 from locat.config.attach import ATTACHED
+from locat.contract import plugins
 from locat.contract.errors import ConfigError, WeightsError
 from locat.contract.fence import Fence
 from locat.models.any_size import accept_any_size, size_arguments
@@ -29,8 +31,8 @@ def create_model(config: Model) -> nn.Module:
 
     Raises ConfigError for an unknown name, for arguments that the model does not take, and where it takes no LocAt.
     """
-    if not timm.is_model(config.name):
-        close = get_close_matches(config.name, timm.list_models(), n=1)
+    if not is_known(config.name):
+        close = get_close_matches(config.name, [*timm.list_models(), *plugins.names(plugins.MODELS)], n=1)
         raise ConfigError(f"no model is called {config.name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
     try:
         name, args = _for_timm(config)
@@ -39,6 +41,25 @@ def create_model(config: Model) -> nn.Module:
         if config.attach is not None and isinstance(error, AttachError):
             raise ConfigError(f"model.attach: {config.name!r} does not take it: {error}") from error
         raise ConfigError(f"model {config.name!r} cannot be built with {config.args}: {error}") from error
+
+
+def is_known(name: str) -> bool:
+    """Whether timm knows a model, its own or that of a plugin, which is imported for that.
+
+    Raises PluginError where a plugin offers the name, and registers no such model.
+    """
+    architecture = name.partition(".")[0]
+    if not timm.is_model(name) and architecture in plugins.names(plugins.MODELS):
+        plugins.load(plugins.MODELS, architecture, partial(_registered, architecture))
+    return bool(timm.is_model(name))
+
+
+def _registered(name: str, found: object) -> None:
+    """See that timm knows the model of a plugin, which was imported."""
+    if not timm.is_model(name) and callable(found):
+        timm.models.register_model(found)
+    if not timm.is_model(name):
+        raise TypeError(f"registers no model {name!r} with timm, nor is it a function of that name")
 
 
 def title(config: Model) -> str:
@@ -57,13 +78,19 @@ def _for_timm(config: Model) -> tuple[str, dict[str, Any]]:
 
 
 def _title(name: str, args: Mapping[str, Any]) -> str:
-    plain = args["base"] if name == ATTACHED else name
+    plain = _plain(name, args)
     with torch.device("meta"):
         pool = getattr(timm.create_model(plain), "global_pool", None)  # an export names it always
     usual = {"gaug": True, "prr": True, "global_pool": pool, "class_token": True}
     other = (f"{key}={args[key]}" for key, value in usual.items() if args.get(key, value) != value)
     begun = [f"attach={args.get('init', 'paper')}"] if name == ATTACHED else []
     return ", ".join([plain, *begun, *other])
+
+
+def _plain(name: str, args: Mapping[str, Any]) -> str:
+    """The model that LocAt is attached to, or the model itself."""
+    base: str = args["base"] if name == ATTACHED else name
+    return base
 
 
 def load_backbone(folder: Path) -> tuple[nn.Module, str]:
@@ -75,7 +102,9 @@ def load_backbone(folder: Path) -> tuple[nn.Module, str]:
     """
     try:
         config = json.loads((folder / "config.json").read_text())
-        name = _title(config["architecture"], config.get("model_args", {}))
+        architecture, args = config["architecture"], config.get("model_args", {})
+        is_known(_plain(architecture, args))
+        name = _title(architecture, args)
         with torch.device("meta"):
             arguments = size_arguments(timm.create_model(f"local-dir:{folder}"))
         model = accept_any_size(timm.create_model(f"local-dir:{folder}", **arguments))

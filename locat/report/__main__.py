@@ -19,7 +19,11 @@ def main() -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_FOLDER")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="by default report/ of the first run")
     parser.add_argument("--tracking-uri", metavar="URI", help="by default where each run is tracked")
+    parser.add_argument(
+        "--plugins", action="append", default=[], metavar="FOLDER", help="where tasks of a run's plugins are found"
+    )
     arguments = parser.parse_args()
+    sys.path += arguments.plugins
     folders = [folder.resolve() for folder in arguments.runs]
     try:
         for file in write_report(folders, arguments.output or folders[0] / "report", arguments.tracking_uri):

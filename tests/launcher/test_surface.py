@@ -29,7 +29,7 @@ SET = "--set KEY=VALUE, repeatable"
 SURFACE = {
     "init": {"[FILE] = pipeline.yaml", "--images FOLDER", "--masks FOLDER", "--example NAME"},
     "submit": {"FILE...", "--watch", "--wait", SET, "--name NAME", "--from RUN/JOB", "--dry-run", BACKEND, RUNS},
-    "validate": {"FILE...", SET, RUNS},
+    "validate": {"FILE...", SET, "--no-plugins", RUNS},
     "render": {"FILE...", SET, "-o, --output DIRECTORY", "--run-id NAME", BACKEND, RUNS},
     "list": {BACKEND, RUNS},
     "status": {"[RUN]", "--watch", "--json", RUNS},

@@ -1,0 +1,125 @@
+"""What a plugin brings, asked of another process: this one imports no torch, and waits for nothing without end."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from launcher import interpreter
+from launcher.plugins.named import BadPluginError, Offers, Plugin
+from launcher.snapshot import files
+from locat.contract import durable, private
+
+TIMEOUT = 60.0
+"""Seconds a plugin may take to be imported; torch from a slow file system takes half of it."""
+TORCH_FREE = ("locat.tasks", "locat.datasets")
+"""Groups of which the launcher imports the classes."""
+MOST_HASHED = 50_000_000
+"""Bytes of a plugin up to which an answer is kept."""
+
+
+def offers(stage: Path, plugin: Plugin, plugins: Sequence[Plugin]) -> Offers:
+    """What a plugin brings. An answer is kept, by the content of all plugins: they may import one another.
+
+    Args:
+        stage: folder that all of them can be imported from.
+
+    Raises:
+        BadPluginError: it cannot be imported, takes too long, or what the launcher needs of it imports torch.
+    """
+    if plugin.declared and not any(group in plugin.declared for group in TORCH_FREE):
+        return plugin.declared  # models, which jobs alone import
+    kept = _kept(plugin, plugins)
+    with suppress(OSError, ValueError):
+        if kept is not None:
+            found: Offers = json.loads(kept.read_text())
+            return found
+    said = _asked(stage, plugin)
+    if error := said.get("error"):
+        raise BadPluginError(f"cannot be imported: {error}{_remedy(error, plugin)}")
+    found = said["offers"]
+    declared = [f"{name!r}" for group in TORCH_FREE for name in found.get(group, {})]
+    if said["loads_torch"] and declared:
+        raise BadPluginError(
+            f"imports torch, and has the config of {', '.join(declared)}, which the launcher reads without;"
+            " import torch within the functions that use it, or keep the config in a file of its own"
+        )
+    if kept is not None:
+        with suppress(OSError):
+            durable.write_text(kept, json.dumps(found))
+    return found
+
+
+def _asked(stage: Path, plugin: Plugin) -> dict[str, Any]:
+    """The answer of `launcher.plugins.importing`."""
+    what = {
+        "module": plugin.module,
+        "declared": plugin.declared,
+        "places": [str(place) for place in plugin.modules.values()],
+    }
+    command = interpreter.module("launcher.plugins.importing", str(stage), json.dumps(what))
+    with (stage / "answer").open("w+b") as answer:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=answer,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **interpreter.MODES},
+            start_new_session=True,
+        )
+        try:
+            process.wait(TIMEOUT)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise BadPluginError(
+                f"was still being imported after {TIMEOUT:g} s; what takes long, or waits, belongs into functions"
+            ) from None
+        answer.seek(0)
+        try:
+            said: dict[str, Any] = json.loads(answer.read())
+        except ValueError:
+            raise BadPluginError(f"ended Python while it was imported (exit code {process.returncode})") from None
+    return said
+
+
+def _remedy(error: str, plugin: Plugin) -> str:
+    """What to do where a file imports one that lies beside it."""
+    missing = re.search(r"No module named '(\w+)", error)
+    if missing is None:
+        return ""
+    beside = (place.parent / name for place in plugin.modules.values() for name in (f"{missing[1]}.py", missing[1]))
+    found = next((path for path in beside if path.exists()), None)
+    return f"; name {found} under `plugins` too" if found else ""
+
+
+def _kept(plugin: Plugin, plugins: Sequence[Plugin]) -> Path | None:
+    """The file of an answer; None where none can be kept, as of what another installer may change."""
+    if not plugin.modules:
+        return None
+    digest = hashlib.sha256(repr((sys.prefix, sys.version, str(interpreter.HOME), plugin)).encode())
+    total = 0
+    try:
+        for module in (module for each in plugins for module in each.modules.values()):
+            for name in sorted(files.walk(module.parent, module.name)):
+                if files.CACHE in name.split("/"):
+                    continue
+                content = (module.parent / name).read_bytes()
+                total += len(content)
+                if total > MOST_HASHED:
+                    return None
+                digest.update(name.encode(errors="surrogateescape") + b"\0" + hashlib.sha256(content).digest())
+        folder = private.base() / "plugins"
+        folder.mkdir(exist_ok=True)
+    except (OSError, private.NoPlaceError):
+        return None
+    return folder / f"{digest.hexdigest()}.json"

@@ -1,0 +1,84 @@
+"""The plugins of pipelines, as installed before names are looked up; what is wrong with one is told at its key."""
+
+from collections.abc import Callable, Sequence
+
+from launcher.plugins import stage, unchecked
+from launcher.plugins.named import BadPluginError, Plugin, read
+from launcher.plugins.stage import BadStageError
+from launcher.snapshot.errors import SnapshotError
+from locat.contract.problems import PipelineError, Problem
+from locat.contract.yaml_source import Source
+
+NOT_SEEN = "jobs import the code of their image there; install it into the image, and leave `plugins` out"
+
+
+def of_pipelines(sources: Sequence[Source], sees_folders: bool, tell: Callable[[str], None]) -> list[tuple[str, ...]]:
+    """Import what the pipelines name as plugins, and nothing else; the plugins of each, as a plan has them.
+
+    Args:
+        sees_folders: whether jobs see the folders of this machine.
+        tell: is given a line for each plugin.
+
+    Raises:
+        PipelineError: lists what is wrong.
+    """
+    found: dict[str, tuple[Plugin, Problem]] = {}
+    named: list[tuple[str, ...]] = []
+    problems: list[Problem] = []
+    stage.forget()
+    for source in sources:
+        origins: list[str] = []
+        for place, written in _written(source):
+            if not sees_folders:
+                problems.append(source.problem(("plugins", place), NOT_SEEN))
+                continue
+            try:
+                plugin = read(written, source.folder_of(("plugins", place)))
+            except BadPluginError as error:
+                problems.append(source.problem(("plugins", place), str(error)))
+                continue
+            found.setdefault(plugin.origin, (plugin, source.problem(("plugins", place), plugin.origin)))
+            origins.append(plugin.origin)
+        named.append(tuple(dict.fromkeys(origins)))
+    if problems:
+        raise PipelineError(problems)
+    try:
+        for brought in stage.present([plugin for plugin, _ in found.values()]):
+            tell(str(brought))
+    except BadStageError as error:
+        _, at = [*found.values()][error.position]
+        raise PipelineError([Problem(at.place, at.path, f"{at.message}: {error}")]) from None
+    return named
+
+
+def none(sources: Sequence[Source], tell: Callable[[str], None]) -> list[tuple[str, ...]]:
+    """The same, but nothing is imported: names that plugins may bring are then not checked."""
+    stage.forget()
+    for source in sources:
+        for place, written in _written(source):
+            tell(f"{written} (plugins.{place}) is not imported, and what it may bring is not checked")
+    unchecked.lend([source for source in sources if any(_written(source))])
+    return [() for _ in sources]
+
+
+def of_run(name: str, plugins: Sequence[str]) -> None:
+    """Import the plugins of a run as they are now.
+
+    Raises:
+        SnapshotError: one is gone, or cannot be imported.
+    """
+    stage.forget()
+    try:
+        stage.present([read(origin, None) for origin in plugins])
+    except BadPluginError as error:
+        raise SnapshotError(f"{name}: plugins: {error}") from error
+    except BadStageError as error:
+        raise SnapshotError(f"{name}: plugins.{error.position}: {plugins[error.position]}: {error}") from error
+
+
+def _written(source: Source) -> list[tuple[int, str]]:
+    """Entries of `plugins:`; what is none is for the pipeline's schema to tell."""
+    entries = source.values.get("plugins")
+    if not isinstance(entries, list):
+        return []
+    return [(place, entry) for place, entry in enumerate(entries) if isinstance(entry, str) and entry]

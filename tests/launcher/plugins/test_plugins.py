@@ -1,0 +1,212 @@
+"""`plugins:` of a pipeline: what it names is found as though it were installed, or refused in one sentence."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from launcher.backends.slurm.backend import SlurmBackend
+from launcher.plan import Plan
+from launcher.plugins import ask, use
+from launcher.runs.create import create
+from launcher.snapshot.take import take
+from locat.contract.errors import UserError
+from support import small_runs
+from support.documents import ROOT
+from support.own_plugins import OWN, Folder
+
+MODEL = '[project.entry-points."locat.models"]\nown_net = "nets:own_net"\n'
+TASK = "from locat.config import JobConfig\nfrom typing import ClassVar, Literal\n"
+
+
+def test_a_file_brings_a_task_and_a_model(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = folder.write("own.py", OWN)
+    folder.pipeline("own.py")
+    valid = folder.asks("validate")
+    assert valid.stdout == f"{folder.path}/own.yaml: valid, 1 jobs\n"
+    assert valid.stderr == f"note: {own} is imported here and in jobs; it brings task count, model own_tiny\n"
+
+    asked: list[Path] = []
+    monkeypatch.setattr(ask, "_asked", lambda stage, plugin: asked.append(stage) or {"error": "asked"})
+    wrong = folder.asks("validate", "--set", "jobs.count.config.upto=none")
+    assert "jobs.count.config.upto: expected a positive integer, got 'none'" in wrong.stderr
+    assert not asked, "the answer is kept"
+    own.write_text(OWN.replace("= 3", "= 4"))
+    assert "asked" in folder.asks("validate").stderr, "until the file changes"
+
+
+def test_a_folder_with_entry_points_needs_no_installation(folder: Folder) -> None:
+    folder.write("mine/pyproject.toml", (ROOT / "examples/own_task/pyproject.toml").read_text())
+    for file in (ROOT / "examples/own_task/rotations").glob("*.py"):
+        folder.write(f"mine/src/rotations/{file.name}", file.read_text())
+    folder.write("own.yaml", "plugins: [mine]\n" + (ROOT / "examples/own_task/rotations.yaml").read_text())
+    assert "task rotations" in folder.asks("validate").stderr
+    wrong = folder.asks("validate", "--set", "jobs.pretrain.task=rotation")
+    assert "did you mean 'rotations'?" in wrong.stderr
+
+
+def test_a_later_pipeline_knows_nothing_of_it(folder: Folder) -> None:
+    folder.write("own.py", OWN)
+    folder.pipeline("own.py")
+    assert folder.asks("validate").exit_code == 0
+    folder.write("own.yaml", "name: other\njobs:\n  count: {task: count}\n")
+    assert "jobs.count.task: expected one of" in folder.asks("validate").stderr
+    assert "own" not in sys.modules and not [path for path in sys.path if "locat-plugins" in path]
+
+
+def test_a_path_is_from_the_file_that_names_it(folder: Folder) -> None:
+    folder.write("own.py", OWN)
+    folder.pipeline("own.py")
+    folder.write("below/own.yaml", "name: below\ninclude: ../own.yaml\njobs: {}\n")
+    assert Folder(folder.path / "below").asks("validate").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gone.py", "'gone.py': no such file or folder"),
+        ("no_such_package", "'no_such_package': no such file or folder"),
+        ("notes.txt", "'notes.txt': no plugin; give a .py file or a folder"),
+        ("torch.py", "would take the place of /.*/torch, which is imported as 'torch'; rename it"),
+        ("locat.py", "would take the place of LocAt's own, .*; rename it"),
+        ("json.py", "would take the place of Python's own, .*; rename it"),
+        ("own-task.py", "no module is called 'own-task'"),
+        ("linked.py", "is a link to .*/torch.py, which has another name; name that one"),
+        ("empty", "a folder must have __init__.py, or a pyproject.toml with entry points"),
+        ("broken", "broken/pyproject.toml: cannot be read: "),
+        ("lost", "there is no module 'nets' in .*/lost, which it names"),
+        ("wrong", r"entry point 'a' of locat.tasks: expected module:object, got \['b'\]"),
+    ],
+)
+def test_what_is_no_plugin_is_refused_unread(folder: Folder, name: str, said: str) -> None:
+    for other in ("notes.txt", "torch.py", "locat.py", "json.py", "own-task.py", "empty/a.py"):
+        folder.write(other, "raise SystemExit('nothing is imported')\n")
+    (folder.path / "linked.py").symlink_to(folder.path / "torch.py")
+    folder.write("broken/pyproject.toml", "[project\n")
+    folder.write("lost/pyproject.toml", MODEL)
+    folder.write("wrong/pyproject.toml", '[project.entry-points."locat.tasks"]\na = ["b"]\n')
+    assert re.search(said, folder.is_refused(name))
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("x = 1\ny = x / 0\n", "{file}: cannot be imported: {file}, line 2: ZeroDivisionError: division by zero"),
+        ("\ndef f(:\n", "{file}: cannot be imported: {file}, line 2: SyntaxError: invalid syntax"),
+        ("import os; print('noise'); os._exit(3)", "{file}: ended Python while it was imported (exit code 3)"),
+        (
+            "import helping",
+            "{file}: cannot be imported: {file}, line 1: ModuleNotFoundError: No module named 'helping';"
+            " name {folder}/helping.py under `plugins` too",
+        ),
+        (
+            f"{TASK}import sys; sys.modules['torch'] = sys\n"
+            "class A(JobConfig):\n    entry: ClassVar[str] = 'own:a'\n    task: Literal['a']\n",
+            "{file}: imports torch, and has the config of 'a', which the launcher reads without; import torch within"
+            " the functions that use it, or keep the config in a file of its own",
+        ),
+        (
+            f"{TASK}class A(JobConfig):\n    entry: ClassVar[str] = 'own:a'\n    task: Literal['knn']\n",
+            "{file}: brings the task 'knn', as LocAt itself does; take one of them out",
+        ),
+    ],
+    ids=["raises", "syntax", "exits", "neighbour", "torch", "name of ours"],
+)
+def test_what_cannot_be_imported_is_refused(folder: Folder, code: str, said: str) -> None:
+    file = folder.write("own.py", code)
+    folder.write("helping.py", "")
+    assert folder.is_refused("own.py") == said.format(file=file, folder=folder.path)
+
+
+def test_what_hangs_is_ended(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "TIMEOUT", 0.5)
+    folder.write("own.py", "import time\ntime.sleep(600)\n")
+    assert "was still being imported after 0.5 s" in folder.is_refused("own.py")
+
+
+def test_two_of_one_name_are_refused(folder: Folder) -> None:
+    for name, module in (("a", "nets"), ("b", "more"), ("c", "nets")):
+        folder.write(f"{name}/pyproject.toml", MODEL.replace("nets", module))
+        folder.write(f"{name}/{module}.py", "")
+    pipeline = "name: own\nplugins: [a, {}]\njobs:\n  convert: {{task: convert}}\n"
+    folder.write("own.yaml", pipeline.format("b"))
+    same = (
+        f"2:14: plugins.1: {folder.path}/b: brings the model 'own_net', as {folder.path}/a does; take one of them out"
+    )
+    assert same in folder.asks("validate").stderr
+    folder.write("own.yaml", pipeline.format("c"))
+    assert f"{folder.path}/c: {folder.path}/a has a module 'nets' as well" in folder.asks("validate").stderr
+
+
+def test_without_plugins_nothing_is_imported_and_the_rest_is_checked(folder: Folder) -> None:
+    mark = folder.path / "imported"
+    folder.write("own.py", f"open({str(mark)!r}, 'w')")
+    folder.write(
+        "own.yaml",
+        """
+name: own
+plugins: [own.py]
+jobs:
+  count: {task: count, strategy: ddp, resources: {processes: 2}, config: {upto: none}}
+  convert: {task: convert, needs: [count], config: {dataset: {name: shapes, from: "${jobs.count.outputs.any}"}}}
+""",
+    )
+    valid = folder.asks("validate", "--no-plugins")
+    assert (valid.exit_code, valid.stdout) == (0, f"{folder.path}/own.yaml: valid, 2 jobs\n")
+    assert valid.stderr == "note: own.py (plugins.0) is not imported, and what it may bring is not checked\n"
+    wrong = folder.asks("validate", "--no-plugins", "--set", "jobs.convert.config.workers=0")
+    assert "jobs.convert.config.workers: expected a positive integer" in wrong.stderr
+    assert not mark.exists()
+
+
+def test_jobs_that_run_the_code_of_an_image_have_no_plugins(folder: Folder) -> None:
+    folder.write("own.py", "raise SystemExit('nothing is imported')")
+    folder.pipeline("own.py")
+    refused = folder.asks("submit", "--backend", "kubernetes")
+    assert refused.exit_code == 2
+    assert (
+        "own.yaml:3:5: plugins.0: jobs import the code of their image there; install it into the image"
+        in refused.output
+    )
+    job = small_runs.job("a")
+    job.options["slurm"] = {"container": {"engine": "apptainer"}}
+    plan = Plan("own", "own", "", folder.path, "sqlite:////tmp/x", "own", (job,), "slurm", plugins=("own.py",))
+    with pytest.raises(UserError, match="job a: runs the code of its image, in which plugins are not"):
+        SlurmBackend().check(plan)
+
+
+def test_a_plan_says_which_plugins_it_has_and_else_nothing(folder: Folder) -> None:
+    plan = Plan("own", "own", "", folder.path, "sqlite:////tmp/x", "own", (small_runs.job("a"),), plugins=("/own.py",))
+    assert Plan.from_json(plan.to_json()) == plan
+    without = Plan("own", "own", "", folder.path, "sqlite:////tmp/x", "own", (small_runs.job("a"),))
+    assert '"plugins"' not in without.to_json() and Plan.from_json(without.to_json()) == without
+
+
+def test_the_copy_of_the_code_has_plugins_as_though_installed(folder: Folder) -> None:
+    own = folder.write("own.py", OWN)
+    folder.write("beside.py", "")
+    use.of_run("own", [str(own)])
+    code = take(folder.path / "runs", (), "submit")
+    copy = Path(code.source.folder)
+    assert sorted(path.name for path in copy.iterdir()) == ["launcher", "locat", "own.plugin0-0.dist-info", "own.py"]
+    assert "count = own:Count" in (copy / "own.plugin0-0.dist-info/entry_points.txt").read_text()
+    assert (copy / "own.py").read_text() == OWN and not (copy / "own.py").is_symlink()
+    assert [origin.modules for origin in code.source.origins] == [("launcher", "locat"), ("own.py",)]
+
+
+def test_todays_plugins_are_taken_when_that_is_asked_for(folder: Folder) -> None:
+    own = folder.write("own.py", OWN)
+    use.of_run("own", [str(own)])
+    runs = folder.path / "runs"
+    plan = Plan("own", "own", "", runs / "own", "sqlite:////tmp/x", "own", (small_runs.job("a"),), plugins=(str(own),))
+    run = create(plan, "name: own\n", runs, code=take(runs, (), "submit"))
+    own.unlink()
+    refused = small_runs.cli(run, "retry", "own", "--code", "now")
+    assert refused.exit_code == 2
+    assert f"own: plugins: '{own}': no such file or folder" in refused.output
+    own.write_text(OWN + "# edited\n")
+    assert "today's code" in small_runs.cli(run, "retry", "own", "--code", "now").output
+    copy = run.code_folder()
+    assert copy is not None and (copy / "own.py").read_text().endswith("# edited\n")
+    small_runs.until(lambda: not run.is_supervised())
