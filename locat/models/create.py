@@ -3,9 +3,9 @@
 # mypy: warn-return-any=False
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,9 @@ def create_model(config: Model) -> nn.Module:
         raise ConfigError(f"no model is called {config.name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
     try:
         name, args = _for_timm(config)
-        return timm.create_model(name, **args)
+        model = timm.create_model(name, **args)
+        _check_can_be_saved(model)
+        return model
     except (TypeError, ValueError, AssertionError) as error:
         if config.attach is not None and isinstance(error, AttachError):
             raise ConfigError(f"model.attach: {config.name!r} does not take it: {error}") from error
@@ -57,9 +59,30 @@ def is_known(name: str) -> bool:
 def _registered(name: str, found: object) -> None:
     """See that timm knows the model of a plugin, which was imported."""
     if not timm.is_model(name) and callable(found):
-        timm.models.register_model(found)
+        timm.models.register_model(_named(name, found))
     if not timm.is_model(name):
         raise TypeError(f"registers no model {name!r} with timm, nor is it a function of that name")
+
+
+def _named(name: str, build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """A function that makes a model, which an export then calls by this name and not by that of what it is made of."""
+
+    @wraps(build)
+    def made(**kwargs: Any) -> nn.Module:
+        model: Any = build(**kwargs)
+        _check_can_be_saved(model)
+        model.pretrained_cfg["architecture"] = name
+        return model
+
+    made.__name__ = name
+    return made
+
+
+def _check_can_be_saved(model: nn.Module) -> None:
+    """Raise TypeError for a module that was not made as timm makes them: nobody wants to know after the training."""
+    missing = [name for name in ("pretrained_cfg", "num_classes", "num_features") if not hasattr(model, name)]
+    if missing:
+        raise TypeError(f"it has no {', '.join(missing)}, by which timm saves a model; make it of timm's parts")
 
 
 def title(config: Model) -> str:

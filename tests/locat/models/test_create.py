@@ -9,7 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from locat.config import Model
 from locat.contract.errors import ConfigError, WeightsError
+from locat.contract.plugins import PluginError
 from locat.models.create import create_model, load_backbone, save_model, title
+from support.packages import install
 
 ARGS = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 5}
 
@@ -33,6 +35,50 @@ def test_unknown_names_and_arguments_are_config_errors():
         create_model(Model(name="locatvit_tiny", args={"no_such_argument": 1}))
     with pytest.raises(ConfigError, match="divisible"):
         create_model(Model(name="locatvit_tiny", args={"embed_dim": 10}))
+
+
+REGISTERED = """
+import timm
+from timm.models import register_model
+
+@register_model
+def registered_net(pretrained=False, **args):
+    return timm.create_model("vit_tiny_patch16_224", **args)
+"""
+PLAIN = """
+def plain_net(pretrained=False, **args):
+    import timm
+    return timm.create_model("vit_tiny_patch16_224", **args)
+"""
+
+
+def test_a_package_adds_a_model_that_timm_is_told_of(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    install(tmp_path, "nets", {"locat.models": "registered_net = nets\nother_net = nets"}, REGISTERED)
+    with pytest.raises(ConfigError, match=r"'registered_nets'; did you mean 'registered_net'"):
+        create_model(Model(name="registered_nets"))
+    with pytest.raises(
+        PluginError, match=r"package nets: entry point other_net = nets .* registers no model 'other_net'"
+    ):
+        create_model(Model(name="other_net"))
+    assert create_model(Model(name="registered_net", args=ARGS)).num_classes == 5
+
+
+def test_a_package_adds_a_model_that_a_function_makes(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    install(tmp_path, "plain", {"locat.models": "plain_net = plain:plain_net"}, PLAIN)
+    save_model(create_model(Model(name="plain_net", args=ARGS)), tmp_path / "left", **ARGS)
+    assert load_backbone(tmp_path / "left")[1] == "plain_net"
+
+
+def test_what_is_no_timm_model_is_refused_before_it_is_trained(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    code = "import torch\ndef module_net(pretrained=False, **args):\n    return torch.nn.Linear(2, 2)\n"
+    install(tmp_path, "bare", {"locat.models": "module_net = bare:module_net"}, code)
+    with pytest.raises(
+        ConfigError, match="has no pretrained_cfg, num_classes, num_features, by which timm saves a model"
+    ):
+        create_model(Model(name="module_net"))
 
 
 def test_a_folder_gives_the_model_its_weights_and_name(folder):
