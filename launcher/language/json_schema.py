@@ -1,8 +1,10 @@
-"""The pipeline language as a JSON schema, for editors: `python -m launcher.language.json_schema [--installed]`.
+"""The pipeline language as a JSON schema, for editors.
+
+    python -m launcher.language.json_schema [--installed [PLUGIN...]]
 
 It is what the language's own models say, made as lenient as a file may be: where a reference may stand it allows one,
 and a file that includes others may leave out what they have. `launcher validate` is stricter. With `--installed` it
-knows the tasks and datasets of installed packages, too.
+knows the tasks and datasets of installed packages, too, and of plugins (docs/extend/plugins.md).
 """
 
 import json
@@ -13,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from launcher.language.model import language
+from launcher.plugins import use
 from locat.config import task_configs
 
 JsonSchema = dict[str, Any]
@@ -100,4 +103,4 @@ def _inside(kind: JsonSchema) -> JsonSchema:
 
 
 if __name__ == "__main__":
-    print(text(installed="--installed" in sys.argv), end="")
+    print(text(use.installed(sys.argv[1:])), end="")

@@ -1,6 +1,8 @@
-"""The pipeline language as a document, from its schema: `python -m launcher.language.reference_page [--installed]`.
+"""The pipeline language as a document, from its schema.
 
-With `--installed` it has the tasks and datasets of installed packages, too.
+    python -m launcher.language.reference_page [--installed [PLUGIN...]]
+
+With `--installed` it has the tasks and datasets of installed packages, too, and of plugins (docs/extend/plugins.md).
 """
 
 import inspect
@@ -12,6 +14,7 @@ from typing import Any
 
 from launcher.backends import OPTIONS
 from launcher.language.model import language
+from launcher.plugins import use
 from locat.config import task_configs
 
 JsonSchema = Mapping[str, Any]
@@ -141,4 +144,4 @@ def _either(fields: Iterable[JsonSchema], names: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    print(text(installed="--installed" in sys.argv), end="")
+    print(text(use.installed(sys.argv[1:])), end="")

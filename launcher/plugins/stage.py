@@ -59,22 +59,26 @@ def present(plugins: Sequence[Plugin]) -> list[Brought]:
     forget()
     if not plugins:
         return []
-    _Staged.folder = tempfile.TemporaryDirectory(prefix="locat-plugins-")
-    _Staged.plugins = tuple(plugins)
-    folder = Path(_Staged.folder.name)
     found: list[Brought] = []
     position = 0
     try:
+        _Staged.folder = tempfile.TemporaryDirectory(prefix="locat-plugins-")
+        _Staged.plugins = tuple(plugins)
+        folder = Path(_Staged.folder.name)
         for position, plugin in enumerate(plugins):
             _link(folder, plugin, plugins[:position])
         for position, plugin in enumerate(plugins):
-            brought = Brought(plugin, ask.offers(folder, plugin, plugins))
+            brought = Brought(plugin, _new(plugin, ask.offers(folder, plugin, plugins)))
             _check_names(brought, found)
             _note(folder, position, brought)
             found.append(brought)
     except BadPluginError as error:
         forget()
         raise BadStageError(position, str(error)) from error
+    except OSError as error:
+        forget()
+        where = error.filename or tempfile.gettempdir()
+        raise BadStageError(position, f"cannot be laid out as installed: {where}: {error.strerror}") from error
     sys.path.append(str(folder))
     importlib.invalidate_caches()
     return found
@@ -108,6 +112,17 @@ def _link(folder: Path, plugin: Plugin, before: Iterable[Plugin]) -> None:
             if module in other.modules:
                 raise BadPluginError(f"{other.origin} has a module {module!r} as well; rename one of them")
         (folder / place.name).symlink_to(place)
+
+
+def _new(plugin: Plugin, offers: Offers) -> Offers:
+    """Of an installed package what it does not offer itself."""
+    if plugin.modules:
+        return offers
+    installed = {group: entry_points.names(group) for group in offers}
+    return {
+        group: {name: value for name, value in entries.items() if name not in installed[group]}
+        for group, entries in offers.items()
+    }
 
 
 def _check_names(brought: Brought, others: Iterable[Brought]) -> None:

@@ -1,6 +1,8 @@
 """The plugins of pipelines, as installed before names are looked up; what is wrong with one is told at its key."""
 
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from launcher.plugins import stage, unchecked
 from launcher.plugins.named import BadPluginError, Plugin, read
@@ -59,6 +61,21 @@ def none(sources: Sequence[Source], tell: Callable[[str], None]) -> list[tuple[s
             tell(f"{written} (plugins.{place}) is not imported, and what it may bring is not checked")
     unchecked.lend([source for source in sources if any(_written(source))])
     return [() for _ in sources]
+
+
+def installed(words: Sequence[str]) -> bool:
+    """Whether `--installed [PLUGIN...]` is on a command line; plugins, by paths from here, then count as installed."""
+    if not words:
+        return False
+    if words[0] != "--installed":
+        sys.exit(f"unknown option {words[0]!r}; there is --installed [PLUGIN...]")
+    try:
+        stage.present([read(word, Path.cwd()) for word in words[1:]])
+    except BadPluginError as error:
+        sys.exit(str(error))
+    except BadStageError as error:
+        sys.exit(f"{words[1 + error.position]}: {error}")
+    return True
 
 
 def of_run(name: str, plugins: Sequence[str]) -> None:

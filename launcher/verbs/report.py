@@ -8,7 +8,7 @@ import click
 
 from launcher import interpreter
 from launcher.backends import look
-from launcher.runs.find import find
+from launcher.runs.find import find, is_own
 from launcher.runs.state import Status
 from launcher.verbs.arguments import runs_option
 from launcher.view import summary
@@ -50,8 +50,8 @@ def command(references: tuple[str, ...], output: Path | None, tracking_uri: str 
         words += ["--output", str(output)]
     if tracking_uri:
         words += ["--tracking-uri", _reached(tracking_uri)]
-    for run in found:
-        if run.plan().plugins and (code := run.code_folder()):
+    for run in found:  # another user's would run as this one
+        if run.plan().plugins and is_own(run) and (code := run.code_folder()):
             words += ["--plugins", str(code)]
     sys.exit(subprocess.call(interpreter.module("locat.report", *words), stdin=subprocess.DEVNULL))
 

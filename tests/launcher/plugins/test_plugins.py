@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from launcher.backends.slurm.backend import SlurmBackend
+from launcher.language import json_schema, reference_page
 from launcher.plan import Plan
 from launcher.plugins import ask, use
 from launcher.runs.create import create
@@ -40,10 +41,20 @@ def test_a_folder_with_entry_points_needs_no_installation(folder: Folder) -> Non
     folder.write("mine/pyproject.toml", (ROOT / "examples/own_task/pyproject.toml").read_text())
     for file in (ROOT / "examples/own_task/rotations").glob("*.py"):
         folder.write(f"mine/src/rotations/{file.name}", file.read_text())
-    folder.write("own.yaml", "plugins: [mine]\n" + (ROOT / "examples/own_task/rotations.yaml").read_text())
+    pipeline = (ROOT / "examples/own_task/rotations.yaml").read_text()
+    folder.write("own.yaml", pipeline.replace("plugins: [.]", "plugins: [mine]"))
     assert "task rotations" in folder.asks("validate").stderr
     wrong = folder.asks("validate", "--set", "jobs.pretrain.task=rotation")
     assert "did you mean 'rotations'?" in wrong.stderr
+
+
+def test_the_schema_and_the_reference_have_it(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.write("own.py", OWN).parent)
+    assert use.installed(["--installed", "own.py"])
+    assert json_schema.schema(installed=True)["$defs"]["Count"]["properties"]["upto"]
+    assert "## count\n" in reference_page.text(installed=True)
+    with pytest.raises(SystemExit, match=r"'gone\.py': no such file or folder"):
+        use.installed(["--installed", "gone.py"])
 
 
 def test_a_later_pipeline_knows_nothing_of_it(folder: Folder) -> None:
