@@ -1,4 +1,4 @@
-"""docs/extend/dataset.md, followed from an empty folder: a package's dataset is converted, trained on and reported."""
+"""docs/extend/dataset.md, followed from an empty folder: a plugin's dataset is converted, trained on and reported."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ def test_every_command_does_what_the_reader_expects(tmp_path: Path) -> None:
     pipeline = tmp_path / "own_dataset/sheets.yaml"
     pipeline.write_text(pipeline.read_text().replace("folder: /", "foldr: /"))
     wrong = reader.refused("launcher validate own_dataset/sheets.yaml")
-    assert "sheets.yaml:11:39: jobs.convert.config.dataset.foldr: unknown key 'foldr'; did you mean 'folder'?" in wrong
+    assert "sheets.yaml:12:39: jobs.convert.config.dataset.foldr: unknown key 'foldr'; did you mean 'folder'?" in wrong
 
 
 def test_what_the_page_shows_is_in_the_example() -> None:

@@ -1,4 +1,4 @@
-"""docs/extend/task.md, followed from an empty folder: a package's task trains a model, which others evaluate."""
+"""docs/extend/task.md, followed from an empty folder: a plugin's task trains a model, which others evaluate."""
 
 import csv
 import json
