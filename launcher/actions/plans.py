@@ -1,6 +1,5 @@
 """The plans that pipelines and options make."""
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from launcher.compile.compiler import compile_pipeline
 from launcher.language.load import read, validate
 from launcher.language.model import Pipeline
 from launcher.plan import Plan
+from launcher.plugins import staged
 from launcher.runs.create import new_run_id
 from locat.contract.problems import PipelineError, Problem
 from locat.contract.yaml_source import Source
@@ -64,9 +64,9 @@ def compiled(
 def _plugins(
     sources: Sequence[Source], sees_folders: bool, tell: Callable[[str], None], imports: bool
 ) -> list[tuple[str, ...]]:
-    """The plugins of each pipeline, by which names are found from then on. Most pipelines have none: these wait for
-    nothing of it, unless this process has to forget those of an earlier one."""
-    if not any(source.values.get("plugins") for source in sources) and "launcher.plugins.use" not in sys.modules:
+    """The plugins of each pipeline, by which names are found from then on. Most have none, and wait for none."""
+    if not any(source.values.get("plugins") for source in sources):
+        staged.forget()
         return [() for _ in sources]
     from launcher.plugins import use
 

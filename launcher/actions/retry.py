@@ -64,7 +64,7 @@ def _settle_code(run: RunFolder, plan: Plan, code: str, tell: Callable[[str], No
                 f"{run.name}: on {plan.backend} the image has the code; submit a run that names another image"
             )
         return
-    from launcher.plugins import use
+    from launcher.plugins import staged
     from launcher.snapshot import store
     from launcher.snapshot.take import take  # a tenth of the time that a verb takes
 
@@ -78,7 +78,11 @@ def _settle_code(run: RunFolder, plan: Plan, code: str, tell: Callable[[str], No
         return
     if all(run.state(job.name).status is Status.DONE for job in plan.jobs):
         return
-    use.of_run(run.name, plan.plugins)
+    staged.forget()
+    if plan.plugins:
+        from launcher.plugins import use
+
+        use.of_run(run.name, plan.plugins)
     taken = take(run.path.parent, plan.secrets, "retry --code now" if code == NOW else "retry")
     if run.code().get("PYTHONPATH") == taken.python_path:
         return  # nothing was edited

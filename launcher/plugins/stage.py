@@ -12,14 +12,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from launcher.plugins import ask
+from launcher.plugins import ask, staged
 from launcher.plugins.named import GROUPS, BadPluginError, Offers, Plugin
-from locat.config import TASKS, datasets
+from launcher.plugins.staged import INFO
+from locat.config import TASKS
 from locat.config.datasets import DATASETS
 from locat.contract import plugins as entry_points
-
-INFO = "-0.dist-info"
-"""How the name of a folder ends that says of a plugin what it brings."""
 
 
 class Brought(NamedTuple):
@@ -43,28 +41,19 @@ class BadStageError(Exception):
         super().__init__(message)
 
 
-class _Staged:
-    """What this process has as though it were installed."""
-
-    folder: "tempfile.TemporaryDirectory[str] | None" = None
-    plugins: Sequence[Plugin] = ()
-
-
 def present(plugins: Sequence[Plugin]) -> list[Brought]:
     """Take these plugins, and no others, as installed in this process.
 
     Raises:
         BadStageError: says of which.
     """
-    forget()
     if not plugins:
+        staged.forget()
         return []
     found: list[Brought] = []
     position = 0
     try:
-        _Staged.folder = tempfile.TemporaryDirectory(prefix="locat-plugins-")
-        _Staged.plugins = tuple(plugins)
-        folder = Path(_Staged.folder.name)
+        folder = staged.begin(plugins)
         for position, plugin in enumerate(plugins):
             _link(folder, plugin, plugins[:position])
         for position, plugin in enumerate(plugins):
@@ -73,37 +62,15 @@ def present(plugins: Sequence[Plugin]) -> list[Brought]:
             _note(folder, position, brought)
             found.append(brought)
     except BadPluginError as error:
-        forget()
+        staged.forget()
         raise BadStageError(position, str(error)) from error
     except OSError as error:
-        forget()
+        staged.forget()
         where = error.filename or tempfile.gettempdir()
         raise BadStageError(position, f"cannot be laid out as installed: {where}: {error.strerror}") from error
     sys.path.append(str(folder))
     importlib.invalidate_caches()
     return found
-
-
-def forget() -> None:
-    """Take none as installed any more."""
-    TASKS.forget_installed()
-    datasets.forget_installed()
-    if _Staged.folder is None:
-        return
-    names = {name for plugin in _Staged.plugins for name in plugin.modules}
-    for module in [each for each in sys.modules if each.partition(".")[0] in names]:
-        del sys.modules[module]
-    sys.path[:] = [entry for entry in sys.path if entry != _Staged.folder.name]
-    _Staged.folder.cleanup()
-    _Staged.folder, _Staged.plugins = None, ()
-
-
-def notes() -> dict[str, Path]:
-    """Path within a copy of the code -> file: what says there of the plugins what they bring."""
-    if _Staged.folder is None:
-        return {}
-    folder = Path(_Staged.folder.name)
-    return {str(file.relative_to(folder)): file for file in folder.glob(f"*{INFO}/*")}
 
 
 def _link(folder: Path, plugin: Plugin, before: Iterable[Plugin]) -> None:

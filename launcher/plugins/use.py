@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from launcher.plugins import stage, unchecked
+from launcher.plugins import stage, staged, unchecked
 from launcher.plugins.named import BadPluginError, Plugin, read
 from launcher.plugins.stage import BadStageError
 from launcher.snapshot.errors import SnapshotError
@@ -27,7 +27,7 @@ def of_pipelines(sources: Sequence[Source], sees_folders: bool, tell: Callable[[
     found: dict[str, tuple[Plugin, Problem]] = {}
     named: list[tuple[str, ...]] = []
     problems: list[Problem] = []
-    stage.forget()
+    staged.forget()
     for source in sources:
         origins: list[str] = []
         for place, written in _written(source):
@@ -55,10 +55,11 @@ def of_pipelines(sources: Sequence[Source], sees_folders: bool, tell: Callable[[
 
 def none(sources: Sequence[Source], tell: Callable[[str], None]) -> list[tuple[str, ...]]:
     """The same, but nothing is imported: names that plugins may bring are then not checked."""
-    stage.forget()
+    staged.forget()
     for source in sources:
         for place, written in _written(source):
             tell(f"{written} (plugins.{place}) is not imported, and what it may bring is not checked")
+    staged.expect_names()
     unchecked.lend([source for source in sources if any(_written(source))])
     return [() for _ in sources]
 
@@ -84,7 +85,7 @@ def of_run(name: str, plugins: Sequence[str]) -> None:
     Raises:
         SnapshotError: one is gone, or cannot be imported.
     """
-    stage.forget()
+    staged.forget()
     try:
         stage.present([read(origin, None) for origin in plugins])
     except BadPluginError as error:

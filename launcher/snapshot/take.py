@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher import interpreter
-from launcher.plugins import stage
+from launcher.plugins import staged
 from launcher.runs.folder import PATH_FILE
 from launcher.snapshot import files, git, modules, store
 from launcher.snapshot.git import GitError
@@ -70,7 +70,7 @@ def take(runs: Path, secrets: Collection[str], taken_by: str) -> Code:
     """
     installed = modules.installed()
     parts = list(_parts(installed))
-    kept, aside = {**_paths(parts, aside=False), **stage.notes()}, _paths(parts, aside=True)
+    kept, aside = {**_paths(parts, aside=False), **staged.notes()}, _paths(parts, aside=True)
     copy = store.keep(runs, kept, aside)
     patches: dict[str, bytes] = {}
     origins = []

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.plugins import stage
+from launcher.plugins import staged
 from support.own_plugins import Folder
 
 
@@ -12,4 +12,4 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
     """An empty one; afterwards this process knows nothing of what was in it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield Folder(tmp_path / "my folder")
-    stage.forget()
+    staged.forget()
