@@ -1,6 +1,7 @@
 """Runs on a real Slurm cluster of two nodes, started for these tests on this machine."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import launcher
 from launcher.backends import BACKENDS, look
 from launcher.compile.resources import command
 from launcher.plan import PlannedJob
@@ -19,7 +21,7 @@ from launcher.runs.state import Status
 from launcher.runs.status import RunView
 from launcher.snapshot.take import take
 from support import small_runs, training
-from support.own_module import OwnModule
+from support.own_module import BROKEN, OwnModule
 from support.slurm_cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -137,6 +139,15 @@ def test_an_edit_reaches_no_job_that_waits_or_is_requeued(
     assert small_runs.log_of(run, "a", 2).read_text().startswith("as submitted")
     assert small_runs.cli(run, "retry", run.name, "--code", "now").exit_code == 0
     assert small_runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
+
+
+def test_a_file_of_ones_own_brings_a_task_and_a_model(cluster: Cluster, tmp_path: Path) -> None:
+    folder = shutil.copytree(ROOT / "examples/own_file", tmp_path / "own file")
+    run = launcher.submit(folder / "nano.yaml", backend="slurm", runs=tmp_path / "runs")
+    (folder / "nano.py").write_text(BROKEN)
+    view = until_ended(RunFolder(run.path), cluster, SLOW)
+    assert [job.status for job in view.jobs] == [Status.DONE], run.logs("parameters")
+    assert (run.outputs("parameters") / "parameters.txt").read_text() == "1436074\n"
 
 
 def test_the_digits_chain(cluster: Cluster, tmp_path: Path) -> None:
