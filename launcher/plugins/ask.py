@@ -41,7 +41,7 @@ def offers(stage: Path, plugin: Plugin, plugins: Sequence[Plugin]) -> Offers:
         if kept is not None:
             found: Offers = json.loads(kept.read_text())
             return found
-    said = _asked(stage, plugin)
+    said = _asked(stage, plugin, [name for each in plugins if each is not plugin for name in each.modules])
     if error := said.get("error"):
         raise BadPluginError(f"cannot be imported: {error}{_remedy(error, plugin)}")
     found = said["offers"]
@@ -57,12 +57,13 @@ def offers(stage: Path, plugin: Plugin, plugins: Sequence[Plugin]) -> Offers:
     return found
 
 
-def _asked(stage: Path, plugin: Plugin) -> dict[str, Any]:
+def _asked(stage: Path, plugin: Plugin, others: Sequence[str]) -> dict[str, Any]:
     """The answer of `launcher.plugins.importing`."""
     what = {
         "module": plugin.module,
         "declared": plugin.declared,
         "places": [str(place) for place in plugin.modules.values()],
+        "others": others,
     }
     command = interpreter.module("launcher.plugins.importing", str(stage), json.dumps(what))
     with (stage / "answer").open("w+b") as answer:

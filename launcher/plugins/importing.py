@@ -2,8 +2,9 @@
 
     python -P -m launcher.plugins.importing STAGE WHAT
 
-WHAT is a JSON object: `module` to import, or `declared` entry points to check, and `places` of the plugin's files. The
-answer is one on stdout, `offers` and `loads_torch`, or `error`. What the plugin prints itself goes to stderr.
+WHAT is a JSON object: `module` to import, or `declared` entry points to check, `places` of the plugin's files, and the
+modules of `others`. The answer is one on stdout, `offers` and `loads_torch`, or `error`. What the plugin prints itself
+goes to stderr.
 """
 
 import importlib
@@ -33,7 +34,7 @@ def main() -> None:
     os.dup2(2, 1)
     sys.path.append(stage)
     try:
-        said = _declared(what["declared"]) if what["declared"] else _found(what["module"])
+        said = _declared(what["declared"]) if what["declared"] else _found(what["module"], what["others"])
     except BaseException as error:  # a plugin may do anything, and leave Python too
         said = {"error": described(error, what["places"])}
     os.write(answer, json.dumps(said).encode())
@@ -54,8 +55,8 @@ def _declared(offers: dict[str, dict[str, str]]) -> dict[str, Any]:
     return {"offers": offers, "loads_torch": "torch" in sys.modules}
 
 
-def _found(name: str) -> dict[str, Any]:
-    """What a module brings, by what is there once it is imported."""
+def _found(name: str, others: list[str]) -> dict[str, Any]:
+    """What a module brings, by what is there once it is imported; `others` are the modules of other plugins."""
     module = importlib.import_module(name)
     offers: dict[str, dict[str, str]] = {}
     for kind, group, key, worker in (
@@ -66,8 +67,9 @@ def _found(name: str) -> dict[str, Any]:
             called = _name_of(config, key)
             if called and getattr(config, worker):
                 offers.setdefault(group, {})[called] = f"{config.__module__}:{config.__qualname__}"
-    models = {each.__name__: f"{name}:{each.__name__}" for each in vars(module).values() if plugins.is_model(each)}
-    models |= {called: name for called in _registered()}
+    marked = [each for each in list(vars(module).values()) if plugins.is_model(each) and each.__module__ == name]
+    models = {each.__name__: f"{name}:{each.__name__}" for each in marked}
+    models |= {called: name for called in _registered(others)}
     if models:
         offers["locat.models"] = models
     return {"offers": offers, "loads_torch": "torch" in sys.modules}
@@ -76,7 +78,7 @@ def _found(name: str) -> dict[str, Any]:
 def _classes(module: ModuleType, kind: type) -> Iterator[type]:
     """Classes of a kind that the module, or what lies in its package, defines."""
     inside = [each for name, each in sys.modules.items() if f"{name}.".startswith(f"{module.__name__}.")]
-    found = {id(each): each for part in inside for each in vars(part).values() if inspect.isclass(each)}
+    found = {id(each): each for part in inside for each in list(vars(part).values()) if inspect.isclass(each)}
     for each in found.values():
         if issubclass(each, kind) and f"{each.__module__}.".startswith(f"{module.__name__}."):
             yield each
@@ -89,8 +91,8 @@ def _name_of(config: Any, key: str) -> str:
     return names[0] if len(names) == 1 and isinstance(names[0], str) else ""
 
 
-def _registered() -> list[str]:
-    """Models that timm knows now and did not bring.
+def _registered(others: list[str]) -> list[str]:
+    """Models that timm knows now, and that neither it nor another plugin brought, by these modules.
 
     Raises:
         ValueError: one has taken the place of timm's own.
@@ -99,7 +101,8 @@ def _registered() -> list[str]:
     if timm is None:
         return []
     entries = {name: timm.model_entrypoint(name) for name in timm.list_models()}
-    found = [name for name, entry in entries.items() if entry.__module__.partition(".")[0] not in NOT_OURS]
+    known = (*NOT_OURS, *others)
+    found = [name for name, entry in entries.items() if entry.__module__.partition(".")[0] not in known]
     for name in found:
         own = getattr(timm, name, None)
         if own is not None and own is not entries[name]:

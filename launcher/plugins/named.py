@@ -76,14 +76,13 @@ def _folder(folder: Path) -> Plugin:
             f"{folder}: a folder must have __init__.py, or a pyproject.toml with entry points of LocAt; else name the"
             " .py files in it"
         )
-    root = folder / "src" if (folder / "src").is_dir() else folder
     values = [value for entries in declared.values() for value in entries.values()]
     places = {}
-    for value in values:
-        top = value.partition(":")[0].strip().partition(".")[0]
-        place = root / top if (root / top).is_dir() else root / f"{top}.py"
-        if not place.exists():
-            raise BadPluginError(f"{folder / 'pyproject.toml'}: there is no module {top!r} in {root}, which it names")
+    for top in dict.fromkeys(value.partition(":")[0].strip().partition(".")[0] for value in values):
+        candidates = [root / name for root in (folder / "src", folder) for name in (top, f"{top}.py")]
+        place = next((each for each in candidates if each.is_dir() or (each.suffix == ".py" and each.is_file())), None)
+        if place is None:
+            raise BadPluginError(f"{folder / 'pyproject.toml'}: there is no module {top!r} in {folder}, which it names")
         places[top] = _checked(top, place)
     return Plugin(str(folder), folder.name, places, "", declared)
 

@@ -29,7 +29,7 @@ def test_a_file_brings_a_task_and_a_model(folder: Folder, monkeypatch: pytest.Mo
     assert valid.stderr == f"note: {own} is imported here and in jobs; it brings task count, model own_tiny\n"
 
     asked: list[Path] = []
-    monkeypatch.setattr(ask, "_asked", lambda stage, plugin: asked.append(stage) or {"error": "asked"})
+    monkeypatch.setattr(ask, "_asked", lambda stage, plugin, others: asked.append(stage) or {"error": "asked"})
     wrong = folder.asks("validate", "--set", "jobs.count.config.upto=none")
     assert "jobs.count.config.upto: expected a positive integer, got 'none'" in wrong.stderr
     assert not asked, "the answer is kept"
@@ -46,6 +46,18 @@ def test_a_folder_with_entry_points_needs_no_installation(folder: Folder) -> Non
     assert "task rotations" in folder.asks("validate").stderr
     wrong = folder.asks("validate", "--set", "jobs.pretrain.task=rotation")
     assert "did you mean 'rotations'?" in wrong.stderr
+
+
+def test_a_file_that_imports_torch_brings_models(folder: Folder) -> None:
+    folder.write("nets.py", "from timm.models import register_model\n\n@register_model\ndef own_net(**args): ...\n")
+    folder.write("more.py", "import nets\n\n@nets.register_model\ndef more_net(**args): ...\n")
+    folder.write("own.yaml", "name: own\nplugins: [nets.py, more.py]\njobs:\n  convert: {task: convert}\n")
+    valid = folder.asks("validate")
+    assert valid.stderr.splitlines() == [
+        f"note: {folder.path}/{file}.py is imported here and in jobs; it brings model {name}"
+        for file, name in (("nets", "own_net"), ("more", "more_net"))
+    ]
+    assert "nets" not in sys.modules, "nor is torch imported here"
 
 
 def test_the_schema_and_the_reference_have_it(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
