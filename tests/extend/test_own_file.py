@@ -18,6 +18,7 @@ def test_every_command_does_what_the_reader_expects(tmp_path: Path) -> None:
     reader = outsider(tmp_path)
     said = follow(reader, shell_commands(PAGE))
     assert said["launcher validate own_file/nano.yaml"] == "own_file/nano.yaml: valid, 1 jobs\n"
+    assert said["launcher validate --no-plugins own_file/nano.yaml"] == said["launcher validate own_file/nano.yaml"]
     printed = re.search(r"`logs` ends with `(.*)`", PAGE.read_text())
     assert printed and said["launcher logs"].endswith(f"{printed[1]}\n")
     note = next(block for language, block in blocks(PAGE.read_text()) if block.startswith("note: "))
