@@ -31,16 +31,14 @@ FAMILIES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("swin_tiny_patch4_window7_224", "locatswin_tiny"), SWIN),
 }
 """With LocAt and without."""
-RELATED: dict[str, dict[str, Any]] = {
+RELATED: dict[str, dict[str, Any]] = {  # GCViT and Conformer take a minute and a half
     "cvt_21": {"depths": (1, 2, 3), "dims": (12, 12, 12), "num_classes": 3},
-    "conformer_base": {"embed_dim": 12, "num_heads": 2, "channels": 8, "num_classes": 3},
     "convit_tiny": {
         **{"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 2},
         **{"local_up_to_layer": 2, "num_classes": 3},
     },
-    "gcvit_xxtiny": {"num_classes": 3},
 }
-ONE_SIZE = ("swin_tiny_patch4_window7_224", "locatswin_tiny", "convit_tiny", "gcvit_xxtiny")
+ONE_SIZE = ("swin_tiny_patch4_window7_224", "locatswin_tiny", "convit_tiny")
 
 
 def fill(module: torch.nn.Module) -> None:
@@ -54,7 +52,7 @@ def fill(module: torch.nn.Module) -> None:
 
 def save_classifier(name: str, args: dict[str, Any], folder: Path) -> Path:
     model = timm.create_model(name, **args)
-    if name not in ("conformer_base", "cvt_21"):  # whose batch norms would divide by nearly 0
+    if name != "cvt_21":  # whose batch norms would divide by nearly 0
         fill(model)
     save_model(model, folder, **args)
     return folder
@@ -83,7 +81,7 @@ def compared(record: dict[str, Any]) -> dict[tuple[int, ...], float]:
 @pytest.mark.parametrize("name", [*FAMILIES, *RELATED])
 def test_a_classifier(name: str, tmp_path: Path) -> None:
     args = {**FAMILIES, **RELATED}[name]
-    size = [224, 224] if name == "gcvit_xxtiny" else [64, 64] if name in RELATED else None
+    size = [64, 64] if name in RELATED else None
     model = locat.Model.from_folder(save_classifier(name, args, tmp_path / "model"))
     options = Export(size=size, dynamic_size=name not in ONE_SIZE, input="pixels")
     record = export(model, tmp_path / "out", options)
@@ -94,8 +92,9 @@ def test_a_classifier(name: str, tmp_path: Path) -> None:
     assert max(shapes.values()) < 2e-5
 
 
-@pytest.mark.parametrize(("name", "args"), FAMILIES.items(), ids=list(FAMILIES))
-def test_a_backbone_with_a_head(name: str, args: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name.startswith("locat")])
+def test_a_backbone_with_a_head(name: str, tmp_path: Path) -> None:
+    args = FAMILIES[name]
     model = locat.Model.from_folder(save_segmentation(name, args, SegmentHead(), tmp_path / "model"))
     record = export(model, tmp_path / "out", Export(format="onnx", dynamic_size=name not in ONE_SIZE, size=[56, 56]))
     assert max(compared(record).values()) < 2e-5
