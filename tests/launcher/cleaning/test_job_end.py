@@ -1,5 +1,6 @@
 """`checkpoints.after`: the same at a job's end, and the job is done whatever comes of it."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +12,20 @@ from launcher.runs.state import Status
 from support import kept_runs, small_runs
 from support.kept_runs import steps
 
-SAVES = """\
-import os, pathlib
+ROOT = Path(__file__).parents[3]
+SAVES = f"""\
+import os, pathlib, sys
+sys.path[:0] = {[str(ROOT), str(ROOT / "tests")]}
 from support import kept_runs
 job = pathlib.Path(os.environ["LOCAT_ATTEMPT_DIR"]).parents[1]
-kept_runs.save(job / "checkpoints", {3: 1.0, 5: 9.0, 7: 8.0})
+kept_runs.save(job / "checkpoints", {{3: 1.0, 5: 9.0, 7: 8.0}})
 raise SystemExit(CODE)
 """
 
 
 def saving(code: int = 0, after: str | None = None) -> PlannedJob:
     job = kept_runs.job("train", after=after)
-    return replace(job, command=("python", "-c", SAVES.replace("CODE", str(code))))
+    return replace(job, command=(sys.executable, "-c", SAVES.replace("CODE", str(code))))
 
 
 @pytest.mark.parametrize(("after", "left"), [(None, [3, 5, 7]), ("best", [5]), ("last", [7]), ("none", [])])
