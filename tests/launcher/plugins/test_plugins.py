@@ -75,7 +75,9 @@ def test_a_later_pipeline_knows_nothing_of_it(folder: Folder) -> None:
     assert folder.asks("validate").exit_code == 0
     folder.write("own.yaml", "name: other\njobs:\n  count: {task: count}\n")
     assert "jobs.count.task: expected one of" in folder.asks("validate").stderr
-    assert "own" not in sys.modules and not [path for path in sys.path if "locat-plugins" in path]
+    # One that is gone may be there: a test that puts sys.path back brings it back too.
+    assert "own" not in sys.modules
+    assert not [path for path in sys.path if "locat-plugins" in path and Path(path).exists()]
 
 
 def test_a_path_is_from_the_file_that_names_it(folder: Folder) -> None:
