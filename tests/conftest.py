@@ -20,6 +20,9 @@ for name in [*os.environ]:
     if name.startswith(("LAUNCHER_", "LOCAT_", "MLFLOW_", "SBATCH_", "SLURM_")) and name not in OURS:
         del os.environ[name]
 
+# Tests of several workers share the cores, and so do their jobs: a thread that waits by counting takes them from others.
+os.environ["OMP_WAIT_POLICY"] = "passive"
+
 
 @pytest.fixture(scope="session", autouse=True)
 def slots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
