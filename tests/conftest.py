@@ -20,7 +20,7 @@ for name in [*os.environ]:
     if name.startswith(("LAUNCHER_", "LOCAT_", "MLFLOW_", "SBATCH_", "SLURM_")) and name not in OURS:
         del os.environ[name]
 
-# Tests of several workers share the cores, and so do their jobs: a thread that waits by counting takes them from others.
+# Several workers and their jobs share the cores: a thread that waits by counting takes them from all others.
 os.environ["OMP_WAIT_POLICY"] = "passive"
 
 

@@ -1,8 +1,8 @@
 """docs/kubernetes.md, followed from an empty cluster to trained models: its commands, as they stand there.
 
-What a reader brings is brought here: the image under its name, volumes for the claims. The digits chain runs twice,
-submitted and applied with kubectl, with two pods a pretraining, and gives the numbers of this machine; of the second
-run a pretraining's pods are killed on the way.
+What a reader brings is brought here: the image under its name, volumes for the claims. The digits chain of one model
+runs twice, submitted and applied with kubectl, with two pods for the pretraining, and gives the numbers of this
+machine; of the second run the pretraining's pods are killed on the way.
 """
 
 import json
@@ -34,10 +34,14 @@ PATIENCE = 1500.0
 KILLED = "pretrain-locatvit_tiny"
 OF_TIME = ("ranks/", "throughput/", "checkpoint/", "usage/")
 """Metrics that tell of speed."""
+ONE_MODEL = {"model": ["locatvit_tiny"]}
 SMALL: dict[str, Any] = {
-    "convert": {"dataset": {"train_scenes": 128, "val_scenes": 33}},
-    "pretrain": {"epochs": 2, "batch_size": 32, "log_every": 1, "checkpoints": {"every_steps": 2}},
-    "segment": {"iterations": 6, "log_every": 1},
+    "convert": {"config": {"dataset": {"train_scenes": 128, "val_scenes": 33}}},
+    "pretrain": {
+        "matrix": ONE_MODEL,
+        "config": {"epochs": 2, "batch_size": 32, "log_every": 1, "checkpoints": {"every_steps": 2}},
+    },
+    "segment": {"matrix": ONE_MODEL, "config": {"iterations": 6, "log_every": 1}},
 }
 
 
@@ -46,7 +50,7 @@ def reader(cluster: Cluster, image: None, tmp_path_factory: pytest.TempPathFacto
     """With images named as step 2 says, and a smaller example."""
     folder = tmp_path_factory.mktemp("reader")
     reader = Reader.with_files(folder, "k8s", "pipelines")
-    small = {"include": "digits.yaml", "name": "digits", "jobs": {name: {"config": SMALL[name]} for name in SMALL}}
+    small = {"include": "digits.yaml", "name": "digits", "jobs": SMALL}
     (folder / "pipelines" / "small.yaml").write_text(yaml.safe_dump(small))
     example = folder / "k8s" / "examples" / "digits.yaml"
     values = yaml.safe_load(example.read_text())
@@ -103,7 +107,7 @@ def test_every_command_does_what_the_reader_expects(
     cluster.until(lambda: look(applied, applied.plan()).ended, "the applied run's end", PATIENCE)
 
     jobs = [job for job in statuses(look(here, here.plan())) if job.startswith(("pretrain", "segment"))]
-    assert len(jobs) == 4
+    assert len(jobs) == 2
     for run in (submitted, applied):
         view = look(run, run.plan())
         assert set(statuses(view).values()) == {"done"}

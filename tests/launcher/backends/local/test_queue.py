@@ -40,8 +40,8 @@ def cpu_time(pid: int) -> float:
 
 
 @pytest.mark.slow
-def test_two_hundred_jobs_on_two_slots(tmp_path: Path) -> None:
-    run = small_runs.make(tmp_path, *(trivial(f"j{i}") for i in range(200)))
+def test_a_hundred_jobs_on_two_slots(tmp_path: Path) -> None:
+    run = small_runs.make(tmp_path, *(trivial(f"j{i}") for i in range(100)))
     files, took = [], 0.0
     with small_runs.supervisor(run) as supervisor:
         deadline = time.monotonic() + 300
@@ -52,12 +52,12 @@ def test_two_hundred_jobs_on_two_slots(tmp_path: Path) -> None:
                 files.append(process.num_fds())
                 took = cpu_time(supervisor.pid)
             time.sleep(0.1)
-    print(f"200 jobs: {took:.1f} s of the supervisor's CPU time, at most {max(files)} open files")
+    print(f"100 jobs: {took:.1f} s of the supervisor's CPU time, at most {max(files)} open files")
     assert set(small_runs.statuses(run).values()) == {Status.DONE}
     assert {run.state(job.name).attempt for job in run.plan().jobs} == {1}
     assert small_runs.most_at_once(small_runs.spans(run)) == 2
     assert max(files) <= 16
-    assert took < 20
+    assert took < 10
 
 
 @pytest.mark.slow
