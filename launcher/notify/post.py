@@ -24,16 +24,8 @@ class _Plain(http.client.HTTPConnection):
         self._connected()
 
 
-class _Secure(http.client.HTTPSConnection):
-    """The same under TLS."""
-
-    def __init__(self, connected: Callable[[], None], *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._connected = connected
-
-    def connect(self) -> None:
-        super().connect()
-        self._connected()
+class _Secure(_Plain, http.client.HTTPSConnection):
+    """The same under TLS, once that stands."""
 
 
 class _Handler(urllib.request.AbstractHTTPHandler):

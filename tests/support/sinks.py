@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from threading import Thread
 from typing import Any
 
 from pytest import MonkeyPatch
 
-from support.http_server import serving
+from support.http_server import listening, serving
 
 PATIENCE = 5.0
 """Seconds that a bad server holds a client: longer than any of these tests lets it."""
@@ -28,8 +27,9 @@ class Posts:
 
 
 @contextmanager
-def webhook(manner: str = "good") -> Iterator[Posts]:
-    """A server that takes a message in this manner: good, mute, slow, lies, or with a status such as 500 or 302."""
+def webhook(manner: str = "good", tls: ssl.SSLContext | None = None) -> Iterator[Posts]:
+    """A server that takes a message in this manner: good, mute, slow, lies, or with a status such as 500 or 302; `tls`
+    is for https."""
     posts = Posts()
 
     class Handler(BaseHTTPRequestHandler):
@@ -64,7 +64,7 @@ def webhook(manner: str = "good") -> Iterator[Posts]:
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    with serving(Handler) as address, MonkeyPatch.context() as patch:
+    with serving(Handler, tls) as address, MonkeyPatch.context() as patch:
         patch.setenv("no_proxy", "127.0.0.1")
         posts.url = f"{address}/services/T00/hidden-path"
         yield posts
@@ -134,15 +134,5 @@ def mail_server(manner: str = "good", tls: ssl.SSLContext | None = None) -> Iter
         def say(self, line: str) -> None:
             self.wfile.write(f"{line}\r\n".encode())
 
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads, allow_reuse_address = True, True
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        box.address = f"127.0.0.1:{server.server_address[1]}"
-        try:
-            yield box
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as box.address:
+        yield box

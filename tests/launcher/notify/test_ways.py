@@ -165,9 +165,21 @@ def test_what_is_no_http_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     assert said == "HOOK: BadStatusLine"
 
 
+def test_a_webhook_is_claimed_once_tls_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with webhook(tls=trusted(tmp_path, monkeypatch)) as posts:
+        monkeypatch.setenv("HOOK", posts.url)
+        claims = Claims()
+        deliver(MESSAGE, "webhook", {"secret": "HOOK", "form": "json"}, claims)
+    assert posts.url.startswith("https://") and len(posts.bodies) == claims.made == 1
+
+
 def test_a_certificate_must_be_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By mail as by a webhook: the same context of Python's is used, and nothing has left before."""
+    """Nothing has left before, by a webhook or by mail."""
     context = trusted(tmp_path, monkeypatch, trust=False)
+    with webhook(tls=context) as posts:
+        monkeypatch.setenv("HOOK", posts.url)
+        said, claimed = refused("webhook", {"secret": "HOOK", "form": "json"})
+    assert said.startswith("HOOK: its certificate is not trusted: ") and not claimed and not posts.bodies
     with mail_server(tls=context) as box:
         monkeypatch.setenv("MAIL", f"smtp://me:pw@{box.address}")
         said, claimed = refused("email", {"secret": "MAIL", "to": ["you@example.org"], "sender": "me@example.org"})
