@@ -90,9 +90,9 @@ def make(folder: Path) -> None:
     durable.make_folder(folder, within=folder.parent)
 
 
-def name_of(number: int, index: int, event: Event, attempt: int) -> str:
-    """Of an event, `index` of notification `number`: each attempt may end and stall, a metric is of the job."""
-    return f"{number}.{index}-{event.kind}" + (f"-{attempt}" if event.kind != "metric" else "")
+def name_of(number: int, index: int, event: Event, occasion: int | str = "") -> str:
+    """Of an event, `index` of notification `number`, and of which time it happened; empty if it happens once."""
+    return "-".join(filter(None, (f"{number}.{index}", event.kind, str(occasion))))
 
 
 def note(folder: Path, name: str, reason: str) -> None:
@@ -127,23 +127,28 @@ def troubles(run: RunFolder, view: RunView) -> list[str]:
 def notices(run: RunFolder, view: RunView) -> Iterator[Notice]:
     """All that has happened, of what is to be told."""
     for job in view.jobs:
-        folder, attempt = run.job(job.name).notify, job.state.attempt
+        folder = run.job(job.name).notify
         for number, notification in enumerate(job.job.notify):
             for index, event in enumerate(notification.on):
                 if event.kind == job.status:
-                    name = name_of(number, index, event, attempt)
+                    name = name_of(number, index, event, _end(job))
                     yield Notice(notification, event, folder, name, job, job.state.reason)
                 elif event.kind in ("stalled", "metric"):
-                    begin = name_of(number, index, event, 0).removesuffix("-0")
-                    yield from _noted(folder, begin, notification, event, job)
-    attempts = sum(job.state.attempt for job in view.jobs)
+                    yield from _noted(folder, name_of(number, index, event), notification, event, job)
     how = _ends_as(view)
     for number, notification in enumerate(view.plan.notify):
         for index, event in enumerate(notification.on):
             if event.kind in how:
-                name = name_of(number, index, event, attempts)
+                name = name_of(number, index, event, _end(*view.jobs))
                 yield Notice(notification, event, run.path / "notify", name, None, _reason(view.jobs))
                 break  # one message says both, failed and invalid
+
+
+def _end(*jobs: JobView) -> str:
+    """Which end of theirs it is; the moment tells two apart where a retry came to the second without an attempt."""
+    attempts = sum(job.state.attempt for job in jobs)
+    moment = max((job.state.ended or 0.0 for job in jobs), default=0.0)
+    return f"{attempts}-{moment * 1000:.0f}"
 
 
 def _noted(folder: Path, begin: str, notification: Notification, event: Event, job: JobView) -> Iterator[Notice]:

@@ -50,14 +50,14 @@ class Watch:
     def folder(self) -> JobFolder:
         return self.run.job(self.job.name)
 
-    def _open(self, kind: str) -> list[tuple[str, Event]]:
+    def _open(self, kind: str, occasion: int | str = "") -> list[tuple[str, Event]]:
         """Events of a kind that were not noted yet, each with its name."""
         return [
             (name, event)
             for number, notification in enumerate(self.job.notify)
             for index, event in enumerate(notification.on)
             if event.kind == kind
-            and not notice.is_noted(self.folder.notify, name := notice.name_of(number, index, event, self.attempt))
+            and not notice.is_noted(self.folder.notify, name := notice.name_of(number, index, event, occasion))
         ]
 
     def _stalled(self) -> Iterator[bool]:
@@ -65,7 +65,7 @@ class Watch:
         seen = (progress.phase, progress.done) if progress else _sizes(self.folder.attempt(self.attempt))
         if seen != self.seen:
             self.seen, self.since = seen, time.monotonic()
-        for name, event in self._open("stalled"):
+        for name, event in self._open("stalled", self.attempt):
             if time.monotonic() >= self.since + event.minutes * 60:
                 where = f": {described(progress)}" if progress else ""
                 notice.note(self.folder.notify, name, f"no progress for {event.minutes:g} min{where}")

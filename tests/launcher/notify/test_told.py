@@ -19,6 +19,7 @@ from launcher.notify import notice, ways
 from launcher.notify.start import start
 from launcher.plan import Event, Notification, PlannedJob
 from launcher.runs.folder import RunFolder
+from launcher.runs.release import release
 from launcher.runs.state import JobState, Status
 from launcher.runs.status import status_from_folder
 from support import small_runs
@@ -110,6 +111,21 @@ def test_each_end_is_told_and_a_cancelled_run_is_not(tmp_path: Path, monkeypatch
         assert troubles(run) == []
 
 
+def test_an_end_that_a_retry_comes_to_without_an_attempt_is_told_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a job that wants more GPUs than there are."""
+    with webhook() as posts:
+        monkeypatch.setenv("HOOK", posts.url)
+        run = make(tmp_path, told(small_runs.job("a")), of_run=(HOOK,))
+        for moment in (1000.0, 1000.25):
+            JobState(Status.INVALID, ended=moment, reason="wants 8 GPUs").write(run.job("a").state)
+            teller.tell(run)
+            teller.tell(run)
+            assert release(run, status_from_folder(run, run.plan()), {"a"}) == ["a"]
+    assert heard(posts) == [("", "failed"), ("", "failed"), ("a", "invalid"), ("a", "invalid")]
+
+
 def test_several_that_tell_at_once_tell_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with webhook() as posts:
         monkeypatch.setenv("HOOK", posts.url)
@@ -127,6 +143,7 @@ from pathlib import Path
 from launcher.notify import __main__ as teller
 from launcher.notify.notice import Notice
 from launcher.runs.folder import RunFolder
+from launcher.runs.release import release
 claim = Notice.claim
 def killed(notice):
     {claims}
