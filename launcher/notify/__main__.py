@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from launcher.notify.message import Message, message_of
-from launcher.notify.notice import ClaimedError, Notice, untold
+from launcher.notify.notice import Notice, untold
 from launcher.notify.ways import UndeliveredError, deliver
 from launcher.runs.folder import RunFolder
 from launcher.runs.status import status_from_folder
@@ -28,21 +28,27 @@ class Delivery(threading.Thread):
         super().__init__(daemon=True)
         self.notice, self.message = notice, message
         self.trouble = f"no answer within {DEADLINE:g} s"
-        self.is_ours = True
+        self._has_claimed = False
+
+    @property
+    def is_ours(self) -> bool:
         """Unless another process tells it."""
+        return self._has_claimed or not self.notice.is_claimed
 
     def run(self) -> None:
         notification = self.notice.notification
         try:
-            deliver(self.message, notification.way, notification.settings, self.notice.claim)
-        except ClaimedError:
-            self.is_ours = False
+            deliver(self.message, notification.way, notification.settings, self._claim)
         except UndeliveredError as error:
             self.trouble = str(error)
         except Exception as error:  # an error's own words may hold a URL
             self.trouble = f"{notification.way}: {type(error).__name__}"
         else:
             self.trouble = ""
+
+    def _claim(self) -> None:
+        self.notice.claim()
+        self._has_claimed = True
 
 
 def tell(run: RunFolder) -> None:

@@ -16,7 +16,9 @@ from launcher import interpreter, locks
 from launcher.attempt import processes
 from launcher.notify import __main__ as teller
 from launcher.notify import notice, ways
+from launcher.notify.message import Message
 from launcher.notify.start import start
+from launcher.notify.ways import UndeliveredError
 from launcher.plan import Event, Notification, PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.release import release
@@ -170,6 +172,23 @@ def test_who_is_killed_before_the_claim_is_followed_by_another(
     monkeypatch.setattr(notice, "PATIENCE", 0.0)
     missing = [f"a: failed was not told by webhook: {notice.KILLED}"]
     assert troubles(run) == ([] if times else missing)
+
+
+def test_who_finds_the_server_away_says_nothing_of_a_message_that_another_sends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make(tmp_path, told(small_runs.job("a")))
+    ended(run, "a", Status.FAILED)
+
+    def away(message: Message, way: str, settings: object, claim: object) -> None:
+        (theirs,) = notice.untold(run, status_from_folder(run, run.plan()))
+        theirs.claim()
+        theirs.end("")
+        raise UndeliveredError("away")
+
+    monkeypatch.setattr(teller, "deliver", away)
+    teller.tell(run)
+    assert troubles(run) == [] and capsys.readouterr().out == ""
 
 
 def test_a_server_that_is_away_is_tried_at_the_next_occasion(
