@@ -113,10 +113,6 @@ def _next(run: RunFolder, view: RunView, notice: Notice) -> tuple[str, ...]:
     return (f"{ask('logs')} {job}".rstrip(), ask("retry"))
 
 
-def _json(message: Message) -> dict[str, Any]:
-    return message.to_json()
-
-
 def _slack(message: Message) -> dict[str, Any]:
     text = message.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # <!channel> would call all
     return {"text": text}
@@ -143,7 +139,7 @@ def _as_it_is(line: str) -> str:
 
 
 _FORMS: dict[str, Callable[[Message], dict[str, Any]]] = {
-    "json": _json,
+    "json": Message.to_json,
     "slack": _slack,
     "discord": _discord,
     "teams": _teams,
