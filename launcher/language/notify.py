@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from launcher.language.words import Duration, Schema, named
 from launcher.notify.condition import Condition
+from locat.config.command import Word as ArgumentWord
 from locat.contract.problems import did_you_mean, shown
 
 Ends = Literal["done", "failed", "invalid"]
@@ -39,7 +40,7 @@ def _secret(value: str) -> str:
 
 
 def _program(value: list[str]) -> list[str]:
-    if "/" in value[0] and not value[0].startswith("/"):
+    if not value[0] or ("/" in value[0] and not value[0].startswith("/")):
         raise ValueError(f"expected a program's name or absolute path first, got {shown(value[0])}")
     return value
 
@@ -121,7 +122,7 @@ class Notification(Schema):
     """By a request to a server."""
     email: Annotated[Email, BeforeValidator(_way)] | None = None
     """By e-mail."""
-    command: Annotated[list[str], Field(min_length=1), AfterValidator(_program)] | None = None
+    command: Annotated[list[ArgumentWord], Field(min_length=1), AfterValidator(_program)] | None = None
     """By a program and its arguments, which reads the message as JSON; no shell is asked."""
     apprise: Annotated[Apprise, BeforeValidator(_way), BeforeValidator(_installed)] | None = None
     """By a service that Apprise knows."""
