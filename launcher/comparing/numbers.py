@@ -85,14 +85,15 @@ class Numbers:
 
 
 def read(path: Path, wanted: Iterable[Wanted]) -> Numbers:
-    """The wanted numbers in a metrics.jsonl, as far as they are recorded; none without the file.
+    """The wanted numbers in a metrics.jsonl, as far as they are recorded; none without the file, which is not read
+    where nothing is wanted.
 
     Raises:
         FormatError: it is no log of metrics.
     """
     searches = [_Search(each) for each in wanted]
     log = Log(path)
-    for record in log.newest_first(each.needle for each in searches):
+    for record in log.newest_first(each.needle for each in searches) if searches else ():
         for search in searches:
             search.look(record)
         if all(search.is_over for search in searches):

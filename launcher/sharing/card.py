@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from launcher.comparing import code
-from launcher.comparing.numbers import DEFAULT
 from launcher.comparing.rows import Row, read_rows
 from launcher.comparing.seeds import COUNT, SEEDS, SPREAD, over_seeds
 from launcher.comparing.settings import SEED, UNDECIDING
@@ -135,7 +134,7 @@ def _numbers(model: SharedModel, public: Public) -> Iterator[str]:
 
 def _over_seeds(model: SharedModel) -> Row | None:
     """The jobs of the run that are this one but for seeds, by the numbers of what they left; None if it is alone."""
-    rows = list(read_rows(model.run, DEFAULT, True, []))
+    rows = list(read_rows(model.run, (), True, []))  # the numbers are not those of its logs
     own = next(row for row in rows if row.about["job"] == model.job.name)
     alike = [row for row in rows if row.but_for_seeds == own.but_for_seeds and row.about["status"] == Status.DONE]
     found = [replace(row, metrics=_of_job(model.run, row.about["job"])) for row in alike]

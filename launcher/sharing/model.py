@@ -63,12 +63,15 @@ class SharedModel:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names, by number; empty where they are not known."""
-        names = self.described.get("classes") or self.config.get("label_names") or ()
-        return tuple(map(str, names.values() if isinstance(names, dict) else names))
+        names = self.described.get("classes") or self.config.get("label_names")
+        found = list(names.values()) if isinstance(names, dict) else names
+        return tuple(map(str, found)) if isinstance(found, list) else ()
 
     @property
     def _arguments(self) -> dict[str, Any]:
-        return self.config.get("model_args") or {}
+        """Empty where a program of a user's own has written something else."""
+        found = self.config.get("model_args")
+        return found if isinstance(found, dict) else {}
 
 
 def shared(runs: Path, reference: str) -> SharedModel:

@@ -1,5 +1,6 @@
 """The model card: one of a run with three seeds, word for word; and what a run may hold that no page is to show."""
 
+import json
 import os
 import pwd
 import re
@@ -35,6 +36,7 @@ def test_a_card_of_three_seeds_is_as_it_was(run: RunFolder) -> None:
 
 def test_a_seed_that_is_not_done_does_not_count(run: RunFolder) -> None:
     run.job("classify-2").state.unlink()
+    run.job("classify-2").metrics.mkdir()  # nor is its log of any use
     assert "| `top1` | 71.00 | 70.50 ± 0.71 |" in of(run, "classify-1")
     run.job("classify-0").results.unlink()
     assert "| `top1` | 71.00 |\n" in of(run, "classify-1")
@@ -59,6 +61,14 @@ def test_kinds_of_models_are_told_apart(run: RunFolder) -> None:
     config.write_text(attached.replace('"locat_attached"', '"vit_tiny_patch16_224"'))
     assert "`vit_tiny_patch16_224`, plain, without LocAt" in (plain := of(run, "features"))
     assert "import locat.models" not in plain and front(plain)["tags"] == ["timm", "image-feature-extraction"]
+
+
+def test_a_config_of_a_program_of_the_users_own_may_hold_anything(run: RunFolder) -> None:
+    config = run.job("classify-0").outputs / "config.json"
+    odd = {"architecture": "locat_attached", "model_args": [1], "label_names": 3, "num_classes": "x"}
+    config.write_text(json.dumps(odd))
+    assert "`locat_attached`, with LocAt (GAug and PRR)" in (text := of(run, "classify-0"))
+    assert "| classes |" not in text
 
 
 def test_no_secret_and_no_path_of_anybody_is_told(
