@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -36,6 +37,16 @@ def slots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Digit scenes, converted once: the `data` of small real jobs, which only read them."""
     return training.convert(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of `trained_models`, which tests only read."""
+    from support import trained_models  # and torch, which few tests need
+
+    root = tmp_path_factory.mktemp("models")
+    trained_models.write(root)
+    return root
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:

@@ -1,4 +1,4 @@
-"""Models that jobs have left, and a hub to push them to."""
+"""A run whose jobs have left models, and a hub to push them to."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,18 +7,10 @@ import pytest
 from huggingface_hub import constants
 
 from launcher.runs.folder import RunFolder
-from support import shared_runs, trained_models
+from support import shared_runs
 from support.hub_server import Hub, hub_server
 
 TOKEN = "hf_of_this_test"
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders of `trained_models`."""
-    root = tmp_path_factory.mktemp("models")
-    trained_models.write(root)
-    return root
 
 
 @pytest.fixture

@@ -28,12 +28,11 @@ SWIN = {"img_size": 56, "embed_dim": 24, "depths": (1, 1), "num_heads": (2, 4), 
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders of `trained_models`, and `swin`."""
-    root = tmp_path_factory.mktemp("models")
-    trained_models.write(root)
-    save_model(timm.create_model("locatswin_tiny", **SWIN), root / "swin", **SWIN)
-    return root
+def swin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a LocAtSwin."""
+    folder = tmp_path_factory.mktemp("swin")
+    save_model(timm.create_model("locatswin_tiny", **SWIN), folder, **SWIN)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +152,7 @@ def test_weights_that_are_no_numbers_and_a_full_disk_leave_nothing(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--model={models}/swin", "--dynamic-size"), "LocAtSwin is exported for one size"),
+        (("--model={swin}", "--dynamic-size"), "LocAtSwin is exported for one size"),
         (("--model={models}/classifier", "--dynamic-size", "--size", "32", "36"), "are multiples of 8"),
         (("--model={models}/classifier", "--size", "32", "36"), "size 32 x 36: the model does not take it"),
         (("--model={models}/classifier", "--size", "0", "32"), "0 is not in the range"),
@@ -166,9 +165,9 @@ def test_weights_that_are_no_numbers_and_a_full_disk_leave_nothing(
     ],
 )
 def test_mistakes_are_told_in_a_sentence_and_nothing_is_written(
-    words: tuple[str, ...], sentence: str, models: Path, tmp_path: Path
+    words: tuple[str, ...], sentence: str, models: Path, swin: Path, tmp_path: Path
 ) -> None:
-    result = command(f"--out={tmp_path / 'out'}", *(word.format(models=models) for word in words))
+    result = command(f"--out={tmp_path / 'out'}", *(word.format(models=models, swin=swin) for word in words))
     assert result.exit_code == 2
     assert sentence in result.stderr and "Traceback" not in result.output
     assert result.stdout == "" and list(tmp_path.iterdir()) == []
@@ -193,9 +192,9 @@ def test_what_an_exporter_raises_is_one_sentence() -> None:
     assert str(refusal.value) == r"ONNX cannot express this model: no \x1b[96msuch operator"
 
 
-def test_a_job_leaves_the_model_and_its_metrics_and_is_done_once(models: Path, tmp_path: Path) -> None:
+def test_a_job_leaves_the_model_and_its_metrics_and_is_done_once(swin: Path, tmp_path: Path) -> None:
     job = JobFolder(tmp_path)
-    config = ExportConfig(task="export", model=models / "swin", format="pt2")
+    config = ExportConfig(task="export", model=swin, format="pt2")
     for _ in range(2):
         export_job(config, job)
         files = sorted(path.name for path in (job.outputs / "model").iterdir())

@@ -1,18 +1,10 @@
-"""Models and pictures of several sizes."""
+"""Pictures of several sizes."""
 
 from pathlib import Path
 
 import pytest
 
-from support import pictures, trained_models
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders of `trained_models`."""
-    root = tmp_path_factory.mktemp("models")
-    trained_models.write(root)
-    return root
+from support import pictures
 
 
 @pytest.fixture
