@@ -90,9 +90,9 @@ def command(reference: str, repository: str, licence: str, private: bool, dry_ru
         click.echo(f"removed from there, since this model has none: {', '.join(done.removed)}")
 
 
-def _size(size: int) -> str:
+def _size(size: float) -> str:
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000  # type: ignore[assignment]
+        size /= 1000
     return f"{size:.1f} GB"
