@@ -9,7 +9,7 @@ import pytest
 from locat.contract.comparison import Comparison
 from locat.contract.tracking import ParentRun
 from locat.engine.tracking.client import MlflowClient
-from support.documents import ROOT, blocks, shell_commands
+from support.documents import ROOT, shell_commands
 from support.extending import follow, outsider, shown_code
 
 PAGE = ROOT / "docs/extend/command.md"
@@ -38,7 +38,3 @@ def test_every_command_does_what_the_reader_expects(tmp_path: Path) -> None:
 
 def test_what_the_page_shows_is_in_the_example() -> None:
     assert shown_code(PAGE, EXAMPLE) == []
-    (shown,) = (block for language, block in blocks(PAGE.read_text()) if language == "yaml")
-    assert "".join(line.strip() for line in shown.splitlines()) in "".join(
-        line.strip() for line in (EXAMPLE / "line.yaml").read_text().splitlines()
-    )

@@ -1,6 +1,7 @@
 """Somebody who follows a page of docs/extend/ from an empty folder, the project beside it."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,12 +30,12 @@ def follow(reader: Reader, commands: Sequence[str]) -> dict[str, str]:
 
 def shown_code(page: Path, example: Path) -> list[str]:
     """Blocks of code on the page that stand in no file of the example as they are shown."""
-    files = [_lines(path.read_text()) for path in example.rglob("*") if path.suffix in (".py", ".toml")]
-    shown = [block for language, block in blocks(page.read_text()) if language in ("python", "toml")]
+    files = [path.read_text() for path in example.rglob("*") if path.suffix in (".py", ".toml", ".yaml")]
+    shown = [block for language, block in blocks(page.read_text()) if language in ("python", "toml", "yaml")]
     assert len(shown) > 1
-    return [block for block in shown if not any(_lines(block) in text for text in files)]
+    return [block for block in shown if not any(_is_in(text, block) for text in files)]
 
 
-def _lines(text: str) -> str:
-    """However far they are indented."""
-    return "\n".join(line.strip() for line in text.splitlines())
+def _is_in(text: str, block: str) -> bool:
+    """Whether a text has a block, however far that is indented there."""
+    return any(textwrap.indent(block, " " * by).strip() in text for by in range(0, 12, 2))
