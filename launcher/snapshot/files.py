@@ -25,27 +25,30 @@ class Found:
     """What only saves time."""
     is_checkout: bool
     note: str = ""
-    """Why git was not asked, if it should have been."""
+    """Why git was not asked, if it should have been, or of what it knows nothing."""
 
 
 def find(folder: Path, modules: Sequence[str]) -> Found:
-    """The files of these modules, each a file or a folder in `folder`."""
+    """The files of these modules, each a file or a folder in `folder`. One that git ignores is taken as it is."""
     note = ""
     try:
         listed = git.files(folder, modules)
     except GitError as error:
         listed = None
         note = "" if "not a git repository" in str(error) else str(error)
+    known = {name.partition("/")[0] for name in listed or ()}
+    if known and (ignored := [module for module in modules if module not in known]):
+        note = f"{', '.join(ignored)}: ignored by git, and in no commit or patch"
     names, aside = set[str](), set[str]()
     for name in (each for module in modules for each in walk(folder, module)):
         parts = name.split("/")
         if CACHE in parts:
             if name.endswith(KEPT):
                 aside.add(name)
-        elif (listed is None or name.endswith(LIBRARY)) and not _is_of_tools(parts):
+        elif (parts[0] not in known or name.endswith(LIBRARY)) and not _is_of_tools(parts):
             names.add(name)
-    for known in listed or ():
-        names.update(name for name in walk(folder, known) if CACHE not in name.split("/"))
+    for each in listed or ():
+        names.update(name for name in walk(folder, each) if CACHE not in name.split("/"))
     return Found(tuple(sorted(names)), tuple(sorted(aside)), listed is not None, note)
 
 

@@ -147,8 +147,8 @@ def _origin(part: _Part, secrets: Collection[str]) -> tuple[Origin, bytes]:
     if len(patch) > MOST_PATCH:
         return replace(origin, note=f"what was not committed, {len(patch)} bytes, is too much for a patch"), b""
     shown = blanked(patch, secrets)
-    note = "" if shown == patch else "what looks like a secret is blanked out in the patch"
-    return replace(origin, note=note), shown
+    notes = [part.found.note, "" if shown == patch else "what looks like a secret is blanked out in the patch"]
+    return replace(origin, note="; ".join(filter(None, notes))), shown
 
 
 def _revision(folder: Path) -> str:

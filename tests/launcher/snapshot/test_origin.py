@@ -120,6 +120,16 @@ def test_without_git_all_files_but_caches_are_code(checkout: Path, monkeypatch: 
     assert not patch and not origin.commit and "git cannot be run" in origin.note
 
 
+def test_a_module_that_git_ignores_is_code_too(checkout: Path) -> None:
+    """As a plugin beside others."""
+    (checkout / "own.log").write_text("")
+    both = ("package", "own.log")
+    seen = files.find(checkout, both)
+    assert set(seen.names) == {*(f"package/{name}" for name in CODE), "own.log"}
+    origin, _ = _origin(_Part(checkout, both, seen), ())
+    assert origin.commit and origin.patch == "" and origin.note == "own.log: ignored by git, and in no commit or patch"
+
+
 def test_an_installation_within_a_checkout_is_not_of_it(checkout: Path) -> None:
     installed = checkout / ".venv/site-packages"
     shutil.copytree(checkout / "package", installed / "package")
