@@ -14,7 +14,7 @@ from typing import Any
 
 from launcher import interpreter
 from launcher.plugins.named import BadPluginError, Offers, Plugin
-from launcher.snapshot import files
+from launcher.snapshot import files, store
 from locat.contract import durable, private
 
 TIMEOUT = 60.0
@@ -22,7 +22,9 @@ TIMEOUT = 60.0
 TORCH_FREE = ("locat.tasks", "locat.datasets")
 """Groups of which the launcher imports the classes."""
 MOST_HASHED = 50_000_000
-"""Bytes of a plugin up to which an answer is kept."""
+"""Bytes of a pipeline's plugins up to which answers are kept."""
+MOST_KEPT = 200
+"""Answers, of which the oldest go."""
 
 
 def offers(stage: Path, plugin: Plugin, plugins: Sequence[Plugin]) -> Offers:
@@ -54,6 +56,8 @@ def offers(stage: Path, plugin: Plugin, plugins: Sequence[Plugin]) -> Offers:
     if kept is not None:
         with suppress(OSError):
             durable.write_text(kept, json.dumps(found))
+            for old in sorted(kept.parent.iterdir(), key=lambda file: file.stat().st_mtime)[:-MOST_KEPT]:
+                old.unlink()
     return found
 
 
@@ -107,20 +111,15 @@ def _kept(plugin: Plugin, plugins: Sequence[Plugin]) -> Path | None:
     """The file of an answer; None where none can be kept, as of what another installer may change."""
     if not plugin.modules:
         return None
-    digest = hashlib.sha256(repr((sys.prefix, sys.version, str(interpreter.HOME), plugin)).encode())
-    total = 0
+    places = [place for each in plugins for place in each.modules.values()]
+    walked = ((place.parent, name) for place in places for name in files.walk(place.parent, place.name))
+    found = {name: folder / name for folder, name in walked if files.CACHE not in name.split("/")}
     try:
-        for module in (module for each in plugins for module in each.modules.values()):
-            for name in sorted(files.walk(module.parent, module.name)):
-                if files.CACHE in name.split("/"):
-                    continue
-                content = (module.parent / name).read_bytes()
-                total += len(content)
-                if total > MOST_HASHED:
-                    return None
-                digest.update(name.encode(errors="surrogateescape") + b"\0" + hashlib.sha256(content).digest())
+        if sum(path.stat().st_size for path in found.values()) > MOST_HASHED:
+            return None
+        about = repr((sys.prefix, sys.version, str(interpreter.HOME), plugin, store.digest_of(found)))
         folder = private.base() / "plugins"
         folder.mkdir(exist_ok=True)
     except (OSError, private.NoPlaceError):
         return None
-    return folder / f"{digest.hexdigest()}.json"
+    return folder / f"{hashlib.sha256(about.encode()).hexdigest()}.json"

@@ -36,6 +36,11 @@ def test_a_file_brings_a_task_and_a_model(folder: Folder, monkeypatch: pytest.Mo
     own.write_text(OWN.replace("= 3", "= 4"))
     assert "asked" in folder.asks("validate").stderr, "until the file changes"
 
+    monkeypatch.setattr(ask, "_asked", lambda stage, plugin, others: {"offers": {}, "loads_torch": False})
+    monkeypatch.setattr(ask, "MOST_KEPT", 1)
+    folder.asks("validate")
+    assert len(list((folder.path.parent / "cache/locat/plugins").iterdir())) == 1, "the newest"
+
 
 def test_a_folder_with_entry_points_needs_no_installation(folder: Folder) -> None:
     folder.write("mine/pyproject.toml", (ROOT / "examples/own_task/pyproject.toml").read_text())
