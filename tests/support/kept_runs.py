@@ -11,6 +11,7 @@ from typing import Any
 from launcher.plan import PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import JobState, Status
+from launcher.snapshot import store
 from locat.config.training import Checkpoints
 from locat.contract.checkpoint_folder import at_step, complete, step_of
 from support import small_runs
@@ -67,6 +68,15 @@ def copy_of_code(runs: Path, digest: str, days: float = 2) -> Path:
     for path in (copy / "locat/a.py", copy / "locat", copy):
         path.chmod(0o444 if path.is_file() else 0o555)
     age(copy, days)
+    return copy
+
+
+def take_code(runs: Path, name: str = "a.py") -> Path:
+    """The copy of a file that is called so, as `submit` takes it."""
+    file = runs / name
+    file.write_text(name)
+    copy = store.keep(runs, {name: file}, {}).folder
+    file.unlink()
     return copy
 
 

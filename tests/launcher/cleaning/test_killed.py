@@ -49,9 +49,7 @@ def folder(runs: Path) -> Path:
     make(runs, "new", kept_runs.job("tune", model={"init": source}))
     (old.job("other").checkpoints / ".step-0000002.attempt-1.partial").mkdir()
     for name in ("a.py", "b.py"):
-        (runs / name).write_text(name)
-        kept_runs.age(store.keep(runs, {name: runs / name}, {}).folder, 2)
-        (runs / name).unlink()
+        kept_runs.age(kept_runs.take_code(runs, name), 2)
     return runs
 
 

@@ -113,9 +113,7 @@ def test_a_run_that_is_submitted_meanwhile_finds_what_it_names(tmp_path: Path, m
     old = make(tmp_path, "old", kept_runs.job("train"), kept_runs.job("other"), done=("train", "other"))
     for name in ("train", "other"):
         save(old.job(name).checkpoints, SAVED)
-    code = tmp_path / "a.py"
-    code.write_text("a = 1\n")
-    copy = store.keep(tmp_path, {"a.py": code}, {}).folder
+    copy = kept_runs.take_code(tmp_path)
     kept_runs.age(copy, 2)
     hide = deleting.hide
 
@@ -171,14 +169,12 @@ def test_a_run_that_was_too_late_is_not_submitted(tmp_path: Path, monkeypatch: p
 def test_code_that_is_taken_again_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the copy and the run that names it there is none that does."""
     run = make(tmp_path, "old", kept_runs.job("train"))
-    code = tmp_path / "a.py"
-    code.write_text("a = 1\n")
-    copy = store.keep(tmp_path, {"a.py": code}, {}).folder
+    copy = kept_runs.take_code(tmp_path)
     kept_runs.age(copy, 2)
     hide = deleting.hide
 
     def taken(path: Path) -> Path:
-        assert store.keep(tmp_path, {"a.py": code}, {}).folder == copy
+        assert kept_runs.take_code(tmp_path) == copy
         return hide(path)
 
     monkeypatch.setattr(deleting, "hide", taken)
