@@ -9,6 +9,7 @@ line prints.
 
 import json
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from launcher.runs.find import find_job, folder_of_runs
 from launcher.runs.folder import RunFolder
 from launcher.runs.status import RunView
 from locat.contract.metric_record import Record
+
+_PLUGINS = threading.RLock()
+"""Held while the plugins of a pipeline count as installed, which they do in all threads."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,8 @@ class Run:
             code: "submitted", or "now" for the code that is here now.
         """
         done: list[str] = []
-        retry.retry(self._folder, job, force, code, done.append)
+        with _PLUGINS:
+            retry.retry(self._folder, job, force, code, done.append)
         return done
 
     @property
@@ -140,8 +145,9 @@ def submit(
         check_name(name)
     values = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
     source = pipeline if isinstance(pipeline, Mapping) else Path(pipeline)
-    prepared = submission.prepare([source], values, backend, folder, name, origin)
-    ((run, _),) = submission.submit(prepared, values, backend, folder)
+    with _PLUGINS:
+        prepared = submission.prepare([source], values, backend, folder, name, origin)
+        ((run, _),) = submission.submit(prepared, values, backend, folder)
     return Run(run.path)
 
 

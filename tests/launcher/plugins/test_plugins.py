@@ -2,15 +2,18 @@
 
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+import launcher
 from launcher.backends.slurm.backend import SlurmBackend
 from launcher.language import json_schema, reference_page
 from launcher.plan import Plan
 from launcher.plugins import ask, use
 from launcher.runs.create import create
+from launcher.runs.folder import RunFolder
 from launcher.snapshot.take import take
 from locat.contract.errors import UserError
 from support import small_runs
@@ -240,3 +243,17 @@ def test_todays_plugins_are_taken_when_that_is_asked_for(folder: Folder) -> None
     copy = run.code_folder()
     assert copy is not None and (copy / "own.py").read_text().endswith("# edited\n")
     small_runs.until(lambda: not run.is_supervised())
+
+
+def test_threads_that_submit_do_not_take_one_anothers(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launcher.backends.local.backend.LocalBackend.start", lambda *_: "")
+
+    def submitted(name: str) -> list[str]:
+        own = folder.write(f"{name}.py", OWN.replace("own:", f"{name}:"))
+        pipeline = {"name": name, "plugins": [str(own)], "jobs": {"count": {"task": "count"}}}
+        copy = RunFolder(launcher.submit(pipeline, runs=folder.path / "runs").path).code_folder()
+        assert copy
+        return sorted(path.name for path in copy.glob("*.py"))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(submitted, "abc")) == [["a.py"], ["b.py"], ["c.py"]]
