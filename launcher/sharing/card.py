@@ -14,6 +14,7 @@ from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
 from launcher.sharing.model import SharedModel, results
 from launcher.sharing.public import Public, fenced
+from locat.contract.plugins import MODELS
 from locat.contract.source import Machine
 from locat.contract.submission import Submission
 from locat.contract.yaml_text import to_yaml
@@ -49,7 +50,7 @@ def card(model: SharedModel, repository: str, licence: str) -> str:
         _table(["", ""], _about(model, public)),
         *_numbers(model, public),
         "## How to use it",
-        *_usage(model, repository),
+        *_usage(model, repository, public),
         "## How it was made",
         *_origin(model, public),
         "## Citation",
@@ -167,12 +168,20 @@ def _number(name: str, value: float) -> str:
     return f"{value:.2f}" if name in IN_PERCENT else f"{value:.4g}"
 
 
-def _usage(model: SharedModel, repository: str) -> Iterator[str]:
+def _usage(model: SharedModel, repository: str, public: Public) -> Iterator[str]:
     source = f"hf-hub:{repository}"
-    registered = "import locat.models  # tells timm of the models with LocAt\n" if model.needs_locat else ""
-    what = "The backbone" if model.described else "The model"
-    yield f"{what}, by timm:"
-    yield fenced("python", f'import timm\n{registered}\nmodel = timm.create_model("{source}", pretrained=True).eval()')
+    if brought := model.brought_as:
+        yield (
+            f"The architecture {public.code(model.architecture)} is made by code of its authors, which is not here and"
+            f" which timm does not know: install it where LocAt is, with {public.code(brought)} as the entry point of"
+            f" that name in the group {public.code(MODELS)}."
+        )
+    else:
+        registered = "import locat.models  # tells timm of the models with LocAt\n" if model.needs_locat else ""
+        what = "The backbone" if model.described else "The model"
+        made = f'model = timm.create_model("{source}", pretrained=True).eval()'
+        yield f"{what}, by timm:"
+        yield fenced("python", f"import timm\n{registered}\n{made}")
     answer = {
         "image-segmentation": "(mask,) = model.segment(images)  # of each pixel the number of its class",
         "image-classification": "probabilities = model.classify(images)",

@@ -17,6 +17,7 @@ from launcher.runs.state import Status
 from locat.config.attach import ATTACHED
 from locat.contract import records
 from locat.contract.errors import UserError
+from locat.contract.plugins import MODELS
 
 CONFIG, WEIGHTS, HEAD, DESCRIPTION = "config.json", "model.safetensors", "head.safetensors", "segmentation.json"
 LOCAT = "locat"
@@ -51,6 +52,18 @@ class SharedModel:
     def needs_locat(self) -> bool:
         """Whether timm knows the model only once LocAt is imported."""
         return str(self.config["architecture"]).startswith(LOCAT)
+
+    @property
+    def brought_as(self) -> str:
+        """What a plugin of the run offers the model as, `module:object`; empty where none does."""
+        from importlib.metadata import distributions  # few runs have plugins
+
+        folder = self.run.code_folder() if self.plan.plugins else None
+        if folder is None:
+            return ""
+        name = self.architecture.partition(".")[0]
+        offers = (offer for each in distributions(path=[str(folder)]) for offer in each.entry_points)
+        return next((offer.value for offer in offers if (offer.group, offer.name) == (MODELS, name)), "")
 
     @property
     def parts_of_locat(self) -> tuple[str, ...]:

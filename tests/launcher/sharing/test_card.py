@@ -71,6 +71,18 @@ def test_a_config_of_a_program_of_the_users_own_may_hold_anything(run: RunFolder
     assert "| classes |" not in text
 
 
+def test_of_a_plugins_model_it_says_what_it_needs(run: RunFolder) -> None:
+    info = run.path / "code/own.plugin0-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own.plugin0\nVersion: 0\n")
+    (info / "entry_points.txt").write_text("[locat.models]\nlocatvit_tiny = own:locatvit_tiny\n")
+    (run.path / "python-path").write_text(str(info.parent))
+    model = shared(run.path.parent, f"{run.name}/features")
+    assert "by timm:" in card(model, "lab/cats", "mit")
+    text = card(replace(model, plan=replace(model.plan, plugins=("/own.py",))), "lab/cats", "mit")
+    assert "by timm:" not in text and "with `own:locatvit_tiny` as the entry point" in text
+
+
 def test_no_secret_and_no_path_of_anybody_is_told(
     tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
