@@ -48,9 +48,15 @@ def read(written: str, folder: Path | None) -> Plugin:
         BadPluginError: there is none, or its modules would take the place of others.
     """
     try:
-        path = Path(os.path.abspath(located_path(Path(written), folder)))
+        return _read(written, Path(os.path.abspath(located_path(Path(written), folder))))
     except ValueError as error:
         raise BadPluginError(str(error)) from error
+    except OSError as error:
+        raise BadPluginError(f"{written!r}: cannot be looked at: {error.strerror}") from error
+
+
+def _read(written: str, path: Path) -> Plugin:
+    """The same by its absolute path; `OSError` where that cannot be looked at."""
     if path.is_dir():
         return _folder(path)
     if path.suffix == ".py" and path.is_file():

@@ -100,6 +100,7 @@ def test_a_path_is_from_the_file_that_names_it(folder: Folder) -> None:
     [
         ("gone.py", "'gone.py': no such file or folder"),
         ("no_such_package", "'no_such_package': no such file or folder"),
+        (f"{'a' * 300}.py", "'a*.py': cannot be looked at: File name too long"),
         ("notes.txt", "'notes.txt': no plugin; give a .py file or a folder"),
         ("torch.py", "would take the place of /.*/torch, which is imported as 'torch'; rename it"),
         ("locat.py", "would take the place of LocAt's own, .*; rename it"),
