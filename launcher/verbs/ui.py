@@ -1,15 +1,20 @@
 """`launcher ui`."""
 
+import math
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from launcher import interpreter
+from launcher.attempt.requests import StopRequests
 from launcher.runs.find import find
 from launcher.runs.folder import RunFolder
 from launcher.verbs.arguments import run_argument, runs_option
@@ -21,6 +26,8 @@ HOST = "127.0.0.1"
 APP = "locat-private"
 """Entry point of locat/engine/tracking/private_server.py, which this module does not import: MLflow does."""
 KEY_VARIABLE = "LOCAT_UI_KEY"
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Else MLflow starts ten processes more, of 2 GB together, for evaluations of language models."""
 TRAINING_VIEW = "?workflowType=machine_learning"
 """Without it MLflow 3 shows a run as one of a chat application's."""
 
@@ -47,11 +54,30 @@ def command(reference: str | None, port: int | None, runs: Path) -> None:
     click.echo(f"http://{HOST}:{port}{_page(run, key)}")
     server = interpreter.module("mlflow", "server", "--app-name", APP, "--host", HOST, "--port", str(port))
     # By the environment, which other users cannot read, unlike the list of processes.
-    environment = {**_environment(), KEY_VARIABLE: key, "MLFLOW_BACKEND_STORE_URI": uri}
+    environment = {**_environment(), **NO_JOBS, KEY_VARIABLE: key, "MLFLOW_BACKEND_STORE_URI": uri}
+    code = _serve([*server, "--workers", "1"], environment)
+    if code is not None:
+        sys.exit(code)
+    click.echo("\nMLflow UI stopped")
+
+
+def _serve(command: Sequence[str], environment: Mapping[str, str]) -> int | None:
+    """Run a server; its exit code, or None where this process was asked to stop. No process of it is left then.
+
+    They are killed: what a store has taken is in its database.
+    """
+    requests = StopRequests()
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+    server = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        sys.exit(subprocess.call([*server, "--workers", "1"], env=environment))
-    except KeyboardInterrupt:
-        click.echo("\nMLflow UI stopped")
+        while server.poll() is None and not requests.requested:
+            requests.wait(math.inf)
+        return server.returncode
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def _make_store(uri: str, file: Path) -> None:

@@ -1,18 +1,22 @@
 """`launcher ui` opens the runs of one person to that person."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
+from launcher.verbs.ui import KEY_VARIABLE
 from support import small_runs, uids
 from support.required import require
 
@@ -34,6 +38,15 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
 print(json.dumps([codes, seen]))
 """
 """Prints how the server answers each address, and what can be read of all processes."""
+SERVER = """
+import signal, subprocess, sys
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
+subprocess.run([sys.executable, "-c", stubborn])
+"""
+"""A server with a process below it that does not end when it is asked."""
+SERVE = (
+    f"import os; from launcher.verbs import ui; print(ui._serve([{sys.executable!r}, '-c', {SERVER!r}], os.environ))"
+)
 
 
 @pytest.mark.slow
@@ -48,6 +61,19 @@ def test_another_user_of_the_machine_cannot_open_it(tmp_path: Path) -> None:
         codes, seen = json.loads(attacked.stdout)
         assert codes == [401, 401]
         assert seen and not [text for text in seen if key in text]
+        assert having(key)
+    assert not having(key), "MLflow's server has outlived the verb"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_nothing_of_the_server_outlives_the_verb(number: signal.Signals, tmp_path: Path) -> None:
+    environment = {**os.environ, KEY_VARIABLE: str(tmp_path)}
+    command = [sys.executable, "-c", SERVE]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=PATIENCE)[0] == "None\n"
+    assert not having(str(tmp_path))
 
 
 @pytest.mark.slow  # imports MLflow
@@ -76,6 +102,16 @@ def opened(runs: Path) -> Iterator[tuple[str, str]]:
     finally:
         process.terminate()
         process.wait()
+
+
+def having(key: str) -> list[str]:
+    """What runs with this key in its environment."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(KEY_VARIABLE) == key and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+    return found
 
 
 def until_answered(address: str, key: str) -> str:
