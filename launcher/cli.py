@@ -33,6 +33,8 @@ VERBS = {
     "doctor": "Check that this machine can run pipelines.",
 }
 """Every verb, in the order of a run's life; each is `command` in launcher/verbs/<verb>.py."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 
 class Mistake(click.ClickException):
@@ -66,6 +68,8 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise Mistake(str(error)) from error
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
 
 
 @click.command(

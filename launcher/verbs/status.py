@@ -33,15 +33,12 @@ def command(reference: str | None, watched: bool, as_json: bool, runs: Path) -> 
     """
     run = find(runs, reference)
     plan = run.plan()
-    try:
-        if as_json:
-            _print_json(run, views(run, plan) if watched else [look(run, plan)], None if watched else 2)
-        else:
-            out = tables.console()
-            view = watch(run, plan, out) if watched else look(run, plan)
-            out.print(summary.run_report(run, view, out))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    if as_json:
+        _print_json(run, views(run, plan) if watched else [look(run, plan)], None if watched else 2)
+    else:
+        out = tables.console()
+        view = watch(run, plan, out) if watched else look(run, plan)
+        out.print(summary.run_report(run, view, out))
 
 
 def _print_json(run: RunFolder, views: Iterable[RunView], indent: int | None) -> None:

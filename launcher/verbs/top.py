@@ -34,13 +34,6 @@ def command(watched: bool, as_json: bool, backend: str, runs: Path) -> None:
     Each scheduler is asked once. With --backend kubernetes also runs that were applied with kubectl.
     """
     BACKENDS[backend].adopt(runs.resolve())
-    try:
-        _show(runs, watched, as_json)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _show(runs: Path, watched: bool, as_json: bool) -> None:
     out = tables.console()
     if watched and out.is_terminal and not out.is_dumb_terminal and not as_json:
         with Live(console=out, auto_refresh=False) as live:
