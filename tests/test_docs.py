@@ -90,6 +90,10 @@ def test_a_command_that_is_not_there_would_be_noticed() -> None:
     assert "FILE" in refusal("launcher submit --watch")
 
 
+def test_the_readme_shows_every_verb() -> None:
+    assert {command.split()[1] for command in commands(ROOT / "README.md") if command[:9] == "launcher "} == {*VERBS}
+
+
 @by_name
 def test_every_other_command_leads_to_something(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
