@@ -18,6 +18,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from launcher import cli_page
+from launcher.attempt.command import STOPPED_MARK
+from launcher.attempt.run import LAUNCH_LOG, SCHEDULED_AS
 from launcher.runs.state import Status
 from locat.contract import job_folder
 from support import browser
@@ -189,4 +191,5 @@ def test_the_page_of_the_run_folder_has_every_file_of_a_job() -> None:
     page = (DOCS / "run-folder.md").read_text()
     files = re.findall(r"^([a-z]\S+)  ", job_folder.__doc__ or "", re.MULTILINE)
     assert len(files) > 12
+    files += [f"attempts/<n>/{name}" for name in (LAUNCH_LOG, SCHEDULED_AS, STOPPED_MARK)]
     assert not [file for file in files if re.sub("<(.)>", lambda name: name[1].upper(), file) not in page]
