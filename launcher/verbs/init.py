@@ -5,6 +5,7 @@ import re
 import shlex
 import string
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -62,9 +63,9 @@ def command(file: Path, images: Path | None, masks: Path | None, example: str | 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x") as written:
-            written.write(text)
+            _fill(written, text)
     except FileExistsError as error:
-        raise UserError(f"{path}: exists; name another file") from error
+        raise UserError(f"{error.filename}: exists; name another file") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
     click.echo(f"wrote {path}; `launcher submit {shlex.quote(str(path))} --dry-run` shows what it would do")
@@ -72,6 +73,16 @@ def command(file: Path, images: Path | None, masks: Path | None, example: str | 
         click.echo("look at `classes` in it: the names there are what tables and figures will show")
     elif images is None and example is None:
         click.echo(f"say in it where your images are ({PLACEHOLDER}) and how many classes they have (num_classes)")
+
+
+def _fill(file: TextIO, text: str) -> None:
+    """Write a whole new file, or leave none."""
+    try:
+        file.write(text)
+        file.flush()
+    except OSError:
+        os.unlink(file.name)
+        raise
 
 
 def starter(path: Path, images: Path | None, masks: Path | None = None, example: str | None = None) -> str:

@@ -1,5 +1,6 @@
 """`launcher init`: a pipeline for images of one's own; tests/test_tutorial.py runs it."""
 
+import resource
 import sys
 from pathlib import Path
 
@@ -51,6 +52,18 @@ def test_what_exists_is_never_overwritten(tmp_path: Path) -> None:
     answer = init(tmp_path)
     assert (answer.exit_code, answer.output) == (2, f"{mine}: exists; name another file\n")
     assert mine.read_text() == "mine"
+    assert init(mine / "p.yaml").output == f"{mine}: exists; name another file\n"
+
+
+def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        answer = init(tmp_path / "p.yaml")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (answer.exit_code, answer.output) == (2, f"{tmp_path}/p.yaml: cannot be written: File too large\n")
+    assert not (tmp_path / "p.yaml").exists()
 
 
 def test_an_example_is_the_pipeline_that_is_shipped_and_its_commands_name_the_copy(tmp_path: Path) -> None:
