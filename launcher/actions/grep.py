@@ -18,9 +18,9 @@ from launcher.actions.wait import views
 from launcher.attempt.run import LAUNCH_LOG, last_attempt
 from launcher.backends import BACKENDS
 from launcher.backends.base import NoLogYetError
-from launcher.comparing.numbers import opened
 from launcher.plan import Plan
 from launcher.runs.folder import RunFolder
+from launcher.runs.regular import opened
 from locat.contract.errors import UserError
 from locat.contract.job_folder import JobFolder, rank_logs
 from locat.contract.names import one_line

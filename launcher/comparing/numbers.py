@@ -1,18 +1,16 @@
 """Numbers of jobs, from the ends of their metrics.jsonl: what was recorded last is found without reading the rest."""
 
-import json
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from launcher.runs.regular import opened
 from locat.contract import records
 from locat.contract.errors import UserError
-from locat.contract.metric_record import Record
+from locat.contract.metric_record import Record, in_line
 from locat.contract.records import FormatError
 
 BLOCK = 1 << 15
@@ -148,7 +146,7 @@ class Log:
         """
         try:
             with records.intact(self.path), opened(self.path) as file:
-                sought = [as_written(needle) for needle in needles]
+                sought = [in_line(needle) for needle in needles]
                 for line in _lines_backwards(file):
                     if any(needle in line for needle in sought):
                         try:
@@ -161,19 +159,6 @@ class Log:
             return
         except OSError as error:
             raise FormatError(f"{self.path}: cannot be read ({error.strerror or error})") from error
-
-
-def as_written(name: str) -> bytes:
-    return json.dumps(name)[1:-1].encode()
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """A regular file; a pipe would not let itself be opened, or never end."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("no regular file")
-        yield file
 
 
 def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from launcher.comparing.numbers import as_written, opened
-from locat.contract.metric_record import Record
+from launcher.runs.regular import opened
+from locat.contract.metric_record import Record, in_line
 
 PIECES, PIECE = 16, 1 << 15
 """How many pieces are read of what is long, and bytes of each: some sixty records."""
@@ -33,7 +33,7 @@ class Course:
         """`names`: of metrics; of those that end in `/` the first one in the file whose name begins so."""
         self._path = path
         self._names = tuple(names)
-        self._needles = [as_written(name) for name in self._names]
+        self._needles = [in_line(name) for name in self._names]
         self._file = (0, 0)
         """Device and number of the file that was read."""
         self._position = 0

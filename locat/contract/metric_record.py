@@ -10,6 +10,11 @@ def in_json(number: float) -> float | str:
     return number if math.isfinite(number) else str(number)
 
 
+def in_line(name: str) -> bytes:
+    """A metric's name, or a part of one, as it stands in a line."""
+    return json.dumps(name)[1:-1].encode()
+
+
 @dataclass(frozen=True)
 class Record:
     """Metrics of one step."""
