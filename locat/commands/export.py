@@ -5,15 +5,11 @@ from typing import Any
 
 import click
 
+from locat.commands import options
+
 
 @click.command
-@click.option(
-    "--model",
-    "source",
-    required=True,
-    metavar="FOLDER|hf-hub:OWNER/NAME",
-    help="A job's outputs, or a model of the Hub.",
-)
+@options.model
 @click.option("--out", type=Path, required=True, metavar="FOLDER", help="A new folder for the files.")
 @click.option(
     "--format", type=click.Choice(["pt2", "onnx", "both"]), default="both", show_default=True, help="What to write."
@@ -39,7 +35,7 @@ import click
     show_default=True,
     help="By which answers may differ from the model's, as a part of the largest of these, or of 1.",
 )
-def export(source: str, out: Path, size: tuple[int, int] | None, **options: Any) -> None:
+def export(source: str, out: Path, size: tuple[int, int] | None, **chosen: Any) -> None:
     """Write a trained model as a program for torch.export, ONNX or both.
 
     Each file is read again and compared with the model on photographs. Where it differs by more than the tolerance,
@@ -49,8 +45,7 @@ def export(source: str, out: Path, size: tuple[int, int] | None, **options: Any)
     from locat.export.run import RECORD, export
     from locat.predict.model import Model
 
-    chosen = Export(size=list(size) if size else None, **options)
-    record = export(Model.from_source(source), out, chosen)
+    record = export(Model.from_source(source), out, Export(size=list(size) if size else None, **chosen))
     for name, file in record["files"].items():
         most = max(compared["difference"] for compared in file["compared"])
         click.echo(f"{out / name}: {file['bytes'] / 1e6:.1f} MB, differs from the model by {most:.1e} at most")

@@ -8,17 +8,12 @@ from typing import Any, Literal
 
 import click
 
+from locat.commands import options
 from locat.contract.text import printable
 
 
 @click.command
-@click.option(
-    "--model",
-    "source",
-    required=True,
-    metavar="FOLDER|hf-hub:OWNER/NAME",
-    help="A job's outputs, or a model of the Hub.",
-)
+@options.model
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @click.option("--masks", type=Path, metavar="FOLDER", help="Write a PNG of class numbers for each image.")
 @click.option("--overlays", type=Path, metavar="FOLDER", help="Write the mask's colours over each image.")
