@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from timm.data import resolve_data_config
@@ -25,32 +24,6 @@ ANY_SIZE = (VisionTransformer, Eva, LastPatches)
 LEAST = 4
 """Patches along a side where the size varies: of fewer, CvT has a single key, which torch.export treats apart."""
 Answers = tuple[Tensor, ...]
-
-
-class Pooled(nn.Module):
-    """What `locat.Model` reads of a timm model."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Answers:
-        """Logits (n, classes) of a model with a classifier, then embeddings (n, dim), of normalised images."""
-        features = self.model.forward_features(images)
-        embeddings = self.model.forward_head(features, pre_logits=True)
-        return (self.model.forward_head(features), embeddings) if self.model.num_classes else (embeddings,)
-
-
-class Whole(nn.Module):
-    """A model that has not timm's interface of features."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Answers:
-        """Logits (n, classes), or without a classifier embeddings (n, dim), of normalised images."""
-        return (self.model(images),)
 
 
 class Pixels(nn.Module):
@@ -108,10 +81,12 @@ def program_of(model: Model, options: Export) -> Program:
     Raises:
         ConfigError: it cannot be exported so.
     """
+    module: nn.Module
+    outputs: tuple[str, ...]
     if isinstance(model, Classifier):
         backbone, usual = model.model, model.size
         mean, std = model.mean, model.std
-        module, outputs = _of_classifier(backbone)
+        module, outputs = model.readout, model.readout.outputs
     elif isinstance(model, SegmentationPredictor):
         segmenter, described = model.model.segmenter, model.model.described
         backbone, usual = segmenter.backbone, _usual_size(model)
@@ -139,12 +114,6 @@ def program_of(model: Model, options: Export) -> Program:
     if takes_pixels:
         module = Normalising(module, mean, std)
     return Program(module.eval(), outputs, tuple(mean), tuple(std), takes_pixels, (height, width), step)
-
-
-def _of_classifier(model: Any) -> tuple[nn.Module, tuple[str, ...]]:
-    if not hasattr(model, "forward_head"):
-        return Whole(model), ("logits" if model.num_classes else "embeddings",)
-    return Pooled(model), ("logits", "embeddings") if model.num_classes else ("embeddings",)
 
 
 def _usual_size(model: SegmentationPredictor) -> Size:

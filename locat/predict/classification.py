@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from PIL import Image
 from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset, resolve_data_config
@@ -13,17 +13,21 @@ from locat.contract.errors import WeightsError
 from locat.data.augment.normalise import normalize
 from locat.data.intake.pictures import MOST_PIXELS, Undecodable
 from locat.models.create import load_backbone
+from locat.models.readout import Readout
 from locat.predict.model import Answer, Answers, Model, Precision, Prepared, Size
+
+ANSWERS: dict[str, Answers] = {"logits": "labels", "embeddings": "embeddings"}
+"""What a model gives, by the output of `Readout` that says it."""
 
 
 class Classifier(Model):
     """A timm model in a folder, with a classifier or without; config.json names its classes and its preprocessing."""
 
-    gives: ClassVar[frozenset[Answers]] = frozenset({"labels", "embeddings"})
-
     def __init__(self, folder: Path, origin: str, device: str, precision: Precision) -> None:
         model, self.name = load_backbone(folder)
         self.model: Any = model.eval().requires_grad_(False)
+        self.readout = Readout(self.model)
+        self.gives = frozenset(ANSWERS[output] for output in self.readout.outputs)
         super().__init__(origin, classes_of(self.model, origin), device, precision)
         try:
             self._read_preprocessing()
@@ -55,12 +59,12 @@ class Classifier(Model):
         return Prepared(pixels, (pixels.shape[1], pixels.shape[2]))
 
     def _answer(self, images: Tensor, size: Size, wanted: Collection[Answers]) -> list[Answer]:
-        features = self.model.forward_features(normalize(images, self.mean, self.std))
+        read = dict(zip(self.readout.outputs, self.readout(normalize(images, self.mean, self.std)), strict=True))
         found: dict[str, Tensor] = {}
         if "labels" in wanted:
-            found["probabilities"] = self.model.forward_head(features).float().softmax(dim=1)
+            found["probabilities"] = read["logits"].float().softmax(dim=1)
         if "embeddings" in wanted:
-            found["embedding"] = self.model.forward_head(features, pre_logits=True).float()
+            found["embedding"] = read["embeddings"].float()
         rows = {key: value.cpu().numpy() for key, value in found.items()}
         return [Answer(**{key: values[row] for key, values in rows.items()}) for row in range(len(images))]
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -60,8 +60,8 @@ class Model(ABC):
     have any sizes. EXIF's orientation is not applied to files, as it is not in training.
     """
 
-    gives: ClassVar[frozenset[Answers]]
-    """What models of this class can be asked for."""
+    gives: frozenset[Answers]
+    """What it can be asked for."""
 
     origin: str
     """For people: where it comes from."""
@@ -123,7 +123,7 @@ class Model(ABC):
         """What the classifier would read, float32 (n, dim) on the CPU: of a ViT usually [CLS] after the final norm.
 
         Raises:
-            ConfigError: the model is one for segmentation.
+            ConfigError: the model is one for segmentation, or a classifier that says nothing but its logits.
             DataError: a picture cannot be read.
         """
         return _stacked(answer.embedding for answer in self._answers(images, "embeddings"))
@@ -140,8 +140,8 @@ class Model(ABC):
     def refuse_unable(self, wanted: Collection[Answers]) -> None:
         """Raise ConfigError where the model cannot be asked for all of `wanted`."""
         for each in sorted(wanted):
-            if each not in self.gives or (each == "labels" and not self.classes):
-                gives = " and ".join(sorted(self.gives - ({"labels"} if not self.classes else set())))
+            if each not in self.gives:
+                gives = " and ".join(sorted(self.gives))
                 raise ConfigError(f"{self.origin} holds {self._kind()}: it gives no {each}, but {gives}")
 
     @abstractmethod

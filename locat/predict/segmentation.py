@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from locat.tasks.segmentation.saved import load_segmenter
 class SegmentationPredictor(Model):
     """Backbone and head in a folder; a picture is resized and looked at as the job's evaluation images were."""
 
-    gives: ClassVar[frozenset[Answers]] = frozenset({"masks"})
+    gives = frozenset[Answers]({"masks"})
 
     def __init__(self, folder: Path, origin: str, device: str, precision: Precision) -> None:
         self.model = load_segmenter(folder)

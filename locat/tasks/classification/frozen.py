@@ -6,6 +6,7 @@ from torch import nn
 
 from locat.contract.errors import ConfigError
 from locat.data.augment import normalize
+from locat.models.readout import has_features
 
 
 class FrozenBackbone:
@@ -14,12 +15,15 @@ class FrozenBackbone:
     For a ViT that is [CLS] of the last block after the final norm. With PRR it is [CLS] refined by PRR, which is what
     DINO's head was trained on. Images are normalised as the backbone was trained: its config.json says how.
 
-    Raises ConfigError where the backbone, so `called`, does not take images of `image_size` pixels.
+    Raises ConfigError where the backbone, so `called`, does not take images of `image_size` pixels, or has no features
+    to ask for.
     """
 
     def __init__(
         self, backbone: nn.Module, name: str, image_size: int, device: torch.device, called: str = "the backbone"
     ) -> None:
+        if not has_features(backbone):
+            raise ConfigError(f"{called} gives only its last answer, not what a classifier would read")
         self.name = name
         self._backbone = backbone.eval().requires_grad_(False).to(device)
         expected = resolve_data_config(model=backbone)

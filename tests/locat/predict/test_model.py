@@ -15,13 +15,19 @@ from timm.data import create_transform
 import locat
 from locat.config.segmentation import SegmentEvaluation
 from locat.contract.errors import ConfigError, DataError, UserError, WeightsError
+from locat.data.augment.normalise import normalize
 from locat.data.joint import resize_image
 from locat.models.create import load_backbone, save_model
+from locat.tasks.classification.frozen import FrozenBackbone
 from locat.tasks.segmentation.views import look
 from support import pictures, training
 from support.trained_models import CLASSES, LABELS, opened
 
 CUT = {"input_size": (3, 32, 32), "crop_pct": 0.8, "interpolation": "bicubic", "mean": (0.5,) * 3, "std": (0.5,) * 3}
+WITHOUT_FEATURES: dict[str, dict[str, object]] = {
+    "cvt_21": {"depths": (1, 2, 3), "dims": (12, 12, 12)},
+    "conformer_base": {"embed_dim": 12, "num_heads": 2, "channels": 8},
+}
 
 
 def test_probabilities_are_those_of_timms_own_preprocessing(models: Path, photos: Path) -> None:
@@ -51,6 +57,23 @@ def test_embeddings_are_what_the_classifier_would_read(models: Path, photos: Pat
     half = locat.Model.from_folder(models / "classifier", precision="bf16").classify([photos / "a.jpg"])
     exact = locat.Model.from_folder(models / "classifier").classify([photos / "a.jpg"])
     assert half.dtype == torch.float32 and 0 < (half - exact).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(("name", "args"), [*WITHOUT_FEATURES.items()])
+def test_a_model_without_timms_features_gives_what_it_returns(
+    name: str, args: dict[str, object], photos: Path, tmp_path: Path
+) -> None:
+    raw = timm.create_model(name, **args, num_classes=3).eval()
+    save_model(raw, tmp_path / "model", num_classes=3, **args)
+    model = locat.Model.from_folder(tmp_path / "model")
+    seen = model.prepare(opened(photos / "a.jpg")).pixels[None]
+    with torch.no_grad():
+        expected = raw(normalize(seen, model.mean, model.std)).softmax(1)  # type: ignore[attr-defined]
+    torch.testing.assert_close(model.classify([photos / "a.jpg"]), expected)
+    with pytest.raises(ConfigError, match=f"{name}, a classifier: it gives no embeddings, but labels"):
+        model.embed([photos / "a.jpg"])
+    with pytest.raises(ConfigError, match="the backbone gives only its last answer"):
+        FrozenBackbone(raw, name, 32, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["segmenter", "windows"])
