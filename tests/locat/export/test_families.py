@@ -21,8 +21,9 @@ from support.training import TINY_VIT
 
 pytestmark = pytest.mark.slow
 
-VIT = {**TINY_VIT, "num_classes": 3}
-SWIN = {"img_size": 56, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 3}
+VIT = {**TINY_VIT, "depth": 1, "num_classes": 3}
+SWIN = {"img_size": 56, "embed_dim": 24, "depths": (2, 1), "num_heads": (2, 4), "num_classes": 3}
+"""The second block shifts its windows."""
 FAMILIES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("vit_tiny_patch16_224", "locatvit_tiny"), VIT),
     **dict.fromkeys(("vit_tiny_patch16_reg4_224", "locatvit_tiny_reg4"), VIT),
@@ -39,6 +40,9 @@ RELATED: dict[str, dict[str, Any]] = {  # GCViT and Conformer take a minute and 
     },
 }
 ONE_SIZE = ("swin_tiny_patch4_window7_224", "locatswin_tiny", "convit_tiny")
+BOTH_FORMATS = ("vit_tiny_patch16_224", "locatvit_tiny", "locatswin_tiny")
+"""Both are written from one trace, which pt2 holds as it is. The others are written as ONNX, which must know each of
+their operations."""
 
 
 def fill(module: torch.nn.Module) -> None:
@@ -83,16 +87,18 @@ def test_a_classifier(name: str, tmp_path: Path) -> None:
     args = {**FAMILIES, **RELATED}[name]
     size = [64, 64] if name in RELATED else None
     model = locat.Model.from_folder(save_classifier(name, args, tmp_path / "model"))
-    options = Export(size=size, dynamic_size=name not in ONE_SIZE, input="pixels")
+    format = "both" if name in BOTH_FORMATS else "onnx"
+    options = Export(format=format, size=size, dynamic_size=name not in ONE_SIZE, input="pixels")
     record = export(model, tmp_path / "out", options)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["export.json", "model.onnx", "model.pt2"]
     shapes = compared(record)
     assert {shape[0] for shape in shapes} >= {1, 2}
     assert len({shape[2:] for shape in shapes}) == (1 if name in ONE_SIZE else 3)
     assert max(shapes.values()) < 2e-5
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name.startswith("locat")])
+@pytest.mark.parametrize(
+    "name", ["locatvit_tiny_reg4", "locatvit_tiny_rope_mixed", "locatjumbo_tiny", "locatswin_tiny"]
+)
 def test_a_backbone_with_a_head(name: str, tmp_path: Path) -> None:
     args = FAMILIES[name]
     model = locat.Model.from_folder(save_segmentation(name, args, SegmentHead(), tmp_path / "model"))
@@ -103,10 +109,10 @@ def test_a_backbone_with_a_head(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("head", ["linear", "upernet", "dpt"])
 def test_a_decoder_is_exported_for_one_size(head: str, tmp_path: Path) -> None:
     chosen = SegmentHead(name=head) if head == "linear" else SegmentHead(name=head, channels=16)
-    folder = save_segmentation("locatvit_tiny", VIT, chosen, tmp_path / "model")
+    folder = save_segmentation("locatvit_tiny", {**VIT, "depth": 2}, chosen, tmp_path / "model")
     if head != "linear":
         with pytest.raises(ConfigError, match=f"head {head} is exported for one size"):
             export(locat.Model.from_folder(folder), tmp_path / "out", Export(dynamic_size=True))
     # 52 is no multiple of a patch, and its grid of 7 x 7 none of UPerNet's pools
-    record = export(locat.Model.from_folder(folder), tmp_path / "out", Export(size=[52, 52]))
+    record = export(locat.Model.from_folder(folder), tmp_path / "out", Export(format="onnx", size=[52, 52]))
     assert max(compared(record).values()) < 2e-5
