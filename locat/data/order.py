@@ -5,6 +5,7 @@ what batch k holds does not depend on the number of ranks. Neighbours stay toget
 pairs them (mixup) does not depend on it either.
 """
 
+import enum
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -13,8 +14,14 @@ from numpy.typing import NDArray
 from locat.contract.batch_share import rank_batch_size
 from locat.data.permutation import permuted
 
-SORTED, COMPUTED = 1, 2
-"""Kinds of order that shuffle a training set. A checkpoint says which its epochs have, and a job goes on with that."""
+
+class OrderKind(enum.IntEnum):
+    """What shuffles a training set. A checkpoint says which its epochs have, and a job goes on with that."""
+
+    SORTED = 1
+    COMPUTED = 2
+
+
 LARGEST_SORTED = 2**24 - 1
 """Samples of the largest set that a new job shuffles by sorting. Every rank then takes 3 s and 340 MB at the start of
 each epoch, of which 134 MB stay."""
@@ -23,14 +30,14 @@ Order = Callable[[int, int], NDArray[np.int64]]
 """The samples at the places from one up to, not including, another in an epoch; fewer where the epoch ends before."""
 
 
-def kind_for(samples: int) -> int:
+def kind_for(samples: int) -> OrderKind:
     """The kind of order that a new job shuffles so many samples by."""
-    return SORTED if samples <= LARGEST_SORTED else COMPUTED
+    return OrderKind.SORTED if samples <= LARGEST_SORTED else OrderKind.COMPUTED
 
 
-def epoch_order(kind: int, samples: int, seed: int, epoch: int) -> Order:
+def epoch_order(kind: OrderKind, samples: int, seed: int, epoch: int) -> Order:
     """A permutation of `samples` indices, of (seed, epoch) alone."""
-    if kind == SORTED:
+    if kind is OrderKind.SORTED:
         array = sorted_order(samples, seed, epoch)
         return lambda first, last: array[first:last]
     return lambda first, last: permuted(np.arange(first, min(last, samples)), samples, seed, epoch)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from locat.data.order import SORTED
+from locat.data.order import OrderKind
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Position:
     """Epoch of the next batch."""
     batch: int = 0
     """The next batch's number within its epoch."""
-    order: int = SORTED
+    order: OrderKind = OrderKind.SORTED
     """The kind of order that every epoch has; older checkpoints, which do not say, have this one."""
 
     def after_batch(self, batches_per_epoch: int) -> "Position":

@@ -16,7 +16,7 @@ from typing import Any
 from locat.contract import durable, records
 from locat.contract.checkpoint_folder import FORMAT, MANIFEST, UNREADABLE, read_manifest
 from locat.contract.fence import UNFINISHED, Fence
-from locat.data.order import SORTED
+from locat.data.order import OrderKind
 from locat.data.position import Position
 
 TASK_STATE = "task.pt"
@@ -44,11 +44,15 @@ class Manifest:
             one of UNREADABLE: it has none, or one that says something else.
         """
         values = read_manifest(folder)
-        return records.built(cls, {**values, "position": records.built(Position, values["position"])})
+        position = records.built(Position, values["position"])
+        position = replace(position, order=OrderKind(position.order))
+        return records.built(cls, {**values, "position": position})
 
     def write(self, folder: Path) -> None:
         """Put it into a checkpoint, in place of one that is there."""
-        number = 1 if self.position.order == SORTED else FORMAT  # a version that knows no other order must refuse it
+        number = (
+            1 if self.position.order is OrderKind.SORTED else FORMAT
+        )  # a version that knows no other order must refuse it
         durable.write_json(folder / MANIFEST, records.numbered(asdict(self), number))
 
 

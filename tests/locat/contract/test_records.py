@@ -105,6 +105,9 @@ def test_a_checkpoint_of_a_newer_version_is_not_taken_for_a_damaged_one(tmp_path
     (tmp_path / "manifest.json").write_text(json.dumps({**values, "format": checkpoint_folder.FORMAT + 1}))
     with pytest.raises(FormatError, match="install the version that wrote it"):
         find_fault(tmp_path)
+    values["position"]["order"] = 3
+    (tmp_path / "manifest.json").write_text(json.dumps(values))
+    assert "3 is not a valid OrderKind" in str(find_fault(tmp_path))
     (tmp_path / "manifest.json").write_text("{}")
     assert "cannot be read" in str(find_fault(tmp_path))
 

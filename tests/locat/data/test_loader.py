@@ -19,7 +19,7 @@ from locat.data import beton, order, producer
 from locat.data.batch import Batch
 from locat.data.datasets.digits import DigitScenes
 from locat.data.loader import Loader, PendingViews
-from locat.data.order import COMPUTED, SORTED
+from locat.data.order import OrderKind
 from locat.data.position import Position
 from locat.data.reader import ReadSettings
 from locat.data.views import CentreCrop, RandomResizedCrop
@@ -95,13 +95,13 @@ def test_an_empty_share_of_masks(train_beton: Path) -> None:
     assert after == Position(5, 1, 0)
 
 
-@pytest.mark.parametrize("kind", [SORTED, COMPUTED])
+@pytest.mark.parametrize("kind", list(OrderKind))
 def test_started_anywhere_it_goes_on_as_if_never_stopped(
-    train_beton: Path, kind: int, monkeypatch: pytest.MonkeyPatch
+    train_beton: Path, kind: OrderKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(order, "LARGEST_SORTED", 50 if kind == SORTED else 49)
+    monkeypatch.setattr(order, "LARGEST_SORTED", 50 if kind is OrderKind.SORTED else 49)
     loader = Loader(train_beton, ReadSettings(SIZE, seed=1), train=True)
-    assert loader.start.order == kind
+    assert loader.start.order is kind
     stream = loader.stream()
     uninterrupted = [next(stream) for _ in range(3 * loader.batches_per_epoch)]
     stream.close()

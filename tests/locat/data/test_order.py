@@ -5,9 +5,8 @@ from hypothesis import strategies as st
 
 from locat.data import order
 from locat.data.order import (
-    COMPUTED,
     LARGEST_SORTED,
-    SORTED,
+    OrderKind,
     batch_count,
     epoch_order,
     kind_for,
@@ -19,18 +18,20 @@ from locat.data.order import (
 samples = st.integers(1, 300)
 worlds = st.integers(1, 5)
 shares = st.integers(1, 20)
-kinds = st.sampled_from([SORTED, COMPUTED])
+kinds = st.sampled_from(OrderKind)
 
 
 @given(kinds, samples, st.integers(-(2**40), 2**40), st.integers(0, 1000))
-def test_an_epochs_order_is_a_permutation_of_seed_and_epoch(kind: int, samples: int, seed: int, epoch: int) -> None:
+def test_an_epochs_order_is_a_permutation_of_seed_and_epoch(
+    kind: OrderKind, samples: int, seed: int, epoch: int
+) -> None:
     found = epoch_order(kind, samples, seed, epoch)(0, samples)
     assert found.dtype == np.int64 and np.array_equal(np.sort(found), np.arange(samples))
     assert np.array_equal(found, epoch_order(kind, samples, seed, epoch)(0, samples))
 
 
-@pytest.mark.parametrize("kind", [SORTED, COMPUTED])
-def test_orders_differ(kind: int) -> None:
+@pytest.mark.parametrize("kind", list(OrderKind))
+def test_orders_differ(kind: OrderKind) -> None:
     def whole(seed: int, epoch: int) -> list[int]:
         return epoch_order(kind, 100, seed, epoch)(0, 100).tolist()
 
@@ -40,22 +41,22 @@ def test_orders_differ(kind: int) -> None:
 def test_orders_never_change() -> None:
     """A resumed job must go on with the order it began with."""
     assert sorted_order(8, 42, 3).tolist() == [1, 6, 3, 4, 5, 2, 0, 7]
-    assert epoch_order(SORTED, 8, 42, 3)(2, 5).tolist() == [3, 4, 5]
-    assert epoch_order(COMPUTED, 8, 42, 3)(0, 8).tolist() == [4, 3, 6, 7, 0, 1, 2, 5]
-    assert epoch_order(COMPUTED, 10**10, 42, 3)(10**10 - 2, 10**10 + 2).tolist() == [2901369140, 3741507267]
+    assert epoch_order(OrderKind.SORTED, 8, 42, 3)(2, 5).tolist() == [3, 4, 5]
+    assert epoch_order(OrderKind.COMPUTED, 8, 42, 3)(0, 8).tolist() == [4, 3, 6, 7, 0, 1, 2, 5]
+    assert epoch_order(OrderKind.COMPUTED, 10**10, 42, 3)(10**10 - 2, 10**10 + 2).tolist() == [2901369140, 3741507267]
 
 
 def test_a_new_job_sorts_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """ImageNet-1K and ImageNet-21K stay as they are."""
-    assert {kind_for(size) for size in (1, 1_281_167, 14_197_122, LARGEST_SORTED)} == {SORTED}
-    assert kind_for(LARGEST_SORTED + 1) == COMPUTED
+    assert {kind_for(size) for size in (1, 1_281_167, 14_197_122, LARGEST_SORTED)} == {OrderKind.SORTED}
+    assert kind_for(LARGEST_SORTED + 1) == OrderKind.COMPUTED
     monkeypatch.setattr(order, "LARGEST_SORTED", 7)
-    assert (kind_for(7), kind_for(8)) == (SORTED, COMPUTED)
+    assert (kind_for(7), kind_for(8)) == (OrderKind.SORTED, OrderKind.COMPUTED)
 
 
-@given(st.sampled_from([SORTED, COMPUTED, None]), samples, shares, worlds, st.booleans())
+@given(st.sampled_from([*OrderKind, None]), samples, shares, worlds, st.booleans())
 def test_ranks_share_every_global_batch(
-    kind: int | None, samples: int, share: int, world: int, drop_last: bool
+    kind: OrderKind | None, samples: int, share: int, world: int, drop_last: bool
 ) -> None:
     size = share * world
     taken = stored_order(samples) if kind is None else epoch_order(kind, samples, 0, 0)

@@ -13,7 +13,7 @@ from locat.contract.checkpoint_folder import MANIFEST, complete
 from locat.contract.job_folder import JobFolder
 from locat.data import order
 from locat.data.batch import Batch
-from locat.data.order import COMPUTED, SORTED, epoch_order
+from locat.data.order import OrderKind, epoch_order
 from locat.engine.distributed import Ranks, join_ranks
 from locat.engine.loop import Training
 from locat.tasks.classification.supervised import Supervised
@@ -60,7 +60,7 @@ def train(folder: Path, data: dict[str, str], ranks: Ranks, until: int = STEPS) 
     return seen, str({name: weight.double().sum().item() for name, weight in weights.items()})
 
 
-def batches(kind: int) -> list[list[int]]:
+def batches(kind: OrderKind) -> list[list[int]]:
     return [
         part.tolist()
         for epoch in range(2)
@@ -68,12 +68,12 @@ def batches(kind: int) -> list[list[int]]:
     ]
 
 
-@pytest.mark.parametrize("kind", [SORTED, COMPUTED])
+@pytest.mark.parametrize("kind", list(OrderKind))
 def test_a_job_keeps_its_order(
-    kind: int, data: dict[str, str], ranks: Ranks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: OrderKind, data: dict[str, str], ranks: Ranks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after its checkpoint of step 3, in the middle of the first epoch; then new jobs take the other order."""
-    limits = {SORTED: SAMPLES, COMPUTED: SAMPLES - 1}
+    limits = {OrderKind.SORTED: SAMPLES, OrderKind.COMPUTED: SAMPLES - 1}
     monkeypatch.setattr(order, "LARGEST_SORTED", limits[kind])
     whole, expected = train(tmp_path / "whole", data, ranks)
     assert whole == batches(kind)
@@ -81,8 +81,8 @@ def test_a_job_keeps_its_order(
     (saved,) = complete(JobFolder(tmp_path / "killed").checkpoints)
     values = json.loads((saved / MANIFEST).read_text())
     assert (values["format"], values["position"].pop("order")) == (kind, kind)
-    if kind == SORTED:  # older versions did not say which, and knew one
+    if kind is OrderKind.SORTED:  # older versions did not say which, and knew one
         (saved / MANIFEST).write_text(json.dumps(values))
-    monkeypatch.setattr(order, "LARGEST_SORTED", limits[SORTED + COMPUTED - kind])
+    monkeypatch.setattr(order, "LARGEST_SORTED", limits[next(other for other in OrderKind if other is not kind)])
     rest, found = train(tmp_path / "killed", data, ranks)
     assert (rest, found) == (whole[3:], expected)

@@ -13,7 +13,7 @@ from locat.config.training import Checkpoints as Settings
 from locat.contract.checkpoint_folder import PINNED, complete, link
 from locat.contract.errors import ConfigError, UserError, WeightsError
 from locat.contract.job_folder import JobFolder
-from locat.data.order import COMPUTED
+from locat.data.order import OrderKind
 from locat.data.position import Position
 from locat.engine.checkpoints import branch
 from locat.engine.checkpoints.checkpoints import Checkpoints
@@ -134,10 +134,10 @@ def test_another_batch_size_goes_on_after_the_same_images(
 
 def test_a_branch_goes_on_in_the_order_of_its_checkpoint(parent: JobFolder, ranks: Ranks) -> None:
     origin = complete(parent.checkpoints)[-1]
-    replace(Manifest.read(origin), position=Position(4, 1, 0, COMPUTED)).write(origin)
+    replace(Manifest.read(origin), position=Position(4, 1, 0, OrderKind.COMPUTED)).write(origin)
     for size, batches, step in ((8, BATCHES, 4), (16, 2, 2)):
         job, (own,) = begun(parent, ranks, batches, batch_size=size)
-        assert Manifest.read(own).position == Position(step, 1, 0, COMPUTED)
+        assert Manifest.read(own).position == Position(step, 1, 0, OrderKind.COMPUTED)
         shutil.rmtree(job.path)
 
 
