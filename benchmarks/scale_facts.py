@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 HERE = "measured here"
+DEFINED = "by definition"
 PAPER = "published"
 ASSUMED = "assumed"
 
@@ -15,6 +16,8 @@ class Fact:
     unit: str
     kind: str
     source: str
+    again: str = ""
+    """What measures it again, if it was measured here."""
 
 
 @dataclass(frozen=True)
@@ -67,28 +70,38 @@ NODES, GPUS_A_NODE = 128, 8
 GPUS = NODES * GPUS_A_NODE
 BATCH = 32_768
 LOG_EVERY = 10
-WEEK = 7 * 24 * 3600.0
 
-PAGE = "[performance.md](performance.md#{})"
-KUBERNETES = "`benchmarks/results/kubernetes-scale.json`"
+MEASURED = "`benchmarks/scale_measured.py`"
+LOADER_AGAIN = "`benchmarks/loader.py`"
+CLUSTER = "`python -m cluster.scale` ([how](performance.md#a-run-of-1000-jobs-on-kubernetes))"
 
-IMAGE = Fact(
-    52_732, "bytes", HERE, "a JPEG of 500 x 375 pixels of the loader's benchmark, `benchmarks/results/loader.json`"
+IMAGE = Fact(52_732, "bytes", HERE, "a JPEG of 500 x 375 pixels", LOADER_AGAIN)
+LOADER = Fact(1_237, "images/s of a core", HERE, "one crop of 224 pixels", LOADER_AGAIN)
+TABLE = Fact(56, "bytes a sample and rank", HERE, "what an open .beton file keeps of 1,281,167 samples", MEASURED)
+OPENING = Fact(130, "bytes a sample and rank", HERE, "the most that opening that file takes", MEASURED)
+ORDER = Fact(8, "bytes a sample and rank", DEFINED, "an order that is sorted: one int64")
+SORTING = Fact(0.164, "s", HERE, "of a processor, to sort the order of 1,281,167 samples", MEASURED)
+PLACE = Fact(0.24e-3, "s", HERE, "of a processor, to compute the places of 256 of 10^9 samples", MEASURED)
+STANDING = Fact(
+    0.079,
+    "s",
+    HERE,
+    "that ViT-Tiny stands still for a checkpoint, fsdp on one rank",
+    "`benchmarks/checkpoint.py --model vit_tiny_patch16_224`",
 )
-LOADER = Fact(1_237, "images/s of a core", HERE, f"one crop of 224 pixels, {PAGE.format('the-loader')}")
-TABLE = Fact(56, "bytes a sample and rank", HERE, "what an open .beton file keeps of 1,281,167 samples (tracemalloc)")
-OPENING = Fact(130, "bytes a sample and rank", HERE, "the most that opening that file takes")
-ORDER = Fact(8, "bytes a sample and rank", HERE, "an order that is sorted: one int64")
-SORTING = Fact(0.164, "s", HERE, "of a processor, to sort the order of 1,281,167 samples")
-PLACE = Fact(0.24e-3, "s", HERE, "of a processor, to compute the places of 256 of 10^9 samples")
-STANDING = Fact(0.208, "s", HERE, "that a small model stands still for a checkpoint, `loop-fsdp-shift-64.json`")
-HASHING = Fact(1.77e9, "bytes/s", HERE, "SHA-256 by one core")
-START = Fact(10, "s", HERE, f"from submit to the first step of a tiny job, {PAGE.format('how-a-job-starts')}")
-POINTS = Fact(870, "points/s", HERE, "MLflow's server on SQLite beside other work, 8 requests of 1,000 points")
-REQUESTS = Fact(9.3, "requests/s", HERE, "the same, 10 requests of 14 points")
-APPLYING = Fact(32.14 / 900, "s", HERE, f"`submit` to Kubernetes, a job; {KUBERNETES}")
-STARTING = Fact(586 / 1000, "s", HERE, f"from one JobSet to the next; {KUBERNETES}")
-OBJECT = Fact(16e6 / 2100, "bytes", HERE, f"a JobSet or pod, {PAGE.format('a-run-of-1000-jobs-on-kubernetes')}")
+HASHING = Fact(1.77e9, "bytes/s", HERE, "SHA-256 by one core", MEASURED)
+START = Fact(
+    10,
+    "s",
+    HERE,
+    "from submit to the first step of a tiny job, beside other work: [performance.md](performance.md)",
+    "`submit`, and the clock of the first line of metrics.jsonl",
+)
+POINTS = Fact(4184, "points/s", HERE, "MLflow's server on SQLite, 8 clients at once, 1,000 points a request", MEASURED)
+REQUESTS = Fact(59.5, "requests/s", HERE, "the same, 14 points a request", MEASURED)
+APPLYING = Fact(32.14 / 900, "s", HERE, "`submit` to Kubernetes, a job", CLUSTER)
+STARTING = Fact(586 / 1000, "s", HERE, "from one JobSet to the next", CLUSTER)
+OBJECT = Fact(16e6 / 2100, "bytes", HERE, "a JobSet or pod as `status` reads it", CLUSTER)
 INTERRUPTIONS = Fact(419, "in 54 days of 16,384 GPUs", PAPER, "unexpected interruptions of Llama 3, arXiv 2407.21783")
 PEAK = Fact(989e12, "operations/s", PAPER, "an H100's dense bf16, its maker's number")
 REACHED = Fact(0.22, "of the peak", ASSUMED, "compiled ViTs in bf16; nothing here was measured on a GPU")

@@ -1,6 +1,7 @@
 """docs/scale.md says what benchmarks/scale.py computes, and the simulation agrees with what is known of such jobs."""
 
 import random
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,15 @@ def test_the_page_holds_what_the_program_prints(monkeypatch: pytest.MonkeyPatch)
     assert scale.filled(page) == page, "run `python benchmarks/scale.py --write`"
     row = next(line for line in page.splitlines() if line.startswith("| a billion images"))
     assert scale.filled(page.replace(row, row.replace("GB", "MB"))) == page
+
+
+def test_what_was_measured_here_says_what_measures_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    given = import_module("scale_facts")
+    for fact in given.FACTS:
+        assert bool(fact.again) == (fact.kind == given.HERE), fact
+        for file in re.findall(r"benchmarks/\w+\.py", fact.again):
+            assert (BENCHMARKS.parent / file).is_file(), fact
 
 
 def test_models_are_those_of_timm(monkeypatch: pytest.MonkeyPatch) -> None:
