@@ -50,9 +50,8 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Put it into a checkpoint, in place of one that is there."""
-        number = (
-            1 if self.position.order is OrderKind.SORTED else FORMAT
-        )  # a version that knows no other order must refuse it
+        # a version that knows no other order must refuse it
+        number = 1 if self.position.order is OrderKind.SORTED else FORMAT
         durable.write_json(folder / MANIFEST, records.numbered(asdict(self), number))
 
 
