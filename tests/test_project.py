@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,24 @@ def test_the_citation_is_of_this_version() -> None:
     citation = read(ROOT / "CITATION.cff")
     assert citation["cff-version"] == "1.2.0"
     assert citation["version"] == PROJECT["project"]["version"]
+    assert f"## {citation['version']} - {citation['date-released']}\n" in (ROOT / "CHANGELOG.md").read_text()
     assert citation["license"] == PROJECT["project"]["license"]
     assert citation["message"] and citation["authors"] and citation["title"]
     paper = citation["preferred-citation"]
     assert paper["url"] in (ROOT / "README.md").read_text()
     assert paper["type"] and paper["title"] and all(author["family-names"] for author in paper["authors"])
+
+
+def test_everything_that_names_a_version_names_this_one() -> None:
+    version = PROJECT["project"]["version"]
+    assert f'\n__version__ = "{version}"\n' in (ROOT / "locat" / "__init__.py").read_text()
+    changes = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert changes[:2] == ["Unreleased", version]
+    pages = (ROOT.glob("docs/*.md"), ROOT.glob("docker/*.md"), ROOT.glob("k8s/*.md"), ROOT.glob("k8s/examples/*.yaml"))
+    tags = {tag for path in chain(*pages) for tag in re.findall(r"\blocat:(\d\S*\d)", path.read_text())}
+    assert tags == {version}
+    (image,) = [image for image in read(ROOT / "k8s/base/kustomization.yaml")["images"] if image["name"] == "locat"]
+    assert image["newTag"] == version
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
