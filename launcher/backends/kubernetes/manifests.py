@@ -8,6 +8,7 @@ from launcher.backends.kubernetes.config_maps import config_maps
 from launcher.backends.kubernetes.network import policies
 from launcher.backends.kubernetes.pod_template import advance_pod, main_pod, options_of
 from launcher.backends.kubernetes.readable_yaml import to_yaml
+from launcher.backends.kubernetes.scheduler import marks
 from launcher.language.words import minutes
 from launcher.plan import Plan, PlannedJob
 from locat.contract.job_folder import ExitCode
@@ -57,11 +58,14 @@ def jobset(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
     `plan_parts` are the names of the plan's ConfigMaps.
     """
     options = options_of(job)
-    labels = {**names.PART_OF, names.RUN_LABEL: plan.run_id}
+    marked = marks(plan, job, options.scheduler)
+    labels = {**names.PART_OF, names.RUN_LABEL: plan.run_id, **marked.labels}
     if options.queue:
         labels[names.QUEUE_LABEL] = options.queue
     waiting = downstream(plan, job.name)
-    main = _replicated_job(names.MAIN, job.resources.nodes, 0, main_pod(plan, job, plan_parts))
+    main = _replicated_job(names.MAIN, job.resources.nodes, 0, main_pod(plan, job, plan_parts, marked))
+    if marked.job:
+        main["template"]["metadata"] = {"annotations": marked.job}
     main["template"]["spec"]["podFailurePolicy"] = _FAILS_AT_ONCE
     replicated = [main]
     if waiting:
@@ -83,7 +87,7 @@ def jobset(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
         "metadata": {
             "name": names.jobset(plan.run_id, job.name),
             "labels": labels,
-            "annotations": {names.JOB_ANNOTATION: job.name},
+            "annotations": {names.JOB_ANNOTATION: job.name, **marked.jobset},
         },
         "spec": spec,
     }

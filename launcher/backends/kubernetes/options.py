@@ -27,11 +27,22 @@ class Toleration(Schema):
     """The taint's effect; every one if left out."""
 
 
+class Scheduler(Schema):
+    """Who places a job's pods, all of them or none."""
+
+    name: Literal["volcano", "kai", "slurm-bridge"]
+    """Which one; the cluster's administrator has installed it."""
+    queue: ObjectName | None = None
+    """Its queue, or for slurm-bridge Slurm's partition; its own default if left out."""
+
+
 class KubernetesOptions(BackendOptions):
     """What a job's JobSet says besides `resources`, `image` and `storage`."""
 
     queue: ObjectName | None = None
     """Kueue's LocalQueue."""
+    scheduler: Scheduler | None = None
+    """Who places its pods, such as `{name: volcano, queue: research}`; the cluster's default scheduler if left out."""
     priority_class: ObjectName | None = None
     """PriorityClass of its pods."""
     node_selector: dict[LabelKey, LabelValue] = {}

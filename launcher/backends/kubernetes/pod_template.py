@@ -5,6 +5,7 @@ from typing import Any
 
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.options import KubernetesOptions
+from launcher.backends.kubernetes.scheduler import Marks
 from launcher.language.words import mebibytes
 from launcher.plan import Plan, PlannedJob, Volume
 
@@ -32,8 +33,9 @@ def options_of(job: PlannedJob) -> KubernetesOptions:
     return KubernetesOptions.model_validate(job.options.get("kubernetes", {}))
 
 
-def main_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
-    """Template of the pods that run a job, one a node; `plan_parts` are the ConfigMaps of the plan."""
+def main_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str], marks: Marks) -> Object:
+    """Template of the pods that run a job, one a node; `plan_parts` are the ConfigMaps of the plan, `marks` are for
+    their scheduler."""
     options = options_of(job)
     volumes = {RUNS: Volume(RUNS, RUNS, RUNS_CLAIM), **{volume.mount: volume for volume in job.storage}}
     selector = {**({GPU_TYPE_LABEL: job.resources.gpu_type} if job.resources.gpu_type else {}), **options.node_selector}
@@ -57,13 +59,18 @@ def main_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
         **_pod(options.service_account, container, plan_parts),
         "terminationGracePeriodSeconds": STOP_GRACE,
         **_place(options, selector),
-        **_present(affinity=_near(plan, job, options.topology) if options.topology else None),
+        **_present(
+            affinity=_near(plan, job, options.topology) if options.topology else None, schedulerName=marks.name
+        ),
     }
     spec["volumes"] += [
         {"name": "shared-memory", "emptyDir": {"medium": "Memory", **limit}},
         *({"name": f"storage-{number}", **_source(volume)} for number, volume in enumerate(volumes.values())),
     ]
-    return {"metadata": _metadata(plan, job, names.TRAIN), "spec": spec}
+    metadata = _metadata(plan, job, names.TRAIN)
+    metadata["labels"] |= marks.labels
+    metadata["annotations"] |= marks.pod
+    return {"metadata": metadata, "spec": spec}
 
 
 def advance_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str]) -> Object:
