@@ -10,8 +10,8 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
     --upgrade
 
-.PHONY: help demo test test-fast lint format site bench bench-gpu gpu gpu-bundle chaos lock system slurm browser cluster-tools kubernetes \
-    checks audit container-tools image sbom cluster install clean
+.PHONY: help demo test test-fast lint format readme site bench bench-gpu gpu gpu-bundle chaos lock system slurm browser cluster-tools \
+    kubernetes checks audit container-tools image sbom cluster install clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ bench-gpu: install  ## Measure attention and training steps on a GPU
 	$(BIN)/python benchmarks/attention_step.py --device cuda --sizes tiny small base --batch 256 --compile
 	$(BIN)/python benchmarks/attention_step.py --device cuda --sizes tiny small base --image 512 --batch 32 --compile
 	$(BIN)/python benchmarks/attention_plot.py
+
+readme: install  ## Write the README's numbers and pictures from the record and a run of the demo
+	$(BIN)/python benchmarks/readme.py
 
 site: install  ## Build the documentation as a site into build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -90,8 +90,9 @@ def test_a_command_that_is_not_there_would_be_noticed() -> None:
     assert "FILE" in refusal("launcher submit --watch")
 
 
-def test_the_readme_shows_every_verb() -> None:
-    assert {command.split()[1] for command in commands(ROOT / "README.md") if command[:9] == "launcher "} == {*VERBS}
+def test_the_overview_shows_every_verb() -> None:
+    overview = commands(ROOT / "docs/overview.md")
+    assert {command.split()[1] for command in overview if command[:9] == "launcher "} == {*VERBS}
 
 
 @by_name

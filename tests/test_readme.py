@@ -19,8 +19,9 @@ from support.reader import Reader, make_small
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 FOLLOWED = (
-    *("README.md", "docs/reports.md", "docs/reproducing.md", "docs/watch.md", "docs/local.md", "docs/clean.md"),
-    *("docs/usage.md", "docs/pipeline-reference.md", "docs/troubleshooting.md", "docs/extend/README.md"),
+    *("docs/overview.md", "README.md", "docs/reports.md", "docs/reproducing.md", "docs/watch.md", "docs/local.md"),
+    *("docs/clean.md", "docs/usage.md", "docs/pipeline-reference.md", "docs/troubleshooting.md"),
+    "docs/extend/README.md",
 )
 """In this order."""
 OTHER = """\

@@ -85,6 +85,7 @@ NOT_FOLLOWED = {
     "make test": "CI does",
     "make test-fast": "its tests are among those of `make test`",
     "make demo": "takes minutes; test_chain.py submits the same pipeline, with less to do",
+    "launcher submit flowers.yaml --watch": "test_tutorial.py does, with a smaller model",
     "make site": "test_site.py builds the same into a folder of its own",
     "make gpu": "needs a GPU; benchmarks/test_gpu_run.py rehearses it on a CPU",
     "make gpu-bundle": "asks a package index; benchmarks/test_gpu_run.py does where GPU_BUNDLE is set",
