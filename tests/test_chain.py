@@ -34,7 +34,11 @@ EXPORT = (
     "{task: export, needs: [segment], matrix: {model: [locatvit_tiny]}, resources: {processes: 1}, "
     "config: {model: '${jobs.segment.outputs.model}', format: pt2}}"
 )
-"""A job that the pipeline has not."""
+PREDICT = (
+    "{task: predict, needs: [segment, convert], matrix: {model: [locatvit_tiny]}, resources: {processes: 1}, "
+    "config: {model: '${jobs.segment.outputs.model}', images: '${jobs.convert.outputs.val}', write: [masks]}}"
+)
+"""Jobs that the pipeline has not."""
 
 
 def launcher(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -57,7 +61,7 @@ def submit(runs: Path, **more: object) -> tuple[RunFolder, str]:
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, str]:
-    return submit(tmp_path_factory.mktemp("runs"), **{"jobs.export": EXPORT})
+    return submit(tmp_path_factory.mktemp("runs"), **{"jobs.export": EXPORT, "jobs.predict": PREDICT})
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +89,7 @@ def test_every_job_is_done_and_any_shell_can_ask(chain: tuple[RunFolder, str]) -
     answer = launcher("status", run.name, "--json", "--runs-dir", str(run.path.parent))
     jobs = json.loads(answer.stdout)["jobs"]
     assert {job["status"] for job in jobs} == {"done"}
-    assert len(jobs) == 7
+    assert len(jobs) == 8
     logs = launcher("logs", run.name, "pretrain-locatvit_tiny", "--rank", "1", "--runs-dir", str(run.path.parent))
     assert logs.returncode == 0
 
@@ -136,6 +140,9 @@ def test_mlflow_has_models_and_figures(chain: tuple[RunFolder, str], runs: dict[
     assert artifacts("export-locatvit_tiny", "model") == {"model/export.json", "model/model.pt2"}
     metrics = runs["export-locatvit_tiny"].data.metrics
     assert 0 <= metrics["model.pt2/difference"] < 1e-4 and metrics["model.pt2/bytes"] > 0
+    assert artifacts("predict-locatvit_tiny") == {"counts.json"}
+    assert runs["predict-locatvit_tiny"].data.metrics == {"images": 33, "bad": 0, "turned": 0}
+    assert len([*run.job("predict-locatvit_tiny").outputs.glob("masks/val/*.png")]) == 33
     assert artifacts("compare", "figures") == {"figures/comparison.png"}
     assert artifacts("convert") == {"figures", "train.beton.json", "val.beton.json"}
     assert "pipeline.yaml" in artifacts(run.name)

@@ -15,6 +15,7 @@ from locat.config.command import CommandConfig
 from locat.config.datasets import ConvertConfig, DigitsScenes
 from locat.config.export import ExportConfig
 from locat.config.optimizer import Optimizer
+from locat.config.predict import PredictConfig
 from locat.config.tasks import (
     CompareConfig,
     DinoConfig,
@@ -46,6 +47,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "PositiveInt",
+    "PredictConfig",
     "PretrainingConfig",
     "SegmentConfig",
     "Strategy",
@@ -68,6 +70,7 @@ TASKS = Registry(
         "linear": "locat.config.tasks:LinearConfig",
         "segment": "locat.config.tasks:SegmentConfig",
         "hummingbird": "locat.config.tasks:HummingbirdConfig",
+        "predict": "locat.config.predict:PredictConfig",
         "export": "locat.config.export:ExportConfig",
         "compare": "locat.config.tasks:CompareConfig",
         "command": "locat.config.command:CommandConfig",

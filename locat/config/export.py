@@ -8,6 +8,7 @@ from pydantic import Field
 
 from locat.config.base import JobConfig, PositiveFloat, PositiveInt, Schema
 from locat.config.cost import FLOAT32, Costs
+from locat.config.weights import WholeModel
 
 
 class Export(Schema):
@@ -32,11 +33,11 @@ class ExportConfig(Export, JobConfig):
     outputs: ClassVar[dict[str, str]] = {"model": "model"}
 
     task: Literal["export"]
-    model: Path
-    """Folder of the model, as `supervised`, `dino` and `segment` leave it."""
+    model: WholeModel
+    """Folder of the model, as `supervised`, `dino` and `segment` leave it, or `hf-hub:OWNER/NAME`."""
 
     def storage(self, costs: Costs) -> float:
         """The weights in each file; a head is left out."""
-        model = costs.left_in(self.model)
+        model = costs.left_in(self.model) if isinstance(self.model, Path) else None
         files = 2 if self.format == "both" else 1
         return math.nan if model is None else files * FLOAT32 * costs.parameters(model)

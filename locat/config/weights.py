@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from locat.config.base import Schema
 
@@ -68,6 +68,24 @@ def checked(source: str) -> str:
     if source.startswith("local-dir:"):
         raise ValueError(f"{source!r}: write the folder alone, {source.removeprefix('local-dir:')}")
     return source
+
+
+def whole_model(source: Any) -> Path | str:
+    """What names a whole model: a folder, or hf-hub:OWNER/NAME, which stays text.
+
+    Raises:
+        ValueError: it has not the form of one; says what to write.
+    """
+    if isinstance(source, Path):
+        return source
+    if not isinstance(source, str):
+        raise ValueError(f"expected a folder or {HUB}OWNER/NAME")
+    if (job := job_weights(checked(source))) is not None:
+        raise ValueError(f"{source}: write the job's folder, such as {Path('runs', job.folder) / 'outputs'}")
+    return source if repository(source) else Path(source)
+
+
+WholeModel = Annotated[Path | str, BeforeValidator(whole_model), WithJsonSchema({"type": "string"})]
 
 
 class Init(Schema):

@@ -89,3 +89,15 @@ class Progress:
             if self._bar.disable:
                 self._write_line()
         self._bar.close()
+
+
+def watched(progress: Progress) -> Callable[[int], None]:
+    """Says how many are done; Superseded once a newer attempt of the job has begun."""
+    fence = Fence.here()
+
+    def advance_to(done: int) -> None:
+        progress.advance_to(done)
+        if fence.notices():
+            fence.check()
+
+    return advance_to

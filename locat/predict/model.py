@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from locat.config.weights import checked, job_weights, repository
+from locat.config.weights import repository, whole_model
 from locat.contract.errors import ConfigError, DataError, WeightsError
 from locat.data.intake.brightness import Brightness
 from locat.data.intake.pictures import Undecodable, to_rgb
@@ -93,7 +93,7 @@ class Model(ABC):
         return _opened(Path(folder), str(folder), device, precision)
 
     @staticmethod
-    def from_source(source: str, *, device: str = "cpu", precision: Precision = "fp32") -> "Model":
+    def from_source(source: str | Path, *, device: str = "cpu", precision: Precision = "fp32") -> "Model":
         """The same of a folder, or hf-hub:OWNER/NAME, perhaps with @REVISION: timm's models, or what a job has left.
 
         Raises:
@@ -101,14 +101,14 @@ class Model(ABC):
             JobError: the Hub cannot be reached.
         """
         try:
-            name = repository(checked(source))
+            found = whole_model(source)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        if (job := job_weights(source)) is not None:
-            raise ConfigError(f"{source}: write the job's folder, such as {Path('runs', job.folder)}/outputs")
-        if name is None:
-            return Model.from_folder(source, device=device, precision=precision)
-        return _opened(model_folder(name, (DESCRIPTION, HEAD)), source, device, precision)
+        if isinstance(found, Path):
+            return Model.from_folder(found, device=device, precision=precision)
+        name = repository(found)
+        assert name is not None, "what is no folder is on the Hub"
+        return _opened(model_folder(name, (DESCRIPTION, HEAD)), found, device, precision)
 
     def classify(self, images: Iterable[PictureLike]) -> Tensor:
         """Probabilities of the classes, float32 (n, classes) on the CPU.

@@ -106,7 +106,7 @@ class Prediction:
             found = iter(self.model.answer(prepared, self.wanted) if prepared else ())
         except torch.OutOfMemoryError as error:
             raise JobError(
-                f"{self.model.device} has too little memory for a batch of {len(prepared)}; lower --batch-size"
+                f"{self.model.device} has too little memory for a batch of {len(prepared)}; lower the batch size"
             ) from error
         answers = [next(found) if ready.prepared is not None else Answer() for ready in batch]
         for ready, answer in zip(batch, answers, strict=True):

@@ -1,13 +1,11 @@
 """convert: write a dataset as .beton files with FFCV; files that are current stay."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from locat.config import ConvertConfig
 from locat.contract.errors import ConfigError
-from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.contract.names import one_line
 from locat.data import beton
@@ -16,7 +14,7 @@ from locat.data.datasets.base import Dataset
 from locat.data.encode import Encoding
 from locat.data.intake.stalls import answers_within
 from locat.data.overlap import in_both
-from locat.engine.progress import Progress
+from locat.engine.progress import Progress, watched
 from locat.engine.tracking import tracked
 from locat.tasks.segmentation.pixels import draw_pixels
 
@@ -70,18 +68,6 @@ def convert(config: ConvertConfig, job: JobFolder) -> None:
                 common.images,
                 ", ".join(map(one_line, common.examples)),
             )
-
-
-def watched(progress: Progress) -> Callable[[int], None]:
-    """Says how many are done; Superseded once a newer attempt of the job has begun."""
-    fence = Fence.here()
-
-    def advance_to(done: int) -> None:
-        progress.advance_to(done)
-        if fence.notices():
-            fence.check()
-
-    return advance_to
 
 
 def count_common(val: Dataset, train_path: Path, val_path: Path) -> beton.InTrain:

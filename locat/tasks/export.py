@@ -24,7 +24,7 @@ def export(config: ExportConfig, job: JobFolder) -> None:
             logger.info("%s exists: this model is exported already", folder / RECORD)
             record: Record = json.loads((folder / RECORD).read_text())
         else:
-            record = export_model(Model.from_folder(config.model), folder, config)
+            record = export_model(Model.from_source(config.model), folder, config)
         MetricLog(job.metrics).append(0, measured(record))
 
 

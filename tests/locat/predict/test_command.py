@@ -155,7 +155,7 @@ def test_a_full_disk_and_a_full_gpu_end_it_with_a_sentence(
 
     monkeypatch.setattr(Classifier, "_answer", exhausted)
     result = predict("--model", models / "classifier", photos, "--embeddings", tmp_path / "e.npz")
-    assert result.exit_code == 1 and "lower --batch-size" in result.stderr
+    assert result.exit_code == 1 and "lower the batch size" in result.stderr
     assert not (tmp_path / "e.npz").exists()
 
 
