@@ -11,6 +11,7 @@ import click
 
 from launcher.actions.wait import views
 from launcher.backends import look
+from launcher.notify import notice
 from launcher.runs.find import find
 from launcher.runs.folder import RunFolder
 from launcher.runs.mlflow_sync import troubles
@@ -66,4 +67,5 @@ def _as_json(run: RunFolder, view: RunView, signs: Mapping[str, Signs]) -> dict[
         "status": view.status,
         "supervisor_alive": view.supervised,
         "jobs": jobs,
+        "not_told": notice.troubles(run, view),
     }

@@ -64,7 +64,7 @@ STATUS_WORDS = {
     *("pending", "queued", "running", "done", "failed"),
     *("invalid", "preempted", "lost", "blocked", "cancelled"),
 }
-STATUS = {"run", "folder", "status", "supervisor_alive", "jobs"}
+STATUS = {"run", "folder", "status", "supervisor_alive", "jobs", "not_told"}
 """Keys of `status --json`; those of each of its `jobs`, of a running one's `progress` and `signs`, and of a curve:"""
 STATUS_JOB = {
     *("name", "status", "reason", "attempt", "exit_code", "failures", "hasty"),

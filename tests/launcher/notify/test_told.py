@@ -200,7 +200,8 @@ def test_a_server_that_is_away_is_tried_at_the_next_occasion(
     teller.tell(run)
     assert capsys.readouterr().out == "test: a failed: not told by webhook: HOOK: Connection refused\n"
     said = small_runs.cli(run, "status").stdout
-    assert "a: failed was not told by webhook: HOOK: Connection refused" in said
+    assert (trouble := "a: failed was not told by webhook: HOOK: Connection refused") in said
+    assert json.loads(small_runs.cli(run, "status", "--json").stdout)["not_told"] == [trouble]
     with webhook() as posts:
         monkeypatch.setenv("HOOK", posts.url)
         teller.tell(run)
