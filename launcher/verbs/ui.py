@@ -28,6 +28,8 @@ APP = "locat-private"
 KEY_VARIABLE = "LOCAT_UI_KEY"
 NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """Else MLflow starts ten processes more, of 2 GB together, for evaluations of language models."""
+GUARD = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
+"""The end of its standard input is the end of whoever holds the other side."""
 TRAINING_VIEW = "?workflowType=machine_learning"
 """Without it MLflow 3 shows a run as one of a chat application's."""
 
@@ -64,20 +66,30 @@ def command(reference: str | None, port: int | None, runs: Path) -> None:
 def _serve(command: Sequence[str], environment: Mapping[str, str]) -> int | None:
     """Run a server; its exit code, or None where this process was asked to stop. No process of it is left then.
 
-    They are killed: what a store has taken is in its database.
+    They are killed, also where this process is: what a store has taken is in its database.
     """
     requests = StopRequests()
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     server = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+    guard = _guard(server.pid)
     try:
         while server.poll() is None and not requests.requested:
             requests.wait(math.inf)
         return server.returncode
     finally:
+        guard.kill()
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+        guard.communicate()
+
+
+def _guard(group: int) -> "subprocess.Popen[bytes]":
+    """A process that kills a process group once this process has ended, by whatever signal."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", GUARD, str(group)], stdin=subprocess.PIPE, start_new_session=True
+    )
 
 
 def _make_store(uri: str, file: Path) -> None:

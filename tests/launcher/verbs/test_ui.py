@@ -76,6 +76,17 @@ def test_nothing_of_the_server_outlives_the_verb(number: signal.Signals, tmp_pat
     assert not having(str(tmp_path))
 
 
+def test_nothing_of_the_server_outlives_a_verb_that_is_killed(tmp_path: Path) -> None:
+    environment = {**os.environ, KEY_VARIABLE: str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", SERVE], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        process.kill()
+    deadline = time.monotonic() + PATIENCE
+    while having(str(tmp_path)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.mark.slow  # imports MLflow
 def test_a_store_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
     run = small_runs.make(tmp_path, small_runs.job("a"))
