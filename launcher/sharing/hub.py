@@ -21,6 +21,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils._http import default_client_factory
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
+from launcher.sharing.model import opened
 from locat.contract.credentials import redact
 from locat.contract.errors import JobError, UserError
 from locat.contract.names import one_line
@@ -90,15 +91,20 @@ def _push(
         )
     there = {each.rfilename for each in before.siblings or ()}
     removed = tuple(name for name in owned if name in there and name not in files)
-    commit = api.create_commit(
-        repository,
-        [
-            *(CommitOperationAdd(name, content) for name, content in files.items()),
-            *(CommitOperationDelete(name, is_folder=False) for name in removed),
-        ],
-        commit_message=message,
-        parent_commit=before.sha,  # what was looked at: who changes it meanwhile is not overwritten by a half
-    )
+    with ExitStack() as stack:
+        contents = {
+            name: content if isinstance(content, bytes) else stack.enter_context(opened(content))
+            for name, content in files.items()
+        }
+        commit = api.create_commit(
+            repository,
+            [
+                *(CommitOperationAdd(name, content) for name, content in contents.items()),
+                *(CommitOperationDelete(name, is_folder=False) for name in removed),
+            ],
+            commit_message=message,
+            parent_commit=before.sha,  # what was looked at: who changes it meanwhile is not overwritten by a half
+        )
     changed = commit.oid if commit.oid != before.sha else ""
     return Pushed(address(repository), changed, removed)
 

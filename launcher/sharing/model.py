@@ -133,8 +133,8 @@ def _others(run: RunFolder, plan: Plan) -> str:
 
 
 def _object(file: Path) -> dict[str, Any]:
-    with records.intact(file), _opened(file) as opened:
-        values = json.loads(opened.read(LONGEST))
+    with records.intact(file), opened(file) as content:
+        values = json.loads(content.read(LONGEST))
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
         return values
@@ -142,25 +142,25 @@ def _object(file: Path) -> dict[str, Any]:
 
 def _check_tensors(file: Path) -> None:
     """Raise FormatError unless a file has the form of safetensors, and its whole length."""
-    with records.intact(file), _opened(file) as opened:
-        size = os.fstat(opened.fileno()).st_size
-        length = int.from_bytes(opened.read(8), "little")
+    with records.intact(file), opened(file) as content:
+        size = os.fstat(content.fileno()).st_size
+        length = int.from_bytes(content.read(8), "little")
         if length > min(size, LONGEST):
             raise ValueError("no tensors")
-        header: dict[str, Any] = json.loads(opened.read(length))
+        header: dict[str, Any] = json.loads(content.read(length))
         ends = [each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"]
         if 8 + length + max(ends) != size:
             raise ValueError("it is cut short")
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[BinaryIO]:
+def opened(file: Path) -> Iterator[BinaryIO]:
     """A regular file, and no link to one: what lies elsewhere was not left by the job."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise UserError(f"{file}: is no file that can be shared ({error.strerror})") from error
-    with open(descriptor, "rb") as opened:
+    with open(descriptor, "rb") as content:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("no regular file")
-        yield opened
+            raise UserError(f"{file}: is no regular file")
+        yield content

@@ -240,8 +240,23 @@ def test_private_is_never_published(run: RunFolder, server: Hub) -> None:
 
 def test_who_pushes_meanwhile_is_not_mixed_with(run: RunFolder, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     heads = iter(["2" * 40, "3" * 40])
-    monkeypatch.setattr(type(server.uploads), "head", lambda self, repository: next(heads))
-    assert "was changed by somebody else meanwhile (HTTP 412)" in failed(1, run)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(server.uploads), "head", lambda self, repository: next(heads))
+        assert "was changed by somebody else meanwhile (HTTP 412)" in failed(1, run)
+
+
+def test_a_link_that_takes_a_files_place_after_the_check_is_not_followed(
+    run: RunFolder, server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swap(repository: str) -> str:
+        weights = run.job("classify-0").outputs / "model.safetensors"
+        weights.rename(tmp_path / "secret")
+        weights.symlink_to(tmp_path / "secret")
+        return TOKEN
+
+    monkeypatch.setattr(hub, "_token", swap)
+    assert "model.safetensors: is no file that can be shared" in failed(2, run)
+    assert names(server) == set()
 
 
 def test_a_dry_run_prints_all_and_sends_nothing(run: RunFolder, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
