@@ -141,6 +141,8 @@ class Plan:
     """Of the run as a whole."""
     plugins: tuple[str, ...] = ()
     """Absolute paths, and names of packages: what of the user's own code jobs import a copy of."""
+    parcel: tuple[str, ...] = ()
+    """Lines of that copy (`launcher.plugins.parcel`), where jobs see no folder of the machine that submits."""
     format: int = field(default=FORMAT, compare=False)
     """Of the text it was read from, and is written as."""
 
@@ -162,8 +164,9 @@ class Plan:
             if not owner["notify"]:  # readers of format 1 refuse the key
                 del owner["notify"]
         number = values.pop("format")
-        if not self.plugins:
-            del values["plugins"]
+        for name in ("plugins", "parcel"):
+            if not values[name]:
+                del values[name]
         return json.dumps(values if number == 1 else records.numbered(values, number), indent=2) + "\n"
 
     @classmethod
@@ -177,7 +180,7 @@ class Plan:
             values = json.loads(text)
             number = records.check_format(values, FORMAT, file)
             jobs = tuple(_job(job) for job in values["jobs"])
-            more = {name: tuple(values.get(name, ())) for name in ("secrets", "plugins")}
+            more = {name: tuple(values.get(name, ())) for name in ("secrets", "plugins", "parcel")}
             about = {"folder": Path(values["folder"]), "jobs": jobs, "format": number}
             plan = records.built(cls, {**values, **more, **about, "notify": _notifications(values)})
             _check(plan)
@@ -191,6 +194,8 @@ def _check(plan: Plan) -> None:
             raise ValueError(f"no name of a run or job: {name[:50]!r}")
     if not all(isinstance(text, str) for text in (plan.pipeline, plan.description, plan.backend, plan.tracking_uri)):
         raise TypeError("a text is none")
+    if not all(isinstance(text, str) for text in (*plan.plugins, *plan.parcel)):
+        raise TypeError("a plugin is no text")
     known: set[str] = set()
     for job in plan.jobs:
         if not known.issuperset(job.needs):

@@ -18,6 +18,7 @@ from locat.contract import durable
 from locat.contract.fence import Fence
 from locat.contract.job_folder import ExitCode, JobFolder, rank_log
 from locat.contract.outcome import TOLD, attempt_folder, outcome_of, write_outcome
+from locat.contract.plugins import take_folder
 from locat.contract.private import settle_caches
 from locat.contract.text import speak
 from locat.parent import die_with_parent
@@ -47,6 +48,7 @@ def run(config_file: Path) -> tuple[int, str]:
     logging.captureWarnings(True)
     try:
         settle_caches()
+        take_folder()
         dispatch(config_file)
     except Exception as error:
         if isinstance(error, TOLD):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from launcher.actions.plans import present
 from launcher.backends import BACKENDS
 from launcher.backends.base import Places
 from launcher.language.model import Pipeline
@@ -25,7 +26,7 @@ from locat.contract.problems import KeyPath, PipelineError, Problem
 
 @dataclass(frozen=True)
 class Parent:
-    """The job that `--from` names, looked up once."""
+    """The job that `--from` names."""
 
     run: RunFolder
     plan: Plan
@@ -80,9 +81,11 @@ def with_starts(
     """
     if origin is None:
         return [(pipeline, plan, None) for pipeline, plan in made]
-    parent, problems = Parent.named(origin, runs), list[Problem]()
+    problems: list[Problem] = []
     found: list[tuple[Pipeline, Plan, Start | None]] = []
     for pipeline, plan in made:
+        present(plan)
+        parent = Parent.named(origin, runs)
         try:
             found.append((pipeline, *branched(pipeline, plan, parent, places)))
         except PipelineError as error:

@@ -44,16 +44,14 @@ def compiled(
             sources.append(read(each, overrides))
         except PipelineError as error:
             problems += error.problems
-    try:
-        plugins = _plugins(sources, places.sees_folders, tell, imports_plugins)
-    except PipelineError as error:
-        raise PipelineError([*problems, *error.problems]) from None
-    for source, named in zip(sources, plugins, strict=True):
+    plugins = _importer(tell, places.sees_folders) if imports_plugins else _without(sources, tell)
+    for source in sources:
         try:
+            named, parcel = plugins(source)
             pipeline = validate(source)
             chosen = run_id or new_run_id(name or pipeline.name)
             plan = compile_pipeline(pipeline, chosen, places.runs, places.tracking_uri, backend, places.sees_folders)
-            made.append((pipeline, replace(plan, plugins=named)))
+            made.append((pipeline, replace(plan, plugins=named, parcel=parcel)))
         except PipelineError as error:
             problems += error.problems
     if problems:
@@ -61,13 +59,49 @@ def compiled(
     return made
 
 
-def _plugins(
-    sources: Sequence[Source], sees_folders: bool, tell: Callable[[str], None], imports: bool
-) -> list[tuple[str, ...]]:
-    """The plugins of each pipeline, by which names are found from then on. Most have none, and wait for none."""
-    if not any(source.values.get("plugins") for source in sources):
-        staged.forget()
-        return [() for _ in sources]
+def present(plan: Plan) -> None:
+    """Take the plugins of a plan, and no others, as installed in this process: another pipeline's may be there.
+
+    Raises:
+        SnapshotError: one is gone meanwhile, or cannot be imported.
+    """
+    if staged.origins() != plan.plugins:
+        from launcher.plugins import use
+
+        use.of_run(plan.run_id, plan.plugins)
+
+
+Plugins = tuple[tuple[str, ...], tuple[str, ...]]
+"""`plugins` and `parcel` of a plan."""
+
+
+def _importer(tell: Callable[[str], None], sees_folders: bool) -> Callable[[Source], Plugins]:
+    """Imports the plugins of a pipeline, by which its names are found from then on. Most have none, and wait for none.
+
+    A plugin is told of once, whoever names it.
+    """
+    told: set[str] = set()
+
+    def once(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            tell(line)
+
+    def plugins(source: Source) -> Plugins:
+        if not source.values.get("plugins"):
+            staged.forget()
+            return (), ()
+        from launcher.plugins import use
+
+        named = use.of_pipeline(source, once)
+        return named, () if sees_folders else use.parcel(source)
+
+    return plugins
+
+
+def _without(sources: Sequence[Source], tell: Callable[[str], None]) -> Callable[[Source], Plugins]:
+    """The same where nothing is to be imported."""
     from launcher.plugins import use
 
-    return use.of_pipelines(sources, sees_folders, tell) if imports else use.none(sources, tell)
+    use.none(sources, tell)
+    return lambda source: ((), ())

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.actions.branches import with_starts
-from launcher.actions.plans import compiled
+from launcher.actions.plans import compiled, present
 from launcher.backends import BACKENDS
 from launcher.compile import initial_weights, secrets
 from launcher.language.model import Pipeline
@@ -14,6 +14,9 @@ from launcher.plan import Plan
 from launcher.runs.create import Start, create, discard
 from launcher.runs.folder import RunFolder
 from locat.contract.errors import UserError
+
+if TYPE_CHECKING:
+    from launcher.snapshot.take import Code
 
 
 class Prepared(NamedTuple):
@@ -65,18 +68,26 @@ def submit(
         if BACKENDS[backend].takes_environment:
             urls.check(plan)
         BACKENDS[backend].check(plan)
-    code = None
-    if BACKENDS[backend].places(runs).sees_folders:
-        from launcher.snapshot.take import take  # a tenth of the time of `--dry-run`
-
-        code = take(runs.resolve(), {name for each in prepared for name in each.plan.secrets}, "submit")
+    codes = _codes(prepared, runs.resolve()) if BACKENDS[backend].places(runs).sees_folders else {}
     for each in prepared:
-        source = each.pipeline.source
+        source, code = each.pipeline.source, codes.get(each.plan.plugins)
         run = create(each.plan, source.data.decode(), runs.resolve(), source, settings, each.start, code)
         if code is not None:
             _check_weights(run, each.plan)
         BACKENDS[backend].start(run)
         yield run, each
+
+
+def _codes(prepared: Sequence[Prepared], runs: Path) -> dict[tuple[str, ...], "Code"]:
+    """Plugins of a plan -> the code that its jobs run."""
+    from launcher.snapshot.take import take  # a tenth of the time of `--dry-run`
+
+    codes: dict[tuple[str, ...], Code] = {}
+    for _, plan, _ in prepared:
+        if plan.plugins not in codes:
+            present(plan)
+            codes[plan.plugins] = take(runs, {name for each in prepared for name in each.plan.secrets}, "submit")
+    return codes
 
 
 def _check_weights(run: RunFolder, plan: Plan) -> None:

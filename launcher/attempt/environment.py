@@ -7,6 +7,7 @@
 | `MODES_OF_PYTHON` | dropped | they change how, or whether, Python ends |
 | `PYTHONPATH` | absolute entries of the attempt runner, then of the job | first is the run's code (`RunFolder.code`) |
 | `PYTHONPATH` in a container that the runner is not in | absolute entries of the job | the image has the code |
+| `LOCAT_PLUGINS` in such a container | the run's code, if the pipeline has plugins | the image has all else |
 | `launcher.interpreter.MODES`, `_set` | set | |
 | the job's `env` | set, but for `RANKS` | |
 | anything else | kept | it is the user's: proxies, CUDA_VISIBLE_DEVICES, credentials, NCCL's tuning |
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from launcher import interpreter
 from locat.contract.job_folder import ATTEMPT_VARIABLE
+from locat.contract.plugins import FOLDER
 
 RANKS = (
     *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"),
@@ -29,9 +31,10 @@ RANKS = (
     *("LOCAL_SIZE", "CROSS_RANK", "CROSS_SIZE", "DLTS_*"),  # DeepSpeed
     *("OMPI_*", "PMI_*", "PMIX_*", "MPI_*", "MV2_*"),  # MPI, which DeepSpeed asks too
     *("NCCL_COMM_ID", "NCCL_HOSTID"),
-    *("LOCAT_ATTEMPT_DIR", "LOCAT_MEETING", "LOCAT_NODE", "LOCAT_STORE"),
+    *("LOCAT_ATTEMPT_DIR", "LOCAT_MEETING", "LOCAT_NODE", "LOCAT_STORE", FOLDER),
 )
-"""Variables, or `PREFIX_*`, by which something decides which rank a process is, or whom it meets where."""
+"""Variables, or `PREFIX_*`, by which something decides which rank a process is, whom it meets where, or what is found
+as a plugin."""
 STEP = ("SLURM_*", "SLURMD_*", "SBATCH_*", "SRUN_*", "SQUEUE_*", "SCANCEL_*", "SINFO_*", "SALLOC_*")
 """What Slurm says to the processes of a job, and what its commands read."""
 MODES_OF_PYTHON = ("PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE", "PYTHONHOME")
@@ -48,6 +51,7 @@ def of_attempt(
     grace: float,
     place: Mapping[str, str],
     contained: bool = False,
+    plugins: Path | None = None,
 ) -> dict[str, str]:
     """The variables of an attempt's command.
 
@@ -58,6 +62,7 @@ def of_attempt(
         grace: seconds to stop in.
         place: where several nodes meet.
         contained: the command runs in a container that the attempt runner is not in.
+        plugins: the folder in which such a container finds the pipeline's.
     """
     if contained:
         inherited = _without(inherited, ("PYTHONPATH",))
@@ -65,7 +70,8 @@ def of_attempt(
     paths = [each["PYTHONPATH"] for each in (inherited, given) if "PYTHONPATH" in each]
     if paths:
         kept["PYTHONPATH"] = os.pathsep.join(paths)
-    return {**kept, **_set(kept, folder, grace), **place}
+    found = {FOLDER: str(plugins)} if contained and plugins else {}
+    return {**kept, **_set(kept, folder, grace), **found, **place}
 
 
 def of_supervisor(inherited: Mapping[str, str]) -> dict[str, str]:

@@ -211,9 +211,9 @@ def execute(
         log_name: file in `folder` for what the command itself prints.
         place: variables that say where several nodes meet.
     """
-    variables = environment.of_attempt(
-        os.environ, job.environment, folder, grace, place or {}, contained=_is_contained(host)
-    )
+    contained = _is_contained(host)
+    plugins = run.code_folder() if contained and run.plan().plugins else None
+    variables = environment.of_attempt(os.environ, job.environment, folder, grace, place or {}, contained, plugins)
     if host.execute:
         return host.execute(run, job, variables)
     command = [*host.launch, *(host.python if word == "python" else word for word in job.command[:1]), *job.command[1:]]

@@ -29,6 +29,16 @@ def begin(plugins: "Sequence[Plugin]") -> Path:
     return Path(_State.folder.name)
 
 
+def origins() -> tuple[str, ...]:
+    """What is there now, as a plan names it."""
+    return tuple(plugin.origin for plugin in _State.plugins)
+
+
+def places() -> dict[str, Path]:
+    """Top-level module -> the file or folder that it is, of all that is there now."""
+    return {name: place for plugin in _State.plugins for name, place in plugin.modules.items()}
+
+
 def expect_names() -> None:
     """Say that names will be looked up that `forget` has to take back."""
     _State.has_names = True

@@ -1,4 +1,4 @@
-"""The plugins of pipelines, as installed before names are looked up; what is wrong with one is told at its key."""
+"""The plugins of a pipeline, as installed before names are looked up; what is wrong with one is told at its key."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -6,62 +6,63 @@ from pathlib import Path
 
 from launcher.plugins import stage, staged, unchecked
 from launcher.plugins.named import BadPluginError, Plugin, read
+from launcher.plugins.parcel import packed
 from launcher.plugins.stage import BadStageError
 from launcher.snapshot.errors import SnapshotError
 from locat.contract.problems import PipelineError, Problem
 from locat.contract.yaml_source import Source
 
-NOT_SEEN = "jobs import the code of their image there; install it into the image, and leave `plugins` out"
 
-
-def of_pipelines(sources: Sequence[Source], sees_folders: bool, tell: Callable[[str], None]) -> list[tuple[str, ...]]:
-    """Import what the pipelines name as plugins, and nothing else; the plugins of each, as a plan has them.
+def of_pipeline(source: Source, tell: Callable[[str], None]) -> tuple[str, ...]:
+    """Import what a pipeline names as plugins, and nothing else; the same as a plan has them.
 
     Args:
-        sees_folders: whether jobs see the folders of this machine.
         tell: is given a line for each plugin.
 
     Raises:
         PipelineError: lists what is wrong.
     """
-    found: dict[str, tuple[Plugin, Problem]] = {}
-    named: list[tuple[str, ...]] = []
+    found: dict[str, tuple[Plugin, tuple[str, int]]] = {}
     problems: list[Problem] = []
     staged.forget()
-    for source in sources:
-        origins: list[str] = []
-        for place, written in _written(source):
-            if not sees_folders:
-                problems.append(source.problem(("plugins", place), NOT_SEEN))
-                continue
-            try:
-                plugin = read(written, source.folder_of(("plugins", place)))
-            except BadPluginError as error:
-                problems.append(source.problem(("plugins", place), str(error)))
-                continue
-            found.setdefault(plugin.origin, (plugin, source.problem(("plugins", place), plugin.origin)))
-            origins.append(plugin.origin)
-        named.append(tuple(dict.fromkeys(origins)))
+    for place, written in _written(source):
+        at = ("plugins", place)
+        try:
+            plugin = read(written, source.folder_of(at))
+            found.setdefault(plugin.origin, (plugin, at))
+        except BadPluginError as error:
+            problems.append(source.problem(at, str(error)))
     if problems:
         raise PipelineError(problems)
     try:
         for brought in stage.present([plugin for plugin, _ in found.values()]):
             tell(str(brought))
     except BadStageError as error:
-        _, at = [*found.values()][error.position]
-        raise PipelineError([Problem(at.place, at.path, f"{at.message}: {error}")]) from None
-    return named
+        plugin, at = [*found.values()][error.position]
+        raise PipelineError([source.problem(at, f"{plugin.origin}: {error}")]) from None
+    return tuple(found)
 
 
-def none(sources: Sequence[Source], tell: Callable[[str], None]) -> list[tuple[str, ...]]:
-    """The same, but nothing is imported: names that plugins may bring are then not checked."""
+def parcel(source: Source) -> tuple[str, ...]:
+    """The plugins of this pipeline, which are there now, as they travel within its plan.
+
+    Raises:
+        PipelineError: they are too large, or cannot be read.
+    """
+    try:
+        return packed(staged.places(), staged.notes())
+    except BadPluginError as error:
+        raise PipelineError([source.problem(("plugins",), str(error))]) from None
+
+
+def none(sources: Sequence[Source], tell: Callable[[str], None]) -> None:
+    """Import nothing: names that plugins may bring are then not checked."""
     staged.forget()
     for source in sources:
         for place, written in _written(source):
             tell(f"{written} (plugins.{place}) is not imported, and what it may bring is not checked")
     staged.expect_names()
     unchecked.lend([source for source in sources if any(_written(source))])
-    return [() for _ in sources]
 
 
 def installed(words: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from launcher.actions.plans import present
 from launcher.actions.submit import prepare, submit
 from launcher.actions.wait import wait
 from launcher.backends import BACKENDS
@@ -50,6 +51,7 @@ def command(
         note(text)
     if dry_run:
         for each in prepared:
+            present(each.plan)
             click.echo(tree(each.plan))
             _tell(each.start)
         return

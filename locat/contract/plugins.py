@@ -1,5 +1,7 @@
 """What other installed packages add to this one: entry points, found by group and name, loaded when they are used."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pkgutil import resolve_name
 from typing import Generic, TypeVar
@@ -10,11 +12,19 @@ Loaded = TypeVar("Loaded")
 Build = TypeVar("Build", bound=Callable[..., object])
 MODELS = "locat.models"
 """Group of entry points: a model's name -> the module that registers it with timm, or a function that makes it."""
+FOLDER = "LOCAT_PLUGINS"
+"""Variable: a folder of more plugins, laid out as installed, for a container whose image has all else."""
 _MARK = "makes_a_model"
 
 
 class PluginError(UserError):
     """An installed package offers something that cannot be used."""
+
+
+def take_folder() -> None:
+    """Find what the folder that `FOLDER` names brings, as though it were installed. What is installed comes first."""
+    if folder := os.environ.get(FOLDER):
+        sys.path.append(folder)
 
 
 def names(group: str) -> list[str]:

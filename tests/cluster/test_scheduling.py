@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+import launcher
 from launcher.backends import BACKENDS, look
 from launcher.backends.kubernetes import names
 from launcher.backends.kubernetes.advance import advance
@@ -14,9 +15,11 @@ from launcher.plan import PlannedJob
 from launcher.runs.folder import RunFolder
 from launcher.runs.release import release
 from launcher.runs.state import Status
+from locat.contract.source import Machine, Source
 from support import small_runs
+from support.documents import ROOT
 
-from .site import Site, job, job_of, statuses
+from .site import IMAGE, Site, job, job_of, statuses
 
 pytestmark = [pytest.mark.cluster, pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(1800)]
 ALLOCATE = "data = b'x' * (1 << 30); print(len(data))"
@@ -61,6 +64,21 @@ def test_a_chain_retries_and_branches_that_fail(site: Site) -> None:
     retry(run)
     assert statuses(site.until_ended(run))["bad"] == "failed"
     assert site.folder(run).state("bad").attempt == 2
+
+
+def test_a_plugin_of_this_machine_reaches_pods_and_those_that_come_later(site: Site) -> None:
+    """docs/extend/plugins.md; the second job is applied by `advance`, from the plan that has the plugin."""
+    again = {"task": "parameters", "needs": ["parameters"], "config": {"model": {"name": "vit_nano"}}}
+    pipeline = {"include": str(ROOT / "examples/own_file/nano.yaml"), "name": "nano", "jobs": {"again": again}}
+    settings = {"defaults.image": IMAGE, "tracking.uri": "sqlite:////runs/mlflow.db"}
+    run = RunFolder(launcher.submit(pipeline, settings, backend="kubernetes", runs=site.here).path)
+    assert statuses(site.until_ended(run)) == {"parameters": "done", "again": "done"}
+    there = site.folder(run)
+    counted = [(there.job(name).outputs / "parameters.txt").read_text() for name in ("parameters", "again")]
+    assert counted[0] == "1436074\n" != counted[1]
+    machine, source = Machine.read(there.job("parameters")), Source.read(there.path)
+    assert machine and source and machine.code == source.digest
+    assert ("nano.py",) in [origin.modules for origin in source.origins]
 
 
 def test_cancel_and_retry(site: Site) -> None:

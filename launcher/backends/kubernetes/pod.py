@@ -7,6 +7,7 @@ the JobSet's policies know, and the reason in the pod's status.
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from launcher.backends.kubernetes.log_lines import LogPrinter
 from launcher.backends.kubernetes.pod_template import FIRST_POD, PLAN_MOUNT, STOP_GRACE
 from launcher.notify import start as notify
 from launcher.plan import Plan
+from launcher.plugins import parcel
 from launcher.runs import mlflow_sync
 from launcher.runs.create import create
 from launcher.runs.errors import RunError
@@ -63,6 +65,7 @@ def run_pod(folder: Path, name: str, plan: Plan) -> tuple[int, str]:
     """Do this pod's part of the job called `name`; exit code and reason."""
     try:
         run = prepared(folder, plan)
+        take_plugins(plan, plan.job(name).image)
     except ConfigError as error:
         return ExitCode.INVALID, str(error)
     except RunError as error:
@@ -92,9 +95,25 @@ def prepared(folder: Path, plan: Plan) -> RunFolder:
     return run
 
 
-def _work(plan: Plan) -> list[tuple[str, Sequence[str], dict[str, Any]]]:
+def _work(plan: Plan) -> tuple[list[tuple[str, Sequence[str], dict[str, Any]]], Sequence[str]]:
     """What the jobs of a plan do; on what, and in which image, may change between two attempts."""
-    return [(job.name, job.command, job.config) for job in plan.jobs]
+    return [(job.name, job.command, job.config) for job in plan.jobs], plan.parcel
+
+
+def take_plugins(plan: Plan, image: str) -> None:
+    """Have this process, and all that it starts, find the plan's plugins as though the image had them.
+
+    Raises:
+        ConfigError: the image lacks one that is an installed package, or has a module of the same name.
+    """
+    parcel.check_packages(plan.plugins, image)
+    if plan.parcel:
+        folder = Path(tempfile.mkdtemp(prefix="locat-plugins-"))
+        parcel.unpack(plan.parcel, folder)
+        parcel.check_modules(folder, image)
+        paths = (os.environ.get("PYTHONPATH", ""), str(folder))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        sys.path.append(str(folder))
 
 
 def lead(run: RunFolder, name: str, scheduled_as: str) -> tuple[int, str]:

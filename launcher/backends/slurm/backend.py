@@ -45,12 +45,6 @@ class SlurmBackend(Backend):
         for job in plan.jobs:
             if not options_of(job).container and (trouble := moved(job)):
                 raise UserError(f"job {job.name}: {trouble}; without options.slurm.container nothing is mounted")
-        contained = next((job.name for job in plan.jobs if options_of(job).container), None)
-        if plan.plugins and contained:
-            raise UserError(
-                f"job {contained}: runs the code of its image, in which plugins are not; install them into the image,"
-                " and leave `plugins` out"
-            )
         tried = []
         for job in plan.jobs:
             if (job.resources, job.options) in tried:

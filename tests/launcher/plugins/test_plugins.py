@@ -1,24 +1,28 @@
 """`plugins:` of a pipeline: what it names is found as though it were installed, or refused in one sentence."""
 
+import os
 import re
+import shlex
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import launcher
-from launcher.backends.slurm.backend import SlurmBackend
+from launcher.backends.slurm.batches import Batch
+from launcher.backends.slurm.script import script
 from launcher.language import json_schema, reference_page
 from launcher.plan import Plan
 from launcher.plugins import ask, use
 from launcher.runs.create import create
 from launcher.runs.folder import RunFolder
 from launcher.snapshot.take import take
-from locat.contract.errors import UserError
 from support import small_runs
 from support.documents import ROOT
-from support.own_plugins import OWN, Folder
+from support.own_plugins import OWN, PIPELINE, Folder
 
 MODEL = '[project.entry-points."locat.models"]\nown_net = "nets:own_net"\n'
 TASK = "from locat.config import JobConfig\nfrom typing import ClassVar, Literal\n"
@@ -194,20 +198,51 @@ jobs:
     assert not mark.exists()
 
 
-def test_jobs_that_run_the_code_of_an_image_have_no_plugins(folder: Folder) -> None:
-    folder.write("own.py", "raise SystemExit('nothing is imported')")
+def test_each_of_several_pipelines_has_its_own(folder: Folder) -> None:
+    """One and the same name may then be two tasks, and what one pipeline brings the other does not know."""
+    folder.write("own.py", OWN)
+    folder.write("more.py", OWN.replace("own:", "more:").replace("upto", "until"))
     folder.pipeline("own.py")
-    refused = folder.asks("submit", "--backend", "kubernetes")
-    assert refused.exit_code == 2
-    assert (
-        "own.yaml:3:5: plugins.0: jobs import the code of their image there; install it into the image"
-        in refused.output
-    )
-    job = small_runs.job("a")
+    more = folder.write("more.yaml", PIPELINE.format(plugin="more.py").replace("upto", "until"))
+    both = folder.asks("submit", str(more), "--dry-run")
+    assert both.exit_code == 0, both.output
+    assert both.stderr.count("it brings task count") == 2
+    folder.write("more.yaml", "name: other\njobs:\n  count: {task: count}\n")
+    refused = folder.asks("validate", str(more)).stderr
+    assert f"{more}:3:" in refused and "jobs.count.task: expected one of" in refused
+
+
+CONTAINER = """#!/bin/sh
+# Stands for `apptainer exec --bind A,B IMAGE`: of the variables the image's own win, as do its modules.
+shift 4
+export PYTHONPATH={project}
+exec "$@"
+"""
+IN_CONTAINER = """
+import os, sys
+from pathlib import Path
+import locat.__main__
+from locat.config import TASKS
+locat.__main__.dispatch = lambda config: print(TASKS["count"].__module__, locat.__file__)
+locat.__main__.run(Path("config.yaml"))
+"""
+
+
+def test_jobs_in_containers_of_slurm_find_the_copy_of_a_plugin(folder: Folder) -> None:
+    own, runs = folder.write("own.py", OWN), folder.path / "runs"
+    use.of_run("own", [str(own)])
+    job = replace(small_runs.job("a", IN_CONTAINER), image="/images/locat.sif")
     job.options["slurm"] = {"container": {"engine": "apptainer"}}
-    plan = Plan("own", "own", "", folder.path, "sqlite:////tmp/x", "own", (job,), "slurm", plugins=("own.py",))
-    with pytest.raises(UserError, match="job a: runs the code of its image, in which plugins are not"):
-        SlurmBackend().check(plan)
+    plan = Plan("own", "own", "", runs / "own", "sqlite:////tmp/x", "own", (job,), "slurm", plugins=(str(own),))
+    run = create(plan, "name: own\n", runs, code=take(runs, (), "submit"))
+    folder.write("bin/apptainer", CONTAINER.format(project=ROOT)).chmod(0o755)
+    own.unlink()
+    text = script(plan, Batch("a", "a", (job,), ()))
+    assert f"-- apptainer exec --bind {shlex.quote(f'{runs}:{runs}')} /images/locat.sif" in text
+    path = f"{folder.path / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run(["bash"], input=text, text=True, env={**os.environ, "PATH": path, "LOCAT_PLUGINS": "/tmp"})
+    log = (run.job("a").attempt(1) / "launch.log").read_text()
+    assert (done.returncode, log) == (0, f"own {ROOT}/locat/__init__.py\n"), "LocAt is the image's"
 
 
 def test_a_plan_says_which_plugins_it_has_and_else_nothing(folder: Folder) -> None:
