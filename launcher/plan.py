@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from locat.contract import records
+from locat.contract import gpus, records
+from locat.contract.gpus import Gpu
 from locat.contract.job_folder import JobFolder
 
 DEFAULT_BACKEND = "local"
@@ -143,6 +144,8 @@ class Plan:
     """Absolute paths, and names of packages: what of the user's own code jobs import a copy of."""
     parcel: tuple[str, ...] = ()
     """Lines of that copy (`launcher.plugins.parcel`), where jobs see no folder of the machine that submits."""
+    gpus: tuple[Gpu, ...] = ()
+    """Types of GPU that the pipeline describes itself."""
     format: int = field(default=FORMAT, compare=False)
     """Of the text it was read from, and is written as."""
 
@@ -157,6 +160,10 @@ class Plan:
         """Where the job called `name` keeps what it writes."""
         return JobFolder(self.folder / "jobs" / name)
 
+    def gpu_of(self, job: PlannedJob) -> Gpu | None:
+        """The type of GPU that a job runs on; None where it names none, or one that is not known."""
+        return gpus.find(job.resources.gpu_type, self.gpus)
+
     def to_json(self) -> str:
         """Text of plan.json: the same plan gives the same bytes."""
         values = {**asdict(self), "folder": str(self.folder)}
@@ -164,7 +171,7 @@ class Plan:
             if not owner["notify"]:  # readers of format 1 refuse the key
                 del owner["notify"]
         number = values.pop("format")
-        for name in ("plugins", "parcel"):
+        for name in ("plugins", "parcel", "gpus"):
             if not values[name]:
                 del values[name]
         return json.dumps(values if number == 1 else records.numbered(values, number), indent=2) + "\n"
@@ -181,6 +188,7 @@ class Plan:
             number = records.check_format(values, FORMAT, file)
             jobs = tuple(_job(job) for job in values["jobs"])
             more = {name: tuple(values.get(name, ())) for name in ("secrets", "plugins", "parcel")}
+            more["gpus"] = tuple(records.built(Gpu, gpu) for gpu in values.get("gpus", ()))
             about = {"folder": Path(values["folder"]), "jobs": jobs, "format": number}
             plan = records.built(cls, {**values, **more, **about, "notify": _notifications(values)})
             _check(plan)
@@ -196,6 +204,10 @@ def _check(plan: Plan) -> None:
         raise TypeError("a text is none")
     if not all(isinstance(text, str) for text in (*plan.plugins, *plan.parcel)):
         raise TypeError("a plugin is no text")
+    for gpu in plan.gpus:
+        figures = (gpu.memory, gpu.bf16, gpu.fp16, gpu.fp32, gpu.bandwidth)
+        if not (isinstance(gpu.name, str) and all(type(each) in (int, float) and each > 0 for each in figures)):
+            raise ValueError("a GPU has something else where a name or positive numbers belong")
     known: set[str] = set()
     for job in plan.jobs:
         if not known.issuperset(job.needs):

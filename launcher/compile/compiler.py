@@ -74,6 +74,7 @@ def compile_pipeline(
         backend=backend,
         secrets=notify.secrets(pipeline),
         notify=notify.of_run(pipeline),
+        gpus=tuple(figures.named(name) for name, figures in pipeline.gpus.items()),
     )
 
 

@@ -22,9 +22,20 @@ from pydantic import (
 
 from launcher.backends import OPTIONS
 from launcher.language.notify import Notification
-from launcher.language.words import BackendOptions, Duration, Image, MountPath, ObjectName, Schema, Size, named
+from launcher.language.words import (
+    BackendOptions,
+    Duration,
+    Image,
+    MountPath,
+    ObjectName,
+    Schema,
+    Size,
+    mebibytes,
+    named,
+)
 from locat.config import TASKS, PositiveInt
-from locat.config.base import ExperimentName, TrackingUri
+from locat.config.base import ExperimentName, PositiveFloat, TrackingUri
+from locat.contract.gpus import Gpu
 from locat.contract.problems import KeyPath, did_you_mean, shown
 from locat.contract.yaml_source import Source
 
@@ -80,13 +91,32 @@ class ResourceRequest(Schema):
     gpus: NonNegativeInt | None = None
     """GPUs per node, one a rank; 0 by default."""
     gpu_type: GpuType | None = None
-    """As the scheduler calls it, such as `a100`. The local backend takes any GPU."""
+    """As the scheduler calls it, such as `a100`. The local backend takes any GPU. Estimates look up what it has and can
+    do by this name (see `gpus` of the file)."""
     cpus: PositiveInt | None = None
     """Cores per node; one a rank by default."""
     memory: Size | None = None
     """Per node, such as `64G`; by default what the scheduler gives. Locally not limited."""
     time: Duration | None = None
     """The longest an attempt may take, such as `12h`; then it checkpoints and goes on in another."""
+
+
+class GpuFigures(Schema):
+    """What a type of GPU has and can do at most, as its data sheet tells."""
+
+    memory: Size
+    """Of one GPU, such as `80G`."""
+    bf16: PositiveFloat
+    """TFLOP/s of dense matrix products in bf16, and in fp16; without sparsity."""
+    fp32: PositiveFloat
+    """TFLOP/s in float32, not TF32."""
+    bandwidth: PositiveFloat
+    """GB/s between GPU and memory."""
+
+    def named(self, name: str) -> Gpu:
+        """The GPU that a pipeline calls `name`."""
+        memory = mebibytes(self.memory)
+        return Gpu(name, memory, self.bf16, self.bf16, self.fp32, self.bandwidth, "the pipeline's gpus")
 
 
 class Storage(Schema):
@@ -203,6 +233,8 @@ class Pipeline(Schema):
     """Who is told how the run as a whole ends; of `stalled` and `metric`, how any of its jobs goes."""
     tracking: TrackingSettings = TrackingSettings()
     """Where metrics go."""
+    gpus: dict[GpuType, GpuFigures] = Field(default={})
+    """Type of GPU, as in `gpu_type` -> what it has and can do, for types that estimates do not know."""
     defaults: Defaults = Defaults()
     """What holds for every job."""
     jobs: Annotated[dict[JobName, Job], Field(min_length=1)]

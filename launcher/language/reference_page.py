@@ -23,6 +23,7 @@ JsonSchema = Mapping[str, Any]
 SECTIONS = {
     "Pipeline": "The file",
     "TrackingSettings": "tracking",
+    "GpuFigures": "gpus.TYPE",
     "Defaults": "defaults",
     "Job": "jobs.NAME",
     "ResourceRequest": "resources",
