@@ -1,8 +1,8 @@
 """What a job will need, told before it runs: GPU-hours and storage, from its plan alone.
 
-Both are estimates, and NaN where they are not known. GPU-hours assume that a GPU does
-`SUSTAINED_FLOPS` and waits for nothing; they are not known for models whose cost is not in
-locat/contract/published.py or that are built to another size.
+Both are estimates, and NaN where they are not known: for models whose cost is not in locat/contract/published.py or
+that are built to another size. GPU-hours are a range, from the shares of a GPU's peak that launcher/compile/speed.py
+assumes, and wait for nothing; they are not known for GPUs that are not in locat/contract/gpus.py or the pipeline.
 """
 
 import math
@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from launcher.compile.speed import ASSUMED, NOTHING, UNKNOWN, Range, speed
 from launcher.plan import Plan, PlannedJob
-from locat.config import TASKS, Model
+from locat.config import TASKS, JobConfig, Model
+from locat.contract import gpus
 from locat.contract.published import COUNTED, TAB_1, Published
-
-SUSTAINED_FLOPS = 1e14
-"""Floating-point operations a second of one GPU in bf16: a tenth of an H100's peak."""
 
 _KNOWN = {published.model: published for published in (*TAB_1, *COUNTED)}
 _WITH_LOCAT = {published.baseline: published for published in _KNOWN.values()}
@@ -37,16 +36,21 @@ _SAME_SIZE = {
 class Estimate:
     """Of one job, or of several together."""
 
-    gpu_hours: float
+    gpu_hours: Range
     """0 without GPUs."""
     storage: float
     """Bytes that stay: datasets, checkpoints, models."""
+    gpu: str = ""
+    """The type of GPU that the hours are of; empty where there are none."""
+    basis: str = ""
+    """What the hours were computed from, or why they are not known; empty where there are none."""
 
 
 class Estimator:
     """Estimates for the jobs of one plan: the `locat.config.cost.Costs` that their configs ask."""
 
     def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         self._folder_of = {job.name: plan.job_folder(job.name).outputs for job in plan.jobs}
         self._config_in = {
             self._folder_of[job.name]: TASKS[job.config["task"]].reading(job.config).model_validate(job.config)
@@ -56,8 +60,26 @@ class Estimator:
     def of(self, job: PlannedJob) -> Estimate:
         """What `job` will need."""
         config = self._config_in[self._folder_of[job.name]]
-        hours = config.operations(self) / SUSTAINED_FLOPS / 3600 if job.resources.gpus else 0.0
-        return Estimate(hours, config.storage(self))
+        storage = config.storage(self)
+        if not job.resources.gpus:
+            return Estimate(NOTHING, storage)
+        name = job.resources.gpu_type
+        gpu = gpus.find(name or ASSUMED, self._plan.gpus)
+        if gpu is None:
+            return Estimate(UNKNOWN, storage, basis=gpus.unknown(name, self._plan.gpus))
+        operations, model = config.operations(self), self._model_of(config)
+        if math.isnan(operations) or model is None:
+            return Estimate(UNKNOWN, storage)
+        found = speed(gpu, getattr(config, "precision", "bf16"), self.parameters(model))
+        basis = f"{found}{'' if name else ' (no gpu_type is named)'}"
+        return Estimate(found.hours(operations), storage, gpu.name, basis)
+
+    def _model_of(self, config: JobConfig) -> Model | None:
+        """The model that a job trains, or evaluates."""
+        model, upstream = getattr(config, "model", None), getattr(config, "backbone", None)
+        if isinstance(model, Model):
+            return model
+        return self.left_in(upstream) if isinstance(upstream, Path) else None
 
     def images(self, beton: Path, split: Literal["train", "val"]) -> float:
         upstream = self._config_in.get(beton.parent)
@@ -70,10 +92,7 @@ class Estimator:
 
     def left_in(self, folder: Path) -> Model | None:
         config = self._config_in.get(folder)
-        model, upstream = getattr(config, "model", None), getattr(config, "backbone", None)
-        if isinstance(model, Model):
-            return model
-        return self.left_in(upstream) if isinstance(upstream, Path) else None
+        return None if config is None else self._model_of(config)
 
     def parameters(self, model: Model) -> float:
         known = _known(model)

@@ -123,13 +123,13 @@ def _jobs(runs: Sequence[RunFolder]) -> list[tuple[JobUsage, float]]:
 
 
 def _estimates(plan: Plan) -> Mapping[str, float]:
-    """GPU-hours of each job as `submit --dry-run` estimates them; NaN where they are not known."""
+    """GPU-hours of each job: the middle of what `submit --dry-run` tells; NaN where they are not known."""
     unknown = {job.name: math.nan if job.resources.gpus else 0.0 for job in plan.jobs}
     if not any(job.resources.gpus for job in plan.jobs):
         return unknown
     try:
         estimator = Estimator(plan)
-        return {job.name: estimator.of(job).gpu_hours for job in plan.jobs}
+        return {job.name: estimator.of(job).gpu_hours.middle for job in plan.jobs}
     except (UserError, LookupError, ValueError):  # a task that is not installed here, or configured as it no longer is
         return unknown
 

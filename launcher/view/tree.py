@@ -4,8 +4,10 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Iterator
+from functools import reduce
 
-from launcher.compile.estimate import SUSTAINED_FLOPS, Estimate, Estimator
+from launcher.compile.estimate import Estimate, Estimator
+from launcher.compile.speed import NOTHING, Range
 from launcher.plan import Plan, PlannedJob, Resources
 
 MOST_SHOWN = 8
@@ -25,6 +27,7 @@ def tree(plan: Plan) -> str:
         f"tracking  {plan.tracking_uri}, experiment {plan.experiment}",
         f"jobs      {len(plan.jobs)}",
         f"needs     {_total(list(estimates.values()))}",
+        *(f"GPUs      {basis}" for basis in dict.fromkeys(each.basis for each in estimates.values()) if basis),
     ]
     group_of = {job.name: job.group for job in plan.jobs}
     for jobs in groups.values():
@@ -64,19 +67,23 @@ def _resources(resources: Resources) -> str:
 
 
 def _needed(job: PlannedJob, estimate: Estimate) -> str:
-    hours = f"; {_number(estimate.gpu_hours)} GPU-hours" if job.resources.gpus else ""
+    hours = f"; {_hours(estimate.gpu_hours)}" if job.resources.gpus else ""
     return hours + (f"; {_gigabytes(estimate.storage)}" if estimate.storage else "")
 
 
 def _total(estimates: list[Estimate]) -> str:
     """The sums of what is known, and of how many jobs it is not."""
-    hours = [estimate.gpu_hours for estimate in estimates]
-    storage = [estimate.storage for estimate in estimates]
-    known_hours, known_storage = (math.fsum(x for x in values if not math.isnan(x)) for values in (hours, storage))
-    unknown = sum(math.isnan(one) or math.isnan(other) for one, other in zip(hours, storage, strict=True))
+    hours = reduce(Range.plus, (each.gpu_hours for each in estimates if each.gpu_hours.is_known), NOTHING)
+    storage = math.fsum(each.storage for each in estimates if not math.isnan(each.storage))
+    unknown = sum(math.isnan(each.storage) or not each.gpu_hours.is_known for each in estimates)
     besides = f"; unknown for {unknown} jobs" if unknown else ""
-    speed = f" (estimated for {SUSTAINED_FLOPS / 1e12:.0f} TFLOP/s a GPU)" if known_hours else ""
-    return f"{_number(known_hours)} GPU-hours{speed}, {_gigabytes(known_storage)} of storage{besides}"
+    kinds = ", ".join(dict.fromkeys(each.gpu for each in estimates if each.gpu))
+    return f"{_hours(hours)}{f' ({kinds})' if kinds else ''}, {_gigabytes(storage)} of storage{besides}"
+
+
+def _hours(hours: Range) -> str:
+    least, most = _number(hours.low), _number(hours.high)
+    return f"{least} GPU-hours" if least == most else f"{least} to {most} GPU-hours"
 
 
 def _gigabytes(size: float) -> str:

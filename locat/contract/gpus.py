@@ -124,6 +124,6 @@ def unknown(name: str, own: Iterable[Gpu] = ()) -> str:
     """What to tell a user whose type of GPU `find` does not know."""
     names = [*(gpu.name for gpu in own), *(row[1].replace(" ", "-") for row in _TABLE)]
     return (
-        f"unknown GPU {name!r}{did_you_mean(name.lower(), names)}; say in the pipeline what it has, from its "
-        f"data sheet: gpus: {{{name}: {{memory: 80G, bf16: 989, fp32: 67, bandwidth: 3350}}}}"
+        f"unknown GPU {name!r}; say in the pipeline what it has, from its data sheet: gpus: {{{name}: "
+        f"{{memory: 80G, bf16: 989, fp32: 67, bandwidth: 3350}}}}{did_you_mean(name.lower(), names)}"
     )

@@ -60,7 +60,7 @@ def test_references_become_words_and_later_jobs_find_what_earlier_ones_leave() -
     assert choose.command[:5] == ("python", "-m", "locat.ranks", "--nodes=2", "--processes=2")
     assert jobs["compare"].config["results"] == [f"/runs/r/jobs/{name}/outputs/metrics.json" for name in fits]
     estimate = Estimator(plan).of(choose)
-    assert estimate.gpu_hours == 0 and estimate.storage != estimate.storage, "what it leaves is not known"
+    assert estimate.gpu_hours == (0, 0) and estimate.storage != estimate.storage, "what it leaves is not known"
 
 
 def test_pods_are_told_their_folder() -> None:
