@@ -183,6 +183,9 @@ class ConvertConfig(JobConfig):
     job and names the file."""
     most_bad: Fraction = 0.0
     """Share of a split's images that may be undecodable; they are left out and listed. More fail the job."""
+    max_shard_gb: Annotated[PositiveFloat, Field(ge=0.05)] | None = None
+    """Gigabytes, of 10^9 bytes, that a file has at most: a split becomes a folder of as many as it takes
+    (docs/datasets.md); by default one file."""
 
     @classmethod
     def reading(cls, values: Mapping[str, Any]) -> type["ConvertConfig"]:

@@ -38,6 +38,8 @@ PROBLEMS = {
 RGB, ACCURATE = 0, 4096  # turbojpeg.h: TJPF_RGB, TJFLAG_ACCURATEDCT
 MARGIN = 16  # rows below those asked for, of which smooth upsampling of the colours looks at a few
 MESSAGE = 200  # characters of an error message, at most
+HELD = -1
+"""In place of an open file's number: the workspace has the bytes of the image already."""
 
 _open, _close = library.tjInitDecompress, library.tjDestroy
 _open.restype = ctypes.c_void_p
@@ -74,6 +76,20 @@ class Workspace:
         self.content = np.empty(images["bytes"].max(initial=0), np.uint8)
         self.pixels = np.empty(largest * CHANNELS + room(images["width"].max(initial=0)), np.uint8)
 
+    def make_room(self, image: np.void) -> None:
+        """For one that may be larger than those before."""
+        height, width = int(image["height"]), int(image["width"])
+        pixels = height * width * CHANNELS + room(width)
+        if len(self.content) < image["bytes"]:
+            self.content = np.empty(int(image["bytes"]), np.uint8)
+        if len(self.pixels) < pixels:
+            self.pixels = np.empty(pixels, np.uint8)
+
+    def hold(self, image: np.void) -> NDArray[np.uint8]:
+        """Where the bytes of this image go before it is cut by itself as HELD."""
+        self.make_room(image)
+        return (self.content if image["jpeg"] else self.pixels)[: image["bytes"]]
+
 
 def cut_images(
     file: int, images: NDArray[np.void], cuts: NDArray[np.void], out: NDArray[np.uint8], workspace: Workspace
@@ -81,7 +97,7 @@ def cut_images(
     """Decode each image once and write all of its cuts.
 
     Args:
-        file: an open file's number.
+        file: an open file's number, or HELD.
         images: records of IMAGE (n,), in that file.
         cuts: records of `views.CUT` (n, views), within their images, with their addresses in `out`.
         out: flat bytes.
@@ -98,7 +114,7 @@ def compile_ahead() -> None:
     from locat.data.views import CUT
 
     images = np.zeros(0, IMAGE)
-    cut_images(-1, images, np.zeros((0, 1), CUT), np.zeros(0, np.uint8), Workspace(images))
+    cut_images(HELD, images, np.zeros((0, 1), CUT), np.zeros(0, np.uint8), Workspace(images))
 
 
 @kept
@@ -118,12 +134,14 @@ def _cut_images(
         for view in range(cuts.shape[1]):
             rows = max(rows, cuts[row, view].top + cuts[row, view].height)
             halvings = min(halvings, cuts[row, view].halvings)
+        problem = 0
         if image.jpeg:
-            problem = read(file, image.address, content[: image.bytes])
+            if file != HELD:
+                problem = read(file, image.address, content[: image.bytes])
             if not problem:
                 jpeg = content[: image.bytes]
                 problem = decode(jpeg, image.height, image.width, halvings, rows, pixels, decompressor)
-        else:
+        elif file != HELD:
             problem = read(file, image.address, pixels[: rows * image.width * CHANNELS])
         if problem:
             return row, problem

@@ -1,6 +1,6 @@
 """Encoded samples into a file of FFCV's format, byte for byte what FFCV's own writer makes of them in one process."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +11,7 @@ from locat.data.datasets.base import Contents
 from locat.data.ffcv_format import (
     ALLOCATION,
     BYTES,
+    DESCRIPTOR,
     HEADER,
     IMAGE,
     INTEGER,
@@ -29,8 +30,9 @@ PAGE_SIZE = 4 * SMALLEST_PAGE
 """Bytes; larger only where one sample is larger."""
 
 
-def write_samples(path: Path, samples: Iterable[Encoded], summary: Summary, contents: Contents) -> None:
-    """Write the fields `image`, `label` and, where the contents have mask classes, `mask`.
+def write_samples(path: Path, samples: Iterable[Encoded], summary: Summary, contents: Contents) -> NDArray[np.void]:
+    """Write the fields `image`, `label` and, where the contents have mask classes, `mask`; returns the samples'
+    records.
 
     Images are JPEG files and masks PNG files, or both are pixels, as the contents say.
     """
@@ -38,8 +40,8 @@ def write_samples(path: Path, samples: Iterable[Encoded], summary: Summary, cont
     has_masks, mode = len(fields) == 3, JPEG if contents.storage == "files" else RAW
     header, descriptors = np.zeros(1, HEADER), describe(fields)
     records = np.zeros(summary.samples, sample_type(fields))
-    page_size = max(PAGE_SIZE, 1 << (summary.largest - 1).bit_length())  # a sample never spans two pages
-    start = -(-(header.nbytes + descriptors.nbytes + records.nbytes) // page_size) * page_size
+    page_size = page_bytes(summary.largest)
+    start = tables_bytes(fields, summary.samples, page_size)
     with path.open("wb") as file:
         pages = Pages(file, start, page_size)
         for number, sample in enumerate(samples):
@@ -55,6 +57,37 @@ def write_samples(path: Path, samples: Iterable[Encoded], summary: Summary, cont
         file.seek(0)
         for table in (header, descriptors, records):
             file.write(table.tobytes())
+    return records
+
+
+def page_bytes(largest: int) -> int:
+    """Bytes of a page where the largest sample has so many: a sample never spans two."""
+    return max(PAGE_SIZE, 1 << (largest - 1).bit_length())
+
+
+def tables_bytes(fields: tuple[Field, ...], samples: int, page_size: int) -> int:
+    """What the tables take before the pages, which begin at a whole page."""
+    bytes_ = HEADER.itemsize + len(fields) * DESCRIPTOR.itemsize + samples * sample_type(fields).itemsize
+    return -(-bytes_ // page_size) * page_size
+
+
+def samples_within(sizes: Iterable[int], most: int, fields: tuple[Field, ...], page_size: int) -> Iterator[int]:
+    """How many samples go into each of several files of at most `most` bytes, or of one sample where that has more.
+
+    `sizes` are the bytes of each sample.
+    """
+    parts = len(fields) - 1  # of a sample, each of which has an allocation
+    samples = pages = used = 0
+    for size in sizes:
+        grown = pages + (not pages or used + size > page_size)
+        bytes_ = tables_bytes(fields, samples + 1, page_size) + grown * page_size
+        if samples and bytes_ + (samples + 1) * parts * ALLOCATION.itemsize > most:
+            yield samples
+            samples, pages, used, grown = 0, 0, 0, 1
+        used = size if grown > pages else used + size
+        samples, pages = samples + 1, grown
+    if samples:
+        yield samples
 
 
 def fields_of(contents: Contents) -> tuple[Field, ...]:

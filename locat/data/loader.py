@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from locat.contract.errors import ConfigError, DataError
+from locat.contract.errors import ConfigError
 from locat.data import order
 from locat.data.batch import Batch, PendingBatch
-from locat.data.beton import open_manifest
-from locat.data.decode import CHANNELS, Workspace, cut_images
+from locat.data.decode import CHANNELS, Workspace
+from locat.data.open_sets import open_samples
 from locat.data.position import Position
 from locat.data.reader import Reader, ReadSettings
-from locat.data.stored import Stored
 from locat.data.views import View, Whole, cuts
 
 
@@ -28,7 +27,7 @@ class Loader(Reader):
     of which the last one is smaller, and on some ranks empty, where the samples do not divide.
 
     Args:
-        path: the .beton file, its manifest beside it.
+        path: the .beton file, or its folder of shards, with the manifest beside it.
         settings: which part of each batch is read, and how.
         views: what is cut out of each image, which is decoded once for all of them.
         train: shuffle and drop the last partial batch.
@@ -49,13 +48,10 @@ class Loader(Reader):
         train: bool = False,
         target: Literal["label", "mask"] = "label",
     ) -> None:
-        contents = open_manifest(path).contents
+        contents, self.stored = open_samples(path)
         count = order.batch_count(contents.samples, settings.batch_size, drop_last=train)
         super().__init__(path, settings, contents, count)
         self.views, self.train, self.target = tuple(views), train, target
-        self.stored = Stored(path)
-        if len(self.stored) != contents.samples:
-            raise DataError(f"{path}: {len(self.stored)} samples where its manifest says {contents.samples}")
         self.sizes = [self._size(view) for view in self.views]
         """Height and width of each view."""
         self._local = threading.local()
@@ -63,7 +59,10 @@ class Loader(Reader):
     def _size(self, view: View) -> tuple[int, int]:
         if not isinstance(view, Whole):
             return view.size, view.size
-        heights, widths = self.stored.images["height"], self.stored.images["width"]
+        if self.contents.image_size is not None:
+            return self.contents.image_size, self.contents.image_size
+        images = self.stored.images
+        heights, widths = images["height"], images["width"]
         if (heights != heights[0]).any() or (widths != widths[0]).any():
             raise ConfigError(f"{self.path}: its images have several sizes; crop them")
         return int(heights[0]), int(widths[0])
@@ -72,7 +71,7 @@ class Loader(Reader):
     def workspace(self) -> Workspace:
         """This thread's own."""
         if not hasattr(self._local, "workspace"):
-            self._local.workspace = Workspace(self.stored.images)
+            self._local.workspace = self.stored.workspace()
         found: Workspace = self._local.workspace
         return found
 
@@ -98,26 +97,20 @@ class PendingViews(PendingBatch):
     def allocate(self) -> None:
         loader, samples = self._loader, self.samples
         pinned = loader.device.type == "cuda"
-        self._images = loader.stored.images[samples]
-        height, width = self._images["height"], self._images["width"]
+        self._found = loader.stored.find(samples, self._epoch)
+        height, width = self._found.images["height"], self._found.images["width"]
         self._cuts = cuts(loader.views, height, width, samples, seed=loader.settings.seed, epoch=self._epoch)
         sizes = np.array([height * width * CHANNELS for height, width in loader.sizes])
         ends = np.cumsum(sizes * len(samples))
         self._cuts["address"] = (ends - sizes * len(samples)) + np.arange(len(samples))[:, None] * sizes
         # All views, one behind the other, flat.
         self._pixels = torch.empty(int(ends[-1]), dtype=torch.uint8, pin_memory=pinned)
-        read = loader.stored.labels if loader.target == "label" else loader.stored.masks
-        target = torch.from_numpy(read(samples))
+        target = torch.from_numpy(self._found.labels() if loader.target == "label" else self._found.masks())
         self._target = target.pin_memory() if pinned else target
 
     def fill(self, first: int, last: int) -> None:
-        loader, rows = self._loader, slice(first, last)
-        problem = cut_images(
-            loader.stored.file, self._images[rows], self._cuts[rows], self._pixels.numpy(), loader.workspace
-        )
-        if problem:
-            sample = self.samples[first + problem[0]]
-            raise DataError(f"{loader.path}: sample {sample}: {problem[1]}; convert it again")
+        rows = slice(first, last)
+        self._found.cut(rows, self._cuts[rows], self._pixels.numpy(), self._loader.workspace)
 
     def finish(self) -> Batch:
         device, sizes, count = self._loader.device, self._loader.sizes, len(self.samples)

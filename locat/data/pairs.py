@@ -1,8 +1,6 @@
-"""Images and masks of any size in one .beton file, decoded one by one; any number of threads may ask at once."""
+"""Images and masks of any size in one dataset, decoded one by one; any number of threads may ask at once."""
 
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,43 +8,48 @@ from numpy.typing import NDArray
 from torchvision.io import ImageReadMode, decode_jpeg, decode_png
 
 from locat.contract.errors import DataError
-from locat.data.beton import open_manifest
-from locat.data.stored import Stored
+from locat.data.open_sets import open_samples
 
 
-class Pairs(Stored):
+class Pairs:
     """A segmentation set as `convert` writes it: JPEG files with PNG masks.
+
+    Args:
+        path: see `Loader`.
+        train: whether epochs are drawn from it.
 
     Raises:
         DataError: the file is missing, truncated or of another layout.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.contents = open_manifest(path).contents
+    def __init__(self, path: Path, train: bool = False) -> None:
+        self.path = path
+        self.contents, self.stored = open_samples(path)
         if self.contents.storage == "pixels" or not self.contents.mask_classes:
             raise DataError(f"{path}: holds no images of several sizes with masks; convert a segmentation set")
-        super().__init__(path)
-        self._masks = self._tables.column("mask")
+
+    def __len__(self) -> int:
+        return len(self.stored)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
         """Height and width of every image, (n, 2)."""
-        return np.stack([self.images["height"], self.images["width"]], axis=1).astype(np.int64)
+        images = self.stored.images
+        return np.stack([images["height"], images["width"]], axis=1).astype(np.int64)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `in_epoch`, where no epoch is asked for."""
+        return self.in_epoch(0, index)
+
+    def in_epoch(self, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Image uint8 (3, H, W) and mask uint8 (H, W).
 
         Raises:
             DataError: one of them cannot be decoded.
         """
-        image, mask = self.images[index], self._masks[index]
+        found = self.stored.find(np.array([index]), epoch)
+        image, mask = (torch.frombuffer(read(0), dtype=torch.uint8) for read in (found.image_bytes, found.mask_bytes))
         try:
-            return (
-                decode_jpeg(self._read(image["address"], image["bytes"]), ImageReadMode.RGB),
-                decode_png(self._read(mask["ptr"], mask["size"]), ImageReadMode.UNCHANGED)[0],
-            )
-        except (OSError, RuntimeError, ValueError) as error:
+            return decode_jpeg(image, ImageReadMode.RGB), decode_png(mask, ImageReadMode.UNCHANGED)[0]
+        except (RuntimeError, ValueError) as error:
             raise DataError(f"{self.path}: sample {index} cannot be decoded ({error}); convert it again") from error
-
-    def _read(self, address: Any, length: Any) -> torch.Tensor:
-        return torch.frombuffer(bytearray(os.pread(self.file, int(length), int(address))), dtype=torch.uint8)

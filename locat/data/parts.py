@@ -188,14 +188,29 @@ class Parts:
 
     def __iter__(self) -> Iterator[Encoded]:
         """The good samples, in their order; DataError as for `summary`."""
-        for part in self._read("samples", "images", "masks"):
-            image_start = mask_start = 0
-            for label, height, width, image_bytes, mask_bytes in part["samples"].tolist():
+        return self.after(0)
+
+    def after(self, passed: int) -> Iterator[Encoded]:
+        """The good samples but for so many of the first; parts that hold none but these are not read whole."""
+        for number in self._numbers():
+            samples = self._arrays(number, "samples")["samples"]
+            if passed >= len(samples):
+                passed -= len(samples)
+                continue
+            part = self._arrays(number, "images", "masks")
+            image_start, mask_start = (int(samples[name][:passed].sum()) for name in ("image_bytes", "mask_bytes"))
+            samples, passed = samples[passed:], 0
+            for label, height, width, image_bytes, mask_bytes in samples.tolist():
                 image = part["images"][image_start : image_start + image_bytes]
                 mask = part["masks"][mask_start : mask_start + mask_bytes]
                 yield Encoded(image, height, width, label, mask)
                 image_start += image_bytes
                 mask_start += mask_bytes
+
+    def sizes(self) -> Iterator[int]:
+        """Bytes of image and mask together of each good sample; DataError as for `summary`."""
+        for part in self._read("samples"):
+            yield from (part["samples"]["image_bytes"] + part["samples"]["mask_bytes"]).tolist()
 
     def remove(self) -> None:
         """Delete all parts."""
@@ -215,16 +230,18 @@ class Parts:
 
     def _read(self, *names: str) -> Iterator[dict[str, NDArray[Any]]]:
         """These arrays of each part in turn."""
-        for number in self._numbers():
-            try:
-                with np.load(self._path(number)) as part:
-                    arrays = {name: part[name] for name in names}
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                self._path(number).unlink(missing_ok=True)
-                raise DataError(
-                    f"{self._path(number)}: this part is damaged ({error}); run again to make it anew"
-                ) from error
-            yield arrays
+        return (self._arrays(number, *names) for number in self._numbers())
+
+    def _arrays(self, number: int, *names: str) -> dict[str, NDArray[Any]]:
+        """These arrays of a part."""
+        try:
+            with np.load(self._path(number)) as part:
+                return {name: part[name] for name in names}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            self._path(number).unlink(missing_ok=True)
+            raise DataError(
+                f"{self._path(number)}: this part is damaged ({error}); run again to make it anew"
+            ) from error
 
     def _numbers(self) -> range:
         return range(-(-len(self.dataset) // PART_SIZE))

@@ -48,7 +48,8 @@ class CroppedPairs(Reader):
         statistics: Statistics = IMAGENET,
         antialias: bool = True,
     ) -> None:
-        self.pairs, self.config, self.statistics, self.antialias = Pairs(path), config, statistics, antialias
+        self.pairs, self.config = Pairs(path, train=True), config
+        self.statistics, self.antialias = statistics, antialias
         count = order.batch_count(len(self.pairs), settings.batch_size, drop_last=True)
         super().__init__(path, settings, self.pairs.contents, count)
 
@@ -64,7 +65,7 @@ class CroppedPairs(Reader):
 
     def _crop(self, epoch: int, sample: int) -> Pair:
         draws = draw(self.settings.seed, epoch, sample)
-        image, mask = augment(*self.pairs[sample], self.config, draws, self.antialias)
+        image, mask = augment(*self.pairs.in_epoch(epoch, sample), self.config, draws, self.antialias)
         return normalize(image, *self.statistics), mask
 
 

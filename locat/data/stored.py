@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locat.contract.errors import DataError
-from locat.data.decode import CHANNELS, IMAGE
+from locat.data.decode import CHANNELS, IMAGE, Workspace, cut_images
 from locat.data.ffcv_format import ALLOCATION, JPEG, RAW, read_tables
 
 
@@ -50,6 +50,34 @@ class Stored:
                 raise DataError(f"{self.path}: the file ends before a mask; convert it again")
         return found
 
+    def workspace(self) -> Workspace:
+        """With room for the largest image."""
+        return Workspace(self.images)
+
+    def find(self, samples: NDArray[np.int64], epoch: int = 0) -> "FoundInFile":
+        """These samples (n,), in any epoch."""
+        return FoundInFile(self, samples)
+
+    def content(self, sample: int, address: int, size: int) -> bytearray:
+        """A stretch of the file that belongs to a sample.
+
+        Raises:
+            DataError: the file ends before it, or cannot be read.
+        """
+        found = bytearray(size)
+        try:
+            whole = os.preadv(self.file, [found], address) == size
+        except OSError as error:
+            raise DataError(f"{self.path}: sample {sample} cannot be read ({error}); convert it again") from error
+        if not whole:
+            raise DataError(f"{self.path}: the file ends before sample {sample}; convert it again")
+        return found
+
+    def mask_place(self, sample: int) -> tuple[int, int]:
+        """Where the PNG of a mask begins, and its bytes."""
+        address, size = self._tables.column("mask")[sample].tolist()
+        return address, size
+
     def _images(self, allocations: NDArray[np.void]) -> NDArray[np.void]:
         order = np.argsort(allocations["ptr"])
         addresses, sizes = (allocations[name][order] for name in ("ptr", "size"))
@@ -66,3 +94,31 @@ class Stored:
         if wrong.any():
             raise ValueError(f"the place of sample {wrong.argmax()} is wrong")
         return found
+
+
+class FoundInFile:
+    """Some samples of a .beton file; see `samples.Found`."""
+
+    def __init__(self, stored: Stored, samples: NDArray[np.int64]) -> None:
+        self.images = stored.images[samples]
+        self._stored, self._samples = stored, samples
+
+    def labels(self) -> NDArray[np.int64]:
+        return self._stored.labels(self._samples)
+
+    def masks(self) -> NDArray[np.uint8]:
+        return self._stored.masks(self._samples)
+
+    def image_bytes(self, row: int) -> bytearray:
+        image = self.images[row]
+        return self._stored.content(int(self._samples[row]), int(image["address"]), int(image["bytes"]))
+
+    def mask_bytes(self, row: int) -> bytearray:
+        sample = int(self._samples[row])
+        return self._stored.content(sample, *self._stored.mask_place(sample))
+
+    def cut(self, rows: slice, cuts: NDArray[np.void], out: NDArray[np.uint8], workspace: Workspace) -> None:
+        problem = cut_images(self._stored.file, self.images[rows], cuts, out, workspace)
+        if problem:
+            sample = self._samples[rows][problem[0]]
+            raise DataError(f"{self._stored.path}: sample {sample}: {problem[1]}; convert it again")

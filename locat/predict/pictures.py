@@ -13,13 +13,14 @@ from PIL import Image
 
 from locat.contract.errors import DataError
 from locat.contract.names import one_line_path
-from locat.data.beton import open_manifest
+from locat.data.beton import manifest_path
 from locat.data.datasets.image_folder import EXTENSIONS
 from locat.data.intake.brightness import Brightness
 from locat.data.intake.files import read
 from locat.data.intake.folders import files_below
 from locat.data.intake.pictures import MOST_PIXELS, opened, to_rgb
-from locat.data.stored import Stored
+from locat.data.open_sets import open_samples
+from locat.data.samples import Samples
 
 BETON = ".beton"
 ORIENTATION = 274
@@ -94,9 +95,9 @@ class FilePicture:
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A sample of a .beton file."""
+    """A sample of a .beton file, or of a folder of shards."""
 
-    stored: Stored
+    stored: Samples
     number: int
 
     @property
@@ -112,13 +113,10 @@ class StoredPicture:
         return PurePath(self.path.stem, f"{self.number:06}")
 
     def open(self, upright: bool, brightness: Brightness | None = None) -> Opened:
-        record = self.stored.images[self.number]
-        length = int(record["bytes"])
-        content = os.pread(self.stored.file, length, int(record["address"]))
-        if len(content) < length:
-            raise DataError(f"{self.path}: the file ends before sample {self.number}; convert it again")
+        found = self.stored.find(np.array([self.number]))
+        record, content = found.images[0], found.image_bytes(0)
         if record["jpeg"]:
-            return decode(content, upright)
+            return decode(bytes(content), upright)
         pixels = np.frombuffer(content, np.uint8).reshape(int(record["height"]), int(record["width"]), -1)
         return Opened(Image.fromarray(pixels), turned=False)
 
@@ -166,12 +164,11 @@ def _matches(word: str) -> Iterator[Path]:
 
 
 def _at(path: Path, written: Set[Path]) -> Iterable[Picture]:
+    if path.name.endswith(BETON) and (path.is_file() or manifest_path(path).exists()):
+        _, stored = open_samples(path)
+        return [StoredPicture(stored, number) for number in range(len(stored))]
     if path.is_dir():
         return _in_folder(path, written - {path.resolve()})
-    if path.name.endswith(BETON):
-        open_manifest(path)
-        stored = Stored(path)
-        return [StoredPicture(stored, number) for number in range(len(stored))]
     return [FilePicture.at(path)]
 
 

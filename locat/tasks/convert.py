@@ -20,6 +20,8 @@ from locat.tasks.segmentation.pixels import draw_pixels
 
 logger = logging.getLogger(__name__)
 
+GB = 10**9  # bytes
+
 
 def convert(config: ConvertConfig, job: JobFolder) -> None:
     """Write outputs/train.beton and outputs/val.beton, each with its manifest, and of masks a figure of their pixels.
@@ -52,6 +54,7 @@ def convert(config: ConvertConfig, job: JobFolder) -> None:
                     config.most_bad,
                     config.read_timeout,
                     all_classes=config.dataset.all_classes and split == "train",
+                    shard_bytes=int((config.max_shard_gb or 0) * GB),
                 )
             stored, bad = manifest.contents.samples, manifest.quarantined
             logger.info("%s: %d images, %.0f MB, %d left out", path, stored, manifest.bytes / 1e6, len(bad))
