@@ -20,6 +20,8 @@ WIDTH = 3.2  # inches of a picture
 LEGEND_WIDTH, LEGEND_ROWS = 1.8, 30  # inches of a column of the legend, and its entries
 BARS = 60
 """Classes in one column of a bar chart."""
+TOLD_APART = 4
+"""Classes whose first colours everyone tells apart, colour-blind people too: two blues and two oranges."""
 NAMED = 0.015
 """Part of a picture that a class must have to be named in it."""
 UNKNOWN_COLOUR = (0.5, 0.5, 0.5)
@@ -44,7 +46,7 @@ def tableau() -> NDArray[np.float64]:
 def overlay_figure(pictures: Sequence[Picture], classes: Sequence[str], title: str) -> "Figure":
     """One row per picture: image, truth, prediction over the image in grey, and where it is wrong; with legends.
 
-    Where there are too many classes for colours to tell, their names stand in the pictures as well.
+    Not everyone can tell more than `TOLD_APART` colours apart: of more classes the names are in the pictures as well.
     """
     from matplotlib.patches import Patch
 
@@ -64,7 +66,7 @@ def overlay_figure(pictures: Sequence[Picture], classes: Sequence[str], title: s
         row[0].imshow(image)
         for axis, labels in zip(row[1:3], (truth, prediction), strict=True):
             axis.imshow(blend(image, colours[labels]))
-            if len(classes) > len(tableau()):
+            if len(classes) > TOLD_APART:
                 write_names(axis, labels, classes)
         error = np.ones(image.shape)
         error[truth != prediction] = WRONG_COLOUR

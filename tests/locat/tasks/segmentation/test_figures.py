@@ -14,6 +14,7 @@ from locat.contract.job_folder import JobFolder
 from locat.data.labels import IGNORED
 from locat.tasks.segmentation import figures
 from locat.tasks.segmentation.figures import (
+    TOLD_APART,
     UNKNOWN_COLOUR,
     WRONG_COLOUR,
     Picture,
@@ -61,8 +62,9 @@ def test_the_error_is_right_wrong_or_not_known_and_the_legends_say_so() -> None:
     assert texts(figure) == [[], [], [], []]
 
 
-def test_among_many_classes_the_large_ones_are_named_where_they_are() -> None:
-    figure = overlay_figure([picture()], MANY, "title")
+@pytest.mark.parametrize("classes", [TOLD_APART + 1, len(MANY)])
+def test_among_more_classes_than_all_can_tell_apart_the_large_ones_are_named(classes: int) -> None:
+    figure = overlay_figure([picture()], MANY[:classes], "title")
     assert texts(figure) == [[], ["class 0"], ["class 0", "class 1"], []]
     _, corner = figure.axes[2].texts
     column, row = corner.get_position()
