@@ -46,7 +46,6 @@ HERE = {
     "launcher sync RUN": "",
     "launcher ui RUN": UI,
     "launcher doctor": r"^ok +ffcv",
-    "launcher ui": UI,
     "launcher report": r"/report/report\.md$",
     "launcher report RUN OTHER-RUN": r"/report/report\.md$",
     "launcher report RUN --output tables": r"^tables/report\.md$",
