@@ -65,7 +65,7 @@ def test_a_run_is_known_by_its_numbers(readme: Any, tmp_path: Path) -> None:
     assert readme.numbers(readme.launcher.Run(tmp_path)) == {}
 
 
-@pytest.mark.parametrize("name", ["scenes.png", "comparison.png"])
+@pytest.mark.parametrize("name", ["scenes.png", "comparison.png", "attention-maps.png"])
 def test_pictures_have_twice_the_pixels_that_they_are_shown_at(name: str) -> None:
     assert Image.open(ROOT / "docs" / "images" / name).width == 2 * SHOWN
 
