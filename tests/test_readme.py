@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 FOLLOWED = (
     *("docs/overview.md", "README.md", "docs/reports.md", "docs/reproducing.md", "docs/watch.md", "docs/local.md"),
     *("docs/clean.md", "docs/usage.md", "docs/pipeline-reference.md", "docs/troubleshooting.md"),
-    "docs/extend/README.md",
+    *("docs/extend/README.md", "docs/estimates.md"),
 )
 """In this order."""
 OTHER = """\
