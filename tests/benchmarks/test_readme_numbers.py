@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from locat.contract.comparison import Comparison
 from locat.data.datasets.base import Sample
 from support.documents import ROOT
 
@@ -58,11 +59,20 @@ def test_sentences_about_the_lead_agree_with_the_record(readme: Any) -> None:
     assert f"by {top1} points of top-1 and by {miou} of mIoU" in said("README.md")
 
 
-def test_a_run_is_known_by_its_numbers(readme: Any, tmp_path: Path) -> None:
-    recorded = json.loads(readme.RECORD.read_text())["runs"][0]["metrics"]
-    assert readme.alike(recorded, json.loads(json.dumps(recorded)))
-    assert not readme.alike({}, recorded)
-    assert readme.numbers(readme.launcher.Run(tmp_path)) == {}
+def test_the_run_that_gave_the_numbers_is_found_or_run(
+    readme: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = json.loads(readme.RECORD.read_text())["runs"][0]
+    rows: list[dict[str, str | float]] = [{"model": model, **found} for model, found in recorded["metrics"].items()]
+    monkeypatch.setenv("LAUNCHER_RUNS", str(tmp_path))
+    monkeypatch.setattr(readme, "submitted", lambda seed: readme.launcher.Run(tmp_path / "unlike"))
+    with pytest.raises(SystemExit, match=r"other numbers than digits\.json; measure all seeds again with --measure"):
+        readme.run_of(recorded)
+
+    (tmp_path / "digits-0" / "jobs" / "compare").mkdir(parents=True)
+    (tmp_path / "digits-0" / "plan.json").touch()
+    Comparison(["model", *readme.METRICS], rows).write(tmp_path / "digits-0" / "jobs" / "compare" / "outputs")
+    assert readme.run_of(recorded).name == "digits-0"
 
 
 @pytest.mark.parametrize("name", ["scenes.png", "comparison.png", "attention-maps.png"])
