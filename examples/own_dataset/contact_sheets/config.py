@@ -14,7 +14,7 @@ class ContactSheets(Source):
 
     name: Literal["contact_sheets"]
     folder: Path
-    """Holds train.png, train.txt, val.png and val.txt; a text file has one class a line, in the images' order."""
+    """Holds train.png, train.txt, val.png and val.txt; a text file has one class per line, in the images' order."""
     size: PositiveInt = 32
     """Height and width of one image in pixels."""
     label: str = "contact sheets"
