@@ -13,12 +13,12 @@ from launcher.view.completion import BackendName
 INTRODUCTION = """\
 # The command line
 
-Every verb of `launcher`, with the arguments and options that its `--help` prints. This file is written from the code
-(`python -m launcher.cli_page > docs/cli.md`).
+This page lists every verb of `launcher` with the arguments and options that its `--help` prints. It is generated from
+the code (`python -m launcher.cli_page > docs/cli.md`).
 
-RUN is a run's name or the beginning of one; without it a verb takes the newest run. An option with a variable takes its
-value from that variable where you do not give the option. [status.md](status.md) explains the words that verbs print
-about runs and jobs, [exit-codes.md](exit-codes.md) their exit codes. [predict.md](predict.md) describes
+RUN is a run's name or the beginning of one; without RUN, a verb takes the newest run. If you leave out an option that
+has a variable, the variable sets its value. [status.md](status.md) explains the words that verbs print about runs and
+jobs, [exit-codes.md](exit-codes.md) their exit codes. [predict.md](predict.md) describes
 `python -m locat predict`, which needs no run.
 
 | verb | what it does |

@@ -18,7 +18,7 @@ UNITS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
 def seconds_in(text: str) -> float | None:
-    """Seconds of a span such as 12h, 30d or 4w; None of any other text."""
+    """Convert a span such as 12h, 30d or 4w to seconds; return None for any other text."""
     found = re.fullmatch(r"(\d{1,6})([hdw])", text, re.ASCII)
     return int(found[1]) * UNITS[found[2]] if found else None
 
@@ -52,7 +52,7 @@ backend_option = click.option(
     show_envvar=True,
     default=DEFAULT_BACKEND,
     show_default=True,
-    help="Where to run.",
+    help="Backend to use.",
 )
 run_argument = click.argument("reference", metavar="[RUN]", required=False, shell_complete=complete_run)
 job_argument = click.argument("job", required=False, shell_complete=complete_job)
@@ -63,12 +63,12 @@ set_option = click.option(
 
 
 def note(text: str) -> None:
-    """Tell something beside what a verb prints."""
+    """Print a note on stderr, apart from the output of the verb."""
     click.echo(f"note: {text}", err=True)
 
 
 def folder_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Check what becomes (a part of) the name of a run's folder."""
+    """Check text that becomes the name of a run's folder, or a part of it."""
     if value is not None:
         try:
             check_name(value)

@@ -18,9 +18,9 @@ from launcher.verbs.arguments import job_argument, run_argument, runs_option
     default=GRACE,
     show_default=True,
     metavar="SECONDS",
-    help="Time to checkpoint before a running job is killed.",
+    help="Time that running jobs get to checkpoint before they are killed.",
 )
 @runs_option
 def command(reference: str | None, job: str | None, grace: float, runs: Path) -> None:
-    """Stop RUN, or only JOB and what needs it. Works with and without a living supervisor."""
+    """Stop RUN, or only JOB and the jobs that need it. Works even if the run's supervisor is dead."""
     cancel(find(runs, reference), job, grace, click.echo)

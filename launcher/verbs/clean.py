@@ -17,7 +17,7 @@ from locat.contract.text import printable
 
 
 class Span(click.ParamType):  # type: ignore[type-arg]  # has none in older versions of click
-    """So many hours, days or weeks, in seconds."""
+    """A number of hours, days or weeks, in seconds."""
 
     name = "span"
 
@@ -30,23 +30,25 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # has none in older vers
 
 @click.command("clean")
 @click.argument("references", metavar="[RUN]...", nargs=-1, shell_complete=complete_run)
-@click.option("--older", type=Span(), metavar="SPAN", help="Only of jobs that ended so long ago: 12h, 30d, 4w.")
+@click.option(
+    "--older", type=Span(), metavar="SPAN", help="Only for jobs that ended at least this long ago: 12h, 30d, 4w."
+)
 @click.option(
     "--keep",
     type=click.Choice(KEEP),
-    help="Which checkpoints of a done job stay; by default what its config says, or the best.",
+    help="Checkpoints of a done job to keep; by default what its config says, or the best.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the same for programs.")
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @runs_option
 def command(
     references: tuple[str, ...], older: float | None, keep: str | None, dry_run: bool, as_json: bool, runs: Path
 ) -> None:
-    """Delete checkpoints of done jobs of each RUN beyond those that stay, and what killed attempts have left.
+    """Delete old checkpoints of the done jobs of each RUN, and the leftovers of killed attempts.
 
-    Without RUN of all runs, and also copies of code that no run names. What a job of any run in the folder needs stays,
-    and so do all checkpoints of jobs that are not done. Outputs and metrics always stay. Exit code 1 if something could
-    not be deleted.
+    Without RUN, clean all runs, and also delete copies of code that no run names. Keeps everything that a job of any
+    run in the folder needs, all checkpoints of jobs that are not done, and all outputs and metrics. Exits with code 1
+    if something could not be deleted.
     """
     chosen = list(dict.fromkeys(find(runs, reference) for reference in references)) or None
     folder = runs.resolve()

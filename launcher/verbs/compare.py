@@ -29,14 +29,18 @@ from locat.contract.text import printable
     "metrics",
     metavar="NAME[@WHEN]",
     multiple=True,
-    help="A metric to show; WHEN is last (if not given), best, largest, smallest or a step; SECTION/* is a whole"
-    " section; repeatable. Not given: val/* and train/loss.",
+    help="Metric to show; WHEN is last (the default), best, largest, smallest or a step; SECTION/* is a whole section."
+    " Repeatable. By default val/* and train/loss.",
 )
-@click.option("--over-seeds", is_flag=True, help="One row for jobs that differ in seed only: mean and spread.")
-@click.option("--where", "conditions", metavar="EXPR", multiple=True, help="Only rows with KEY<OP>VALUE; repeatable.")
-@click.option("--sort", metavar="KEY", help="Sort rows by a column or config key; -KEY from the largest.")
-@click.option("--json", "as_json", is_flag=True, help="Print the same for programs.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print the same for spreadsheets.")
+@click.option(
+    "--over-seeds", is_flag=True, help="Merge jobs that differ only in their seed: mean and standard deviation."
+)
+@click.option(
+    "--where", "conditions", metavar="EXPR", multiple=True, help="Show only rows with KEY<OP>VALUE; repeatable."
+)
+@click.option("--sort", metavar="KEY", help="Sort rows by a column or config key; -KEY starts with the largest.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @runs_option
 def command(
     references: tuple[str, ...],
@@ -48,10 +52,10 @@ def command(
     as_csv: bool,
     runs: Path,
 ) -> None:
-    """Put the jobs of each RUN side by side: a row per job, the config keys in which they differ, their metrics.
+    """Compare the jobs of each RUN: one row per job, with the config keys in which they differ, and their metrics.
 
-    Reads the folders of runs and nothing else. EXPR is one or more of `KEY<OP>VALUE`, which all must hold; KEY is a
-    column or any config key, <OP> one of = != < <= > >= and ~ (contains).
+    Reads only the folders of runs. EXPR is one or more conditions `KEY<OP>VALUE`, which must all hold; KEY is a column
+    or any config key, <OP> is one of = != < <= > >= and ~ (contains).
     """
     if as_json and as_csv:
         raise UserError("--json or --csv, not both")

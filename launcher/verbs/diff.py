@@ -22,13 +22,13 @@ SHOWN = 3
 @click.command("diff")
 @click.argument("a", metavar="A", shell_complete=complete_run)
 @click.argument("b", metavar="B", shell_complete=complete_run)
-@click.option("--json", "as_json", is_flag=True, help="Print the same for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @runs_option
 def command(a: str, b: str, as_json: bool, runs: Path) -> None:
-    """Show what differs between A and B, two runs, or two jobs as RUN/JOB.
+    """Show the differences between A and B: two runs, or two jobs as RUN/JOB.
 
-    Code, config, environment, digests of data, images, and the first step at which the losses part, by the numbers
-    recorded. Of two runs, jobs of the same name are held against each other. Reads the folders of runs alone.
+    Compares code, config, environment, checksums of data, and container images, and finds the first step at which the
+    recorded losses part. For two runs, compares jobs of the same name. Reads only the folders of runs.
     """
     one, other = Side.find(runs, a), Side.find(runs, b)
     found = differences(one, other)

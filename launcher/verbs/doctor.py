@@ -38,9 +38,9 @@ ASK_ATTENTION = (
 @backend_option
 @runs_option
 def command(backend: str, runs: Path) -> None:
-    """Check what this machine has for running pipelines; exits 1 if something needed is missing.
+    """Check that this machine can run pipelines; exits with code 1 if something that you need is missing.
 
-    With --backend slurm or kubernetes also what that cluster has.
+    With --backend slurm or kubernetes, check that cluster too.
     """
     missing = False
     for check in chain(checks(runs), BACKENDS[backend].checks()):

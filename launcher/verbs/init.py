@@ -36,13 +36,13 @@ def _template(name: str) -> Template:
     "--images",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Folder with train/ and val/, each with a folder of images per class; with --masks, of images.",
+    help="Folder with train/ and val/, each with one folder of images per class; with --masks, folder of images.",
 )
 @click.option(
     "--masks",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Folder of masks with the names of the images; both may have train/ and val/.",
+    help="Folder of masks, named like their images; both folders may have train/ and val/.",
 )
 @click.option(
     "--example",
@@ -51,12 +51,12 @@ def _template(name: str) -> Template:
     help="Copy a pipeline that LocAt comes with, such as digits; an unknown name lists them all.",
 )
 def command(file: Path, images: Path | None, masks: Path | None, example: str | None) -> None:
-    """Write a pipeline, with comments, that trains and compares models on images of your own.
+    """Write a pipeline, with comments, that trains and compares models on your own images.
 
-    With --masks it segments the images, else it classifies them. With --example it copies a pipeline that LocAt
-    comes with.
+    With --masks the pipeline segments the images, otherwise it classifies them. With --example, copy a pipeline that
+    LocAt comes with.
 
-    FILE is what to write, or a folder to write pipeline.yaml into. What exists is never overwritten.
+    FILE is the file to write, or a folder to write pipeline.yaml into. Never overwrites a file.
     """
     path = file / "pipeline.yaml" if file.is_dir() else file
     text = starter(path, images, masks, example)

@@ -17,7 +17,7 @@ from locat.contract.text import printable
 def command(backend: str, runs: Path) -> None:
     """List all runs, newest first.
 
-    With --backend kubernetes also those that were applied with kubectl: from then on every verb knows them here.
+    With --backend kubernetes, include runs that were applied with kubectl; afterwards every verb knows them here.
     """
     BACKENDS[backend].adopt(runs.resolve())
     known = list_runs(runs)

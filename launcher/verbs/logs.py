@@ -27,11 +27,15 @@ POLL = 0.2
 @click.command("logs")
 @run_argument
 @job_argument
-@click.option("--rank", type=click.IntRange(min=0), help="Rank whose log is printed; 0 if not given, with --grep all.")
-@click.option("--attempt", type=click.IntRange(min=1), help="Attempt; the latest if not given.")
-@click.option("--follow", "-f", is_flag=True, help="Print what comes until the attempt ends; with --grep, the run.")
+@click.option("--rank", type=click.IntRange(min=0), help="Rank whose log to print; by default 0, with --grep all.")
+@click.option("--attempt", type=click.IntRange(min=1), help="Attempt whose log to print; by default the latest.")
+@click.option(
+    "--follow", "-f", is_flag=True, help="Keep printing until the attempt ends; with --grep, until the run ends."
+)
 @click.option("--grep", "pattern", metavar="PATTERN", help="Print only lines that match this regular expression.")
-@click.option("--all-attempts", is_flag=True, help="With --grep: of every attempt, not only the latest of each job.")
+@click.option(
+    "--all-attempts", is_flag=True, help="With --grep: search every attempt, not only the latest one of each job."
+)
 @runs_option
 def command(
     reference: str | None,
@@ -43,9 +47,9 @@ def command(
     all_attempts: bool,
     runs: Path,
 ) -> None:
-    """Print the log of JOB; if it is left out, of the job that failed, or runs, or ran last.
+    """Print the log of JOB; without JOB, the log of the job that failed, is running, or ran last.
 
-    With --grep the logs of all ranks of JOB, or of every job, are searched; each line that matches begins with its job.
+    With --grep, search the logs of all ranks of JOB, or of every job; each matching line begins with its job.
     """
     if all_attempts and (pattern is None or attempt):
         raise UserError("--all-attempts goes with --grep, and not with --attempt")

@@ -32,7 +32,7 @@ class Repository(click.ParamType):  # type: ignore[type-arg]  # has none in olde
 
 
 class Licence(click.ParamType):  # type: ignore[type-arg]
-    """What the Hub calls a licence: small letters."""
+    """The Hub's identifier of a licence, in lower case."""
 
     name = "licence"
 
@@ -52,16 +52,16 @@ class Licence(click.ParamType):  # type: ignore[type-arg]
     metavar="ID",
     required=True,
     type=Licence(),
-    help="What others may do with it: apache-2.0, mit, cc-by-4.0, other ...",
+    help="Licence of the model: apache-2.0, mit, cc-by-4.0, other ...",
 )
-@click.option("--private", is_flag=True, help="Make a new repository that only its owner sees.")
+@click.option("--private", is_flag=True, help="Create a repository that only its owner can see.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
 @runs_option
 def command(reference: str, repository: str, licence: str, private: bool, dry_run: bool, runs: Path) -> None:
-    """Share the model of a job that is done on the Hugging Face Hub, or on what HF_ENDPOINT names.
+    """Share the model of a done job on the Hugging Face Hub, or on the server that HF_ENDPOINT names.
 
-    Weights, timm's config.json, the head of a segmentation model, and a card that is written from the run go there in
-    one commit. HF_TOKEN holds the token. Exit code 1 if the Hub fails: pushing again sends what is left.
+    Uploads weights, timm's config.json, the head of a segmentation model, and a card written from the run, in one
+    commit. HF_TOKEN holds the token. Exits with code 1 if the Hub fails; push again to send the rest.
     """
     model = shared(runs, reference)
     files: dict[str, Path | bytes] = {**model.files, CARD: (text := card(model, repository, licence)).encode()}

@@ -21,8 +21,10 @@ from locat.contract.errors import UserError
 @click.command("render")
 @files_argument
 @set_option
-@click.option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), help="Folder to write files into.")
-@click.option("--run-id", metavar="NAME", callback=folder_name, help="The run's name; a new one if not given.")
+@click.option(
+    "--output", "-o", type=click.Path(file_okay=False, path_type=Path), help="Folder to write the files into."
+)
+@click.option("--run-id", metavar="NAME", callback=folder_name, help="Name of the run; by default a new name.")
 @backend_option
 @runs_option
 def command(
@@ -33,9 +35,9 @@ def command(
     backend: str,
     runs: Path,
 ) -> None:
-    """Print what `submit` would hand to the scheduler for each pipeline FILE. Creates no run.
+    """Print what `submit` would give to the scheduler for each pipeline FILE. Creates no run.
 
-    For Kubernetes the folder that -o names can be applied with `kubectl apply -k` or `-f`.
+    For Kubernetes, apply the folder that -o names with `kubectl apply -k` or `-f`.
     """
     if len(files) > 1 and (output or run_id):
         raise UserError("one FILE at a time with --output or --run-id")

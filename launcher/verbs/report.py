@@ -24,15 +24,15 @@ from locat.contract.tracking_uri import checked, located
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Where to write; report/ in the folder of the first RUN if not given.",
+    help="Folder to write into; by default report/ in the folder of the first RUN.",
 )
-@click.option("--tracking-uri", metavar="URI", help="How MLflow is reached from here, if not as the jobs reach it.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow's address from here, if it is not that of the jobs.")
 @runs_option
 def command(references: tuple[str, ...], output: Path | None, tracking_uri: str | None, runs: Path) -> None:
-    """Write the paper's tables from what MLflow has of each RUN: Markdown, HTML, CSV, and top-1 against mIoU.
+    """Write the paper's tables from MLflow's data about each RUN: Markdown, HTML, CSV, and top-1 against mIoU.
 
-    Numbers stand beside the published ones; seeds may be spread over several RUNs. The report is added to each RUN in
-    MLflow.
+    The tables show the published numbers beside those of the runs; seeds may come from several RUNs. Also adds the
+    report to each RUN in MLflow.
     """
     found = list(dict.fromkeys(find(runs, reference) for reference in references or (None,)))
     for run in found:

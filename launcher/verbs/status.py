@@ -24,13 +24,13 @@ from launcher.view.watch import watch
 
 @click.command("status")
 @run_argument
-@click.option("--watch", "watched", is_flag=True, help="Go on showing it until the run has ended.")
-@click.option("--json", "as_json", is_flag=True, help="Print the same for programs; with --watch a line per change.")
+@click.option("--watch", "watched", is_flag=True, help="Keep the display up to date until the run ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, one line per change.")
 @runs_option
 def command(reference: str | None, watched: bool, as_json: bool, runs: Path) -> None:
-    """Show how each job of RUN stands, how those do that run, and the results once it has ended.
+    """Show the status of each job of RUN, the progress of running jobs, and the results once the run has ended.
 
-    With --watch, Ctrl-C ends the showing and not the run.
+    With --watch, Ctrl-C ends the display, not the run.
     """
     run = find(runs, reference)
     plan = run.plan()

@@ -20,13 +20,16 @@ from launcher.view.tree import tree
 @click.command("submit")
 @files_argument
 @click.option("--watch", "watched", is_flag=True, help="Show the run until it ends; Ctrl-C leaves it running.")
-@click.option("--wait", "waited", is_flag=True, help="Return when the run has ended, without showing it meanwhile.")
+@click.option("--wait", "waited", is_flag=True, help="Return when the run has ended, without showing it.")
 @set_option
 @click.option("--name", metavar="NAME", callback=folder_name, help="First part of the run's name.")
 @click.option(
-    "--from", "origin", metavar="RUN/JOB", help="Go on from that job's newest checkpoint, or RUN/JOB@best or @STEP."
+    "--from",
+    "origin",
+    metavar="RUN/JOB",
+    help="Start from that job's newest checkpoint, or from RUN/JOB@best or @STEP.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would run; create nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would run; create nothing.")
 @backend_option
 @runs_option
 def command(
@@ -40,11 +43,11 @@ def command(
     backend: str,
     runs: Path,
 ) -> None:
-    """Run the pipeline FILE, detached from this terminal; several FILEs become a run each.
+    """Run the pipeline FILE, detached from this terminal. Each of several FILEs becomes one run.
 
-    Nothing is created unless all of them are valid. With --from the job of that name, or the only one that trains,
-    goes on from another run's checkpoint, under its own config. With --watch or --wait exits 0 if all jobs are done,
-    2 if a job's configuration is invalid, else 1.
+    Creates nothing unless all FILEs are valid. With --from, the job of that name, or the only one that trains,
+    continues from another run's checkpoint under its own config. With --watch or --wait, exits with code 0 if all jobs
+    are done, 2 if a job's configuration is invalid, otherwise 1.
     """
     prepared = prepare(files, overrides, backend, runs, name, origin, note)
     for text in dict.fromkeys(text for each in prepared for text in BACKENDS[backend].notes(each.plan)):

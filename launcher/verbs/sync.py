@@ -15,9 +15,9 @@ from launcher.verbs.arguments import run_argument, runs_option
 @run_argument
 @runs_option
 def command(reference: str | None, runs: Path) -> None:
-    """Send to MLflow what the jobs of RUN could not, since it did not answer: metrics, files, how they ended.
+    """Upload the metrics, files and final states of RUN's jobs that did not reach MLflow.
 
-    Done twice it sends nothing twice. Exit code 1 if something is still left, 0 if not.
+    Never sends anything twice. Exits with code 1 if something is still left, otherwise 0.
     """
     run = find(runs, reference)
     view = look(run, run.plan())

@@ -24,14 +24,14 @@ AT_LEAST, IN_A_LOG = 2.0, 15.0
 
 
 @click.command("top")
-@click.option("--watch", "watched", is_flag=True, help="Go on showing it until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print the same for programs; with --watch a line per look.")
+@click.option("--watch", "watched", is_flag=True, help="Keep the display up to date until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, one line per refresh.")
 @backend_option
 @runs_option
 def command(watched: bool, as_json: bool, backend: str, runs: Path) -> None:
-    """Show what the jobs of all runs occupy now, and how many wait.
+    """Show the resources that the jobs of all runs use now, and the number of waiting jobs.
 
-    Each scheduler is asked once. With --backend kubernetes also runs that were applied with kubectl.
+    Asks each scheduler once. With --backend kubernetes, include runs that were applied with kubectl.
     """
     BACKENDS[backend].adopt(runs.resolve())
     out = tables.console()

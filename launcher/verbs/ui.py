@@ -36,12 +36,12 @@ TRAINING_VIEW = "?workflowType=machine_learning"
 
 @click.command("ui")
 @run_argument
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; a free one if not given.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; by default a free one.")
 @runs_option
 def command(reference: str | None, port: int | None, runs: Path) -> None:
-    """Open the MLflow UI on RUN; stays until Ctrl-C. Of a tracking server only the address is printed.
+    """Open the MLflow UI on RUN until Ctrl-C. If RUN uses a tracking server, only print its address.
 
-    The printed address holds a key: other users of this machine cannot open the UI without it.
+    The printed address contains a key: other users of this machine cannot open the UI without it.
     """
     run = find(runs, reference)
     uri = run.plan().tracking_uri

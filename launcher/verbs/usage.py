@@ -59,10 +59,12 @@ class Price(click.ParamType):  # type: ignore[type-arg]
 
 @click.command("usage")
 @click.argument("references", metavar="[RUN]...", nargs=-1, shell_complete=complete_run)
-@click.option("--since", type=Since(), metavar="WHEN", help="Only runs submitted since: 12h, 30d, 4w, or 2026-11-01.")
-@click.option("--by", type=click.Choice(list(KINDS)), help="Add up the jobs that are alike in this.")
-@click.option("--price", type=Price(), metavar="N", help="What a GPU-hour costs.")
-@click.option("--json", "as_json", is_flag=True, help="Print the same for programs.")
+@click.option(
+    "--since", type=Since(), metavar="WHEN", help="Only runs submitted since then: 12h, 30d, 4w, or 2026-11-01."
+)
+@click.option("--by", type=click.Choice(list(KINDS)), help="Add up the jobs that have the same value of this.")
+@click.option("--price", type=Price(), metavar="N", help="Price of a GPU-hour.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @runs_option
 def command(
     references: tuple[str, ...],
@@ -72,9 +74,9 @@ def command(
     as_json: bool,
     runs: Path,
 ) -> None:
-    """Count what the jobs of each RUN have taken: GPU-hours and core-hours, and what the time went to.
+    """Show the GPU-hours and core-hours that the jobs of each RUN have used, and how they spent the time.
 
-    With --since or --by, and no RUN, of all runs. Read from the runs' folders alone: no scheduler is asked.
+    With --since or --by, and without RUN, count all runs. Reads only the folders of runs and asks no scheduler.
     """
     found = _runs(references, runs, everything=since is not None or by is not None)
     if since is not None:

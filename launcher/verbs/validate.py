@@ -14,11 +14,13 @@ from launcher.verbs.arguments import files_argument, note, runs_option, set_opti
 @files_argument
 @set_option
 @runs_option
-@click.option("--no-plugins", is_flag=True, help="Run none of the code that `plugins` names, nor check what it brings.")
+@click.option(
+    "--no-plugins", is_flag=True, help="Do not run the code that `plugins` names, and do not check what it provides."
+)
 def command(files: tuple[Path, ...], overrides: tuple[str, ...], runs: Path, no_plugins: bool) -> None:
-    """Check each pipeline FILE, every job's configuration included. Creates nothing.
+    """Check each pipeline FILE, including the configuration of every job. Creates nothing.
 
-    Code that a pipeline names under `plugins` is imported for that; --no-plugins is for a pipeline from somebody else.
+    Imports the code that a pipeline names under `plugins`; use --no-plugins for a pipeline that you do not trust.
     """
     places = Places(runs.resolve())
     made = compiled(files, overrides, places, DEFAULT_BACKEND, tell=note, imports_plugins=not no_plugins)
