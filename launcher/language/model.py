@@ -72,42 +72,42 @@ GpuType = Annotated[str, named("a type of GPU: letters, digits and '_.-'", "[A-Z
 
 
 class TrackingSettings(Schema):
-    """Where MLflow keeps the run."""
+    """The MLflow store of the run."""
 
     uri: TrackingUri | None = None
-    """MLflow tracking URI; by default a SQLite store in the folder of runs. The path of a store `sqlite:///FILE.db` is
-    from the folder of this file."""
+    """MLflow tracking URI; by default a SQLite store in the folder of runs. The path in `sqlite:///FILE.db` is relative
+    to the folder of this file."""
     experiment: ExperimentName | None = None
     """Experiment name; by default the pipeline's name."""
 
 
 class ResourceRequest(Schema):
-    """What a job occupies. What is left out is taken from `defaults`."""
+    """Resources of a job. Keys that are left out come from `defaults`."""
 
     nodes: PositiveInt | None = None
-    """Machines; 1 by default."""
+    """Number of nodes; 1 by default."""
     processes: PositiveInt | None = None
-    """Ranks per node; one a GPU by default, or else 1."""
+    """Ranks per node; by default one per GPU, or 1 without GPUs."""
     gpus: NonNegativeInt | None = None
-    """GPUs per node, one a rank; 0 by default."""
+    """GPUs per node, one per rank; 0 by default."""
     gpu_type: GpuType | None = None
-    """As the scheduler calls it, such as `a100`. The local backend takes any GPU. Estimates look up what it has and can
-    do by this name (see `gpus` of the file)."""
+    """The scheduler's name for the type of GPU, such as `a100`. The local backend takes any GPU. Estimates look up its
+    memory and speed by this name (see `gpus` of the file)."""
     cpus: PositiveInt | None = None
-    """Cores per node; one a rank by default."""
+    """Cores per node; by default one per rank."""
     memory: Size | None = None
-    """Per node, such as `64G`; by default what the scheduler gives. Locally not limited."""
+    """Memory per node, such as `64G`; by default what the scheduler grants. The local backend sets no limit."""
     time: Duration | None = None
-    """The longest an attempt may take, such as `12h`; then it checkpoints and goes on in another."""
+    """Time limit of an attempt, such as `12h`; the job then checkpoints and resumes in another attempt."""
 
 
 class GpuFigures(Schema):
-    """What a type of GPU has and can do at most, as its data sheet tells."""
+    """Memory and peak speed of a type of GPU, from its data sheet."""
 
     memory: Size
-    """Of one GPU, such as `80G`."""
+    """Memory of one GPU, such as `80G`."""
     bf16: PositiveFloat
-    """TFLOP/s of dense matrix products in bf16, and in fp16; without sparsity."""
+    """TFLOP/s of dense matrix products in bf16 and fp16, without sparsity."""
     fp32: PositiveFloat
     """TFLOP/s in float32, not TF32."""
     bandwidth: PositiveFloat
@@ -120,21 +120,21 @@ class GpuFigures(Schema):
 
 
 class Storage(Schema):
-    """Where a folder that jobs see comes from, for each backend the pipeline is to run on."""
+    """The source of a folder that jobs see, for each backend that runs the pipeline."""
 
     path: MountPath | None = None
-    """Folder of this machine, or of every node of a Slurm cluster; by default the path that jobs see it at. Another one
-    needs a container."""
+    """Folder on this machine, or on every node of a Slurm cluster; by default the path at which jobs see it. Any other
+    path needs a container."""
     claim: ObjectName | None = None
     """Name of a PersistentVolumeClaim, for Kubernetes."""
     volume: dict[str, Any] = Field(default={})
-    """Or any other source of a volume, as a pod's spec has it: `{nfs: {server: files.example, path: /datasets}}`."""
+    """Any other source of a volume, as in a pod's spec: `{nfs: {server: files.example, path: /datasets}}`."""
     read_only: bool = False
-    """Whether containers may only read it. Without a container the file system's own permissions hold."""
+    """Mount the folder read-only in containers. Without a container, the permissions of the file system hold."""
 
 
 class Options(Schema):
-    """Per backend; the other backends ignore them."""
+    """Options of each backend; the other backends ignore them."""
 
     # A field for each backend that has options: `language` adds them.
 
@@ -161,82 +161,85 @@ class Options(Schema):
 
 
 class Defaults(Schema):
-    """What holds for every job that does not say otherwise."""
+    """Values for every job that does not set its own."""
 
     strategy: Any = None
     """For tasks that train: ddp, fsdp, deepspeed, or `{name: deepspeed, zero_stage: 3}`."""
     seed: int | None = None
-    """For tasks that train: of weights, order and augmentation."""
+    """For tasks that train: seed of weights, order and augmentation."""
     retries: NonNegativeInt = 0
-    """Counted failures after which a job is run again."""
+    """How often a job is retried after a counted failure."""
     env: Environment = Field(default={})
     """Environment variables."""
     resources: ResourceRequest = ResourceRequest()
-    """`nodes`, `processes`, `gpus` and `gpu_type` hold for tasks that run on several ranks."""
+    """Resources of each job; `nodes`, `processes`, `gpus` and `gpu_type` apply only to tasks that run on several
+    ranks."""
     image: Image | None = None
     """Container image that jobs run in."""
     storage: dict[MountPath, Storage] = Field(default={})
-    """Path at which jobs see a folder -> where it comes from."""
+    """Path at which jobs see a folder -> source of the folder."""
     notify: list[Notification] = Field(default=[])
-    """Who is told how each job ends, and how it goes."""
+    """Notifications about the end and the progress of each job."""
     options: Options = Options()
-    """What only one backend understands."""
+    """Options that only one backend understands."""
 
 
 class Job(Schema):
-    """One step of the pipeline; with a matrix, one for each combination of its values."""
+    """One step of the pipeline; with a matrix, one job per combination of its values."""
 
     task: Task
     """What the job does."""
     needs: list[str] = Field(default=[])
-    """Jobs that must be done first. Of a matrix those instances whose values on shared axes are equal."""
+    """Jobs that must be done first. For a job with a matrix, the instances that have equal values on shared axes."""
     matrix: dict[AxisName, Annotated[list[Any], Field(min_length=1)]] = Field(default={})
-    """Axis name -> values: single ones, or mappings with a `name`. Without the combinations that `exclude` lists
-    (mappings of some axes to their values), and with those of `include` (of every axis to a value)."""
+    """Axis name -> values, either single values or mappings with a `name`. `exclude` lists combinations to leave out
+    (mappings from some axes to values), `include` lists combinations to add (mappings from every axis to a value)."""
     resources: ResourceRequest = ResourceRequest()
-    """What it occupies."""
+    """Resources of the job."""
     image: Image | None = None
-    """Container image it runs in, as registries name it, or the path of an image file. Slurm needs to be told how, by
-    `options.slurm.container`. The local backend runs jobs as they are, without."""
+    """Container image that the job runs in: a name in a registry, or the path of an image file. On Slurm,
+    `options.slurm.container` must name the engine. The local backend runs jobs without a container."""
     storage: dict[MountPath, Storage] = Field(default={})
-    """Path at which it sees a folder -> where that comes from, beside those of `defaults`."""
+    """Path at which the job sees a folder -> source of the folder, in addition to those of `defaults`."""
     retries: NonNegativeInt | None = None
-    """Counted failures after which it is run again."""
+    """How often the job is retried after a counted failure."""
     env: Environment = Field(default={})
-    """Environment variables, over those of `defaults`."""
+    """Environment variables; they override those of `defaults`."""
     notify: list[Notification] | None = None
-    """Who is told how it ends, and how it goes, instead of those of `defaults`."""
+    """Notifications about the end and the progress of the job, instead of those of `defaults`."""
     options: Options = Options()
-    """What only one backend understands, over that of `defaults`."""
+    """Options that only one backend understands; they override those of `defaults`."""
     strategy: Any = None
-    """As in `defaults`; for tasks that train."""
+    """For tasks that train, as in `defaults`."""
     config: dict[str, Any] = Field(default={})
-    """The task's own keys (locat/config/), with references."""
+    """The task's own keys (locat/config/); values may be references."""
 
 
 class Pipeline(Schema):
     """A whole pipeline file."""
 
     name: PipelineName
-    """What runs are called after."""
+    """Name of the pipeline; names of runs begin with it."""
     description: str = ""
-    """One line for people."""
+    """One line that describes the pipeline."""
     include: str | list[str] = Field(default=[])
-    """Pipeline files, by paths from this one's folder, that this one is put over: mappings are merged, all else is
-    replaced."""
+    """Pipeline files that this file extends, as paths relative to its folder: it merges mappings and replaces all other
+    values."""
     plugins: list[Annotated[str, Field(min_length=1)]] = Field(default=[])
-    """Code of your own that brings tasks, datasets or models: .py files and folders, by paths from this file's folder,
-    and installed packages. It is run where the pipeline is checked, and jobs import a copy of it."""
+    """Your own code with tasks, datasets or models: .py files and folders, as paths relative to this file's folder, and
+    installed packages. Checking the pipeline runs this code, and jobs import a copy of it."""
     secrets: list[VariableName] = Field(default=[])
-    """Environment variables that must be set in the shell that submits. Jobs inherit them; they are written nowhere."""
+    """Environment variables that must be set in the shell that submits. Jobs inherit them; the launcher never writes
+    them to a file."""
     notify: list[Notification] = Field(default=[])
-    """Who is told how the run as a whole ends; of `stalled` and `metric`, how any of its jobs goes."""
+    """Notifications about the end of the whole run; with `stalled` and `metric`, about the progress of any of its
+    jobs."""
     tracking: TrackingSettings = TrackingSettings()
-    """Where metrics go."""
+    """Where to track metrics."""
     gpus: dict[GpuType, GpuFigures] = Field(default={})
-    """Type of GPU, as in `gpu_type` -> what it has and can do, for types that estimates do not know."""
+    """Type of GPU, as in `gpu_type` -> its memory and speed, for types that estimates do not know."""
     defaults: Defaults = Defaults()
-    """What holds for every job."""
+    """Defaults for every job."""
     jobs: Annotated[dict[JobName, Job], Field(min_length=1)]
     """Job name -> job."""
 

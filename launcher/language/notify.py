@@ -58,16 +58,16 @@ def _installed(value: Any) -> Any:
 
 
 class Event(Schema):
-    """Something to be told. One key; `done`, `failed` and `invalid` alone are short for `{ends: ...}`."""
+    """An event. Exactly one key; `done`, `failed` and `invalid` alone are short for `{ends: ...}`."""
 
     ends: Ends | None = None
-    """How it ends: `done`; `failed`, with no retries left; `invalid`, its configuration is wrong. A run ends as
-    `failed` where a job of it does, or is invalid."""
+    """The job or run ends: `done`; `failed`, with no retries left; `invalid`, its configuration is wrong. A run is
+    `failed` if one of its jobs is failed or invalid."""
     stalled: Duration | None = None
-    """A running job came no further for so long, such as `30m`; told once an attempt."""
+    """A running job has made no progress for this long, such as `30m`; at most one message per attempt."""
     metric: Annotated[str, AfterValidator(_condition)] | None = None
-    """A metric of a job, as it is recorded: `val/miou < 5 after 2000` is met where it is below 5 at step 2000 or later.
-    `<`, `<=`, `>` and `>=`; told once a job."""
+    """A recorded metric of a job meets a condition: `val/miou < 5 after 2000` is met if the metric is below 5 at step
+    2000 or later. Operators are `<`, `<=`, `>` and `>=`; at most one message per job."""
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -89,43 +89,44 @@ class Webhook(Schema):
     """A POST request."""
 
     secret: SecretName
-    """Variable that holds the URL, of `https` or `http`; it need not be listed under `secrets`."""
+    """Variable that holds the `https` or `http` URL; you need not list it under `secrets`."""
     form: Literal["json", "slack", "discord", "teams"] = "json"
-    """Of the body: every fact under a key of its own, or what incoming webhooks of Slack, Discord and Teams take."""
+    """Format of the body: `json` has one key per fact; the others suit incoming webhooks of Slack, Discord and
+    Teams."""
 
 
 class Email(Schema):
     """An e-mail."""
 
     secret: SecretName
-    """Variable that holds `smtps://USER:PASSWORD@HOST`, or `smtp://...`, which takes TLS up once it is connected and
-    gives no password without it."""
+    """Variable that holds `smtps://USER:PASSWORD@HOST`, or `smtp://...`, which switches to TLS after connecting and
+    sends no password without it."""
     to: Annotated[list[Address], Field(min_length=1)]
-    """Who gets it."""
+    """Recipients."""
     sender: Address | None = None
-    """Whom it is from; by default the first of `to`."""
+    """Sender; by default the first address of `to`."""
 
 
 class Apprise(Schema):
-    """Any other service, by the package Apprise, which must be installed where jobs run."""
+    """Any other service, through the package Apprise, which must be installed where jobs run."""
 
     secret: SecretName
-    """Variable that holds Apprise's URL of the service."""
+    """Variable that holds the service's Apprise URL."""
 
 
 class Notification(Schema):
-    """What is told, and one of webhook, email, command and apprise, by which."""
+    """The events to report, and the way to report them: one of webhook, email, command and apprise."""
 
     on: Annotated[list[Annotated[Event, BeforeValidator(_event)]], Field(min_length=1)]
-    """What is told."""
+    """Events to report."""
     webhook: Annotated[Webhook, BeforeValidator(_way)] | None = None
-    """By a request to a server."""
+    """Send a request to a server."""
     email: Annotated[Email, BeforeValidator(_way)] | None = None
-    """By e-mail."""
+    """Send an e-mail."""
     command: Annotated[list[ArgumentWord], Field(min_length=1), AfterValidator(_program)] | None = None
-    """By a program and its arguments, which reads the message as JSON; no shell is asked."""
+    """Run a program with arguments; it reads the message as JSON on stdin. No shell is involved."""
     apprise: Annotated[Apprise, BeforeValidator(_way), BeforeValidator(_installed)] | None = None
-    """By a service that Apprise knows."""
+    """Use a service that Apprise supports."""
 
     @model_validator(mode="after")
     def _has_one_way(self) -> Self:

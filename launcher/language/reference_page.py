@@ -39,20 +39,20 @@ SECTIONS = {
 INTRODUCTION = """\
 # The pipeline language
 
-Every key that a pipeline file takes. This file is written from the schema
-(`python -m launcher.language.reference_page > docs/pipeline-reference.md`); `launcher validate FILE` checks a pipeline
-against the same, and names line, key and nearest right word.
+This page lists every key of a pipeline file. It is generated from the schema
+(`python -m launcher.language.reference_page > docs/pipeline-reference.md`). `launcher validate FILE` checks a pipeline
+against the same schema, and names the line, the key and the nearest valid word.
 
-A value may refer to `${matrix.AXIS}`, `${matrix.AXIS.KEY}` and `${jobs.NAME.outputs.KEY}`; `$${` stands for `${`.
-`--set KEY=VALUE` puts a value over the file's, such as `--set jobs.pretrain.config.epochs=2`.
-A relative path is from the folder of the file that it is written in, of `--set` from the pipeline file's, and `~` is a
-home folder. Pods see no folder of the machine that submits: for Kubernetes paths must be absolute.
+A value may contain the references `${matrix.AXIS}`, `${matrix.AXIS.KEY}` and `${jobs.NAME.outputs.KEY}`; `$${` stands
+for `${`. `--set KEY=VALUE` overrides a value of the file, such as `--set jobs.pretrain.config.epochs=2`.
+A relative path starts from the folder of the file that contains it, and with `--set` from the pipeline file's folder;
+`~` is a home folder. Pods see no folder of the machine that submits, so paths for Kubernetes must be absolute.
 """
 TASKS_INTRODUCTION = """
 # Tasks
 
-What `jobs.NAME.config` takes for each `task`, and what `${jobs.NAME.outputs.KEY}` may refer to. `strategy` and `seed`
-are taken from the job and from `defaults`, too.
+The keys of `jobs.NAME.config` for each `task`, and the outputs that `${jobs.NAME.outputs.KEY}` may refer to. `strategy`
+and `seed` may also come from the job and from `defaults`.
 """
 
 

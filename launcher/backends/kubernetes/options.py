@@ -15,52 +15,54 @@ LabelValue = Annotated[
 
 
 class Toleration(Schema):
-    """A taint that a job's pods may be placed in spite of."""
+    """A taint that the pods tolerate."""
 
     key: LabelKey | None = None
-    """The taint's key; every one if left out, with `operator: Exists`."""
+    """Key of the taint; without it, and with `operator: Exists`, every taint."""
     operator: Literal["Exists", "Equal"] = "Equal"
-    """Whether the taint's value matters."""
+    """`Equal` compares the taint's value, `Exists` ignores it."""
     value: LabelValue | None = None
-    """The taint's value."""
+    """Value of the taint."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """The taint's effect; every one if left out."""
+    """Effect of the taint; by default every effect."""
 
 
 class Scheduler(Schema):
-    """Who places a job's pods, all of them or none."""
+    """A scheduler that places all pods of a job or none."""
 
     name: Literal["volcano", "kai", "slurm-bridge"]
-    """Which one; the cluster's administrator has installed it."""
+    """Name of the scheduler; the cluster's administrator must have installed it."""
     queue: ObjectName | None = None
-    """Its queue, or for slurm-bridge Slurm's partition; its own default if left out."""
+    """Queue of the scheduler, or Slurm's partition for slurm-bridge; by default the scheduler's own default."""
 
 
 class KubernetesOptions(BackendOptions):
-    """What a job's JobSet says besides `resources`, `image` and `storage`."""
+    """Options for the job's JobSet in addition to `resources`, `image` and `storage`."""
 
     queue: ObjectName | None = None
     """Kueue's LocalQueue."""
     scheduler: Scheduler | None = None
-    """Who places its pods, such as `{name: volcano, queue: research}`; the cluster's default scheduler if left out."""
+    """Scheduler of the pods, such as `{name: volcano, queue: research}`; by default the cluster's default scheduler."""
     priority_class: ObjectName | None = None
-    """PriorityClass of its pods."""
+    """PriorityClass of the pods."""
     node_selector: dict[LabelKey, LabelValue] = {}
     """Labels that nodes must have."""
     tolerations: list[Toleration] = []
-    """Taints of nodes that do not keep it away."""
+    """Taints that the pods tolerate."""
     topology: LabelKey | None = None
     """Node label, such as `topology.kubernetes.io/zone`, whose value the job's nodes should share."""
     shared_memory: Size | None = None
-    """The most that /dev/shm may take, such as `16G`; of the job's memory. Half of the node's memory by default."""
+    """Size limit of /dev/shm, such as `16G`; it counts towards the job's memory. By default half of the node's
+    memory."""
     secret: ObjectName = "locat-secrets"
     """Secret whose keys are the variables named under the pipeline's `secrets`."""
     service_account: ObjectName = "locat-job"
-    """Who its pods are; they get no token."""
+    """Service account of the pods; no API token is mounted."""
     pull_secrets: list[ObjectName] = []
-    """Secrets to pull its image with."""
+    """Secrets for pulling the image."""
     advance_image: Image | None = None
-    """Image of the pod that applies what comes next, the only one with a token; by default the job's own."""
+    """Image of the `advance` pod, which creates the next JobSets and is the only pod with a token; by default the job's
+    image."""
     ttl: Duration | None = None
-    """How long its JobSet stays once it has ended, such as `7d`; for ever by default. One that another job waits for
-    beside others stays all the same."""
+    """How long the JobSet stays after the job has ended, such as `7d`; forever by default. A JobSet always stays if
+    some job needs this job together with others."""

@@ -27,23 +27,23 @@ SbatchOption = Annotated[str, AfterValidator(_sbatch_option)]
 
 
 class Container(Schema):
-    """The image a job's command runs in. The attempt runner itself stays outside."""
+    """Container that the job's command runs in. The attempt runner itself stays outside."""
 
     engine: Literal["apptainer", "pyxis"]
     """`apptainer exec`, or `srun --container-image` of the Pyxis plugin."""
     image: Word | None = None
-    """As the engine names it: a .sif file, `docker://...`, `/path/image.sqsh`; by default the job's `image`."""
+    """Image in the engine's notation: a .sif file, `docker://...`, `/path/image.sqsh`; by default the job's `image`."""
     mounts: list[MountPath] = []
-    """Folders it sees besides the runs folder and `storage`."""
+    """Folders to mount in addition to the runs folder and `storage`."""
 
 
 class SlurmOptions(BackendOptions):
-    """What sbatch is told besides `resources`."""
+    """Options for sbatch in addition to `resources`."""
 
     partition: Word | None = None
-    """Where to queue; the cluster's default if left out."""
+    """Partition; by default the cluster's."""
     account: Word | None = None
-    """Who pays."""
+    """Account to charge."""
     qos: Word | None = None
     """Quality of service."""
     constraint: Word | None = None
@@ -51,7 +51,7 @@ class SlurmOptions(BackendOptions):
     container: Container | None = None
     """Run the command in a container."""
     sbatch: dict[SbatchOption, Word | Literal[True]] = {}
-    """Other long options of sbatch, without their `--`; `true` for those that take no value."""
+    """Other long options of sbatch, without `--`; use `true` for options without a value."""
 
     def check_job(self, image: str) -> Iterator[tuple[KeyPath, str]]:
         if self.container and not (self.container.image or image):
