@@ -177,7 +177,7 @@ def _usage(model: SharedModel, repository: str, public: Public) -> Iterator[str]
             f" that name in the group {public.code(MODELS)}."
         )
     else:
-        registered = "import locat.models  # tells timm of the models with LocAt\n" if model.needs_locat else ""
+        registered = "import locat.models  # registers the models with LocAt in timm\n" if model.needs_locat else ""
         what = "The backbone" if model.described else "The model"
         made = f'model = timm.create_model("{source}", pretrained=True).eval()'
         yield f"{what}, by timm:"

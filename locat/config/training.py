@@ -1,4 +1,4 @@
-"""What every task that trains has: strategy, data, optimizer, schedule, checkpoints."""
+"""Keys of every task that trains: strategy, data, optimizer, schedule, checkpoints."""
 
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -31,16 +31,17 @@ from locat.config.weights import InitField
 
 
 class Strategy(Schema):
-    """How one model is trained by many ranks. In YAML a bare name, or `{name: deepspeed, zero_stage: 3}`."""
+    """The way in which ranks train one model together. In YAML a bare name, or `{name: deepspeed, zero_stage: 3}`."""
 
     name: Literal["ddp", "fsdp", "deepspeed"] = "fsdp"
     """ddp (replicated), fsdp (FSDP2, sharded) or deepspeed (ZeRO)."""
     zero_stage: Literal[1, 2, 3] = 1
-    """DeepSpeed only: what is sharded; 1 optimizer, 2 and gradients, 3 and parameters."""
+    """DeepSpeed only: 1 shards the optimizer, 2 also the gradients, 3 also the parameters."""
     offload: bool = False
-    """DeepSpeed only: the optimizer, and with stage 3 the parameters, live in host memory."""
+    """DeepSpeed only: keep the optimizer, and with stage 3 the parameters, in host memory."""
     replicas: PositiveInt = 1
-    """FSDP only: copies of the model, each sharded over as many ranks (HSDP); one a node is usual."""
+    """FSDP only: number of copies of the model, each sharded over an equal share of the ranks (HSDP); usually one per
+    node."""
 
     @model_validator(mode="after")
     def _fits_its_name(self) -> "Strategy":
@@ -64,11 +65,11 @@ class Model(Schema):
     name: str
     """Registered name, such as locatvit_tiny or vit_tiny_patch16_224."""
     args: dict[str, Any] = {}
-    """Keyword arguments as timm takes them (img_size, patch_size, embed_dim, drop_path_rate, ...)."""
+    """Keyword arguments for timm (img_size, patch_size, embed_dim, drop_path_rate, ...)."""
     init: InitField | None = None
-    """Weights to begin with; by default new ones, drawn by `seed`."""
+    """Initial weights; by default random ones, drawn with `seed`."""
     attach: Attach | None = None
-    """LocAt, in a model that has none; by default the model as it is registered."""
+    """Adds LocAt to a model that has none; by default the model stays as registered."""
 
     def with_args(self, args: dict[str, Any]) -> "Model":
         """This model with other `args`."""
@@ -108,21 +109,21 @@ ScheduleName = Literal["triangular", "cosine", "constant", "step"]
 
 
 class Schedule(Schema):
-    """The learning rate per update: a warm-up to the peak `optimizer.lr`, then what `name` says (docs/finetune.md)."""
+    """Learning rate per update: a warm-up to the peak `optimizer.lr`, then the schedule `name` (docs/finetune.md)."""
 
     name: ScheduleName = "triangular"
-    """triangular: linearly back to `min_lr`. cosine: by half a cosine to `min_lr`. constant: the peak. step: times
+    """triangular: linear decay to `min_lr`. cosine: half a cosine to `min_lr`. constant: the peak. step: multiplied by
     `step_factor` every `step_epochs`."""
     warmup_epochs: NonNegativeFloat = 20
-    """Epochs until the peak, linearly from `min_lr`; of cosine from 0."""
+    """Epochs of linear warm-up to the peak, from `min_lr`; with cosine from 0."""
     warmup_steps: NonNegativeInt | None = None
-    """The same in updates; it then counts instead of `warmup_epochs`."""
+    """Length of the warm-up in updates; it replaces `warmup_epochs`."""
     min_lr: NonNegativeFloat = 1e-7
-    """Where the warm-up begins, and below which no schedule falls."""
+    """Learning rate at which the warm-up begins, and the lowest of every schedule."""
     step_epochs: PositiveFloat | None = None
-    """step only: epochs between two falls, from the end of the warm-up on."""
+    """step only: epochs between two steps, counted from the end of the warm-up."""
     step_factor: PositiveFraction = 0.1
-    """step only: what is left of the rate after a fall."""
+    """step only: factor by which each step multiplies the rate."""
 
     @model_validator(mode="after")
     def _has_its_steps(self) -> "Schedule":
@@ -134,43 +135,44 @@ class Schedule(Schema):
 
 
 class Freeze(Schema):
-    """Parameters that stay as they are for a while, to the bit: neither gradient nor decay moves them."""
+    """Parameters that stay bit-identical for a while: neither gradients nor weight decay change them."""
 
     patterns: Annotated[list[str], Field(min_length=1)]
-    """Names in the model as shells match them, such as `patch_embed.*` or `blocks.[0-5].*`; each must match some."""
+    """Shell patterns of parameter names, such as `patch_embed.*` or `blocks.[0-5].*`; each must match a parameter."""
     epochs: PositiveInt | None = None
-    """Of the whole training how many from its start; by default all."""
+    """Number of epochs from the start of the training; by default all."""
 
 
 class EarlyStop(Schema):
-    """End the training, as done, once evaluations find nothing better any more."""
+    """End the training, as done, once evaluations no longer improve."""
 
     metric: str
     """Evaluation metric (top1, miou, ...)."""
     patience: PositiveInt
-    """Evaluations in a row without anything better, after which training ends."""
+    """Number of evaluations in a row without improvement after which training ends."""
     min_delta: NonNegativeFloat = 0.0
-    """By how much more than this a value must be better than the best so far to count."""
+    """A value counts as an improvement only if it beats the best so far by more than this."""
     best_is: Literal["largest", "smallest"] = "largest"
-    """Which value of `metric` is the best."""
+    """Whether the largest or the smallest `metric` is the best."""
 
 
 class Checkpoints(Schema):
-    """When the whole training state is saved, and how much of it is kept."""
+    """When to save the training state, and how many checkpoints to keep."""
 
     every_steps: PositiveInt = 500
-    """Optimizer steps between two checkpoints; there is one at the end as well."""
+    """Optimizer steps between two checkpoints; the end of the training saves one too."""
     keep: PositiveInt = 2
-    """How many complete checkpoints stay, the newest ones."""
+    """Number of newest checkpoints to keep."""
     best: str | None = None
-    """Evaluation metric (top1, miou, ...) whose best checkpoint stays as well; there is then one at each evaluation."""
+    """Evaluation metric (top1, miou, ...) whose best checkpoint is kept too; each evaluation then saves a
+    checkpoint."""
     best_is: Literal["largest", "smallest"] = "largest"
-    """Which value of `best` is the best."""
+    """Whether the largest or the smallest value of `best` is the best."""
     export: Literal["last", "best"] = "last"
-    """Whose weights the job leaves: those of the last update, or of the checkpoint that `best` keeps."""
+    """Weights that the job exports: those of the last update, or of the checkpoint that `best` keeps."""
     after: Literal["best", "last", "none"] | None = None
-    """What stays of them once the job is done: the best (the last one without `best`), the last one, or none, besides
-    those that jobs of other runs need (docs/clean.md); by default all that are kept."""
+    """Checkpoints to keep once the job is done: the best (the last one without `best`), the last one, or none. Those
+    that jobs of other runs need always stay (docs/clean.md). By default all kept checkpoints stay."""
 
     @model_validator(mode="after")
     def _best_is_kept(self) -> "Checkpoints":
@@ -195,7 +197,7 @@ INDECISIVE = frozenset({"branch", "loader_threads", "log_every", "checkpoints", 
 
 
 class TrainingConfig(JobConfig):
-    """What every task that trains has."""
+    """Keys of every task that trains."""
 
     distributed: ClassVar[bool] = True
     evaluated: ClassVar[tuple[str, ...]] = ()
@@ -214,31 +216,32 @@ class TrainingConfig(JobConfig):
     settled: ClassVar[dict[str, str]] = {**JobConfig.settled, "branch": "by `submit --from`"}
 
     seed: Int = 0
-    """Of weights, order and augmentation."""
+    """Seed of weights, order and augmentation."""
     strategy: StrategyField = Strategy()
     data: Data
     batch_size: PositiveInt
-    """Images of one optimizer step over all ranks."""
+    """Images per optimizer step, over all ranks."""
     micro_batch_size: PositiveInt | None = None
-    """Images of one forward pass of one rank, over which gradients accumulate; by default a rank's whole share."""
+    """Images per forward pass of one rank; gradients accumulate over several passes. By default a rank's whole
+    share."""
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
-    """Of autocast; weights and optimizer stay float32. fp16 scales the loss."""
+    """Precision of autocast; weights and optimizer stay float32. fp16 scales the loss."""
     compile: bool = False
-    """torch.compile of every block."""
+    """Compile every block with torch.compile."""
     activation_checkpointing: bool = False
-    """Compute the activations of every block again in the backward pass: less memory, a third more work."""
+    """Recompute the activations of every block in the backward pass: less memory, a third more computation."""
     loader_threads: PositiveInt = 1
-    """FFCV decoding threads of one rank."""
+    """Decoding threads per rank."""
     log_every: PositiveInt = 10
     """Optimizer steps between two metric records."""
     skip_nonfinite: NonNegativeInt = 0
-    """Updates with a loss or gradient that is not finite which may be left out; one more stops the job, 0 the first."""
+    """Number of updates with a NaN or infinite loss or gradient to skip; the job stops at the next one."""
     step_timeout: PositiveFloat = 1800.0
-    """Seconds that one step may take, compilation included, before all stacks are logged and the job starts again."""
+    """Time limit of one step in seconds, including compilation; beyond it the job logs all stacks and is retried."""
     checkpoints: Checkpoints = Checkpoints()
     optimizer: Optimizer = Optimizer()
     early_stop: EarlyStop | None = None
-    """None: all of the training."""
+    """By default the training runs to its end."""
     branch: Branch | None = None
     """What `submit --from` names; None: the job begins anew."""
 
