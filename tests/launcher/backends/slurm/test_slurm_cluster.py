@@ -14,7 +14,7 @@ import pytest
 import launcher
 from launcher.backends import BACKENDS, look
 from launcher.compile.resources import command
-from launcher.plan import PlannedJob
+from launcher.plan import Event, Notification, PlannedJob
 from launcher.runs.find import list_runs
 from launcher.runs.folder import RunFolder
 from launcher.runs.state import Status
@@ -91,11 +91,14 @@ def slurm_ids(cluster: Cluster, run: RunFolder) -> list[str]:
 
 
 def test_a_chain_a_matrix_and_a_branch_that_fails(cluster: Cluster, tmp_path: Path) -> None:
+    messages = tmp_path / "messages"
+    ends = tuple(Event(kind) for kind in ("done", "failed", "invalid"))
+    told = (Notification(ends, "command", {"words": ["tee", "--append", str(messages)]}),)
     run = started(
         tmp_path,
-        small_runs.job("first", "import os; print(os.environ['SLURM_JOB_ID'])"),
-        small_runs.job("bad", "import sys; sys.exit('boom')", ("first",)),
-        small_runs.job("wrong", "import sys; sys.exit(2)", retries=3),
+        replace(small_runs.job("first", "import os; print(os.environ['SLURM_JOB_ID'])"), notify=told),
+        replace(small_runs.job("bad", "import sys; sys.exit('boom')", ("first",)), notify=told),
+        replace(small_runs.job("wrong", "import sys; sys.exit(2)", retries=3), notify=told),
         small_runs.job("after_bad", "", ("bad",)),
         small_runs.job("after_after_bad", "", ("after_bad",)),
         *matrix("train", "import sys; sys.exit('{0}' == 'y')"),
@@ -121,6 +124,12 @@ def test_a_chain_a_matrix_and_a_branch_that_fails(cluster: Cluster, tmp_path: Pa
     assert small_runs.log_of(run, "first").read_text().strip().isdigit()
     assert run.state("wrong").attempt == 1
     until(lambda: not slurm_ids(cluster, run), cluster)  # nothing is pending for ever
+    heard = [json.loads(line) for line in messages.read_text().replace("}{", "}\n{").splitlines()]
+    assert sorted((body["job"], body["event"]) for body in heard) == [
+        ("bad", "failed"),
+        ("first", "done"),
+        ("wrong", "invalid"),
+    ]
 
 
 def test_an_edit_reaches_no_job_that_waits_or_is_requeued(
