@@ -30,10 +30,27 @@ def described(model: Model, program: Program, options: Export) -> dict[str, Any]
         },
         "preprocessing": {**_resized(model), "mean": list(program.mean), "std": list(program.std)},
         "steps": _steps(model, program),
+        "computes": computes(model),
         "outputs": [_output(name, model, shape) for name in program.outputs],
         "classes": list(model.classes),
         "tolerance": options.tolerance,
     }
+
+
+def computes(model: Model) -> str:
+    """What the program does of what `predict` does with an image, in words."""
+    if isinstance(model, Classifier):
+        return "what predict computes of the image that was cut out, but for the softmax"
+    assert isinstance(model, SegmentationPredictor), "program_of refuses others"
+    evaluation = model.model.described.evaluation
+    looks = []
+    if evaluation.window is not None:
+        side, step = evaluation.window, evaluation.step
+        looks.append(f"windows of {side} x {side} pixels, {step} apart, and takes the mean of the logits")
+    if evaluation.flip:
+        looks.append("the mirrored image as well, and takes the mean of the probabilities")
+    one = "one look at the whole image"
+    return f"{one}; predict looks at {', and at '.join(looks)}, so its masks differ" if looks else one
 
 
 def _resized(model: Model) -> dict[str, Any]:

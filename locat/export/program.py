@@ -22,7 +22,7 @@ from locat.tasks.segmentation.upsampled import size_of, upsample
 ANY_SIZE = (VisionTransformer, Eva, LastPatches)
 """What computes alike for every grid of patches. Others part the grid into windows, or have a table for one grid."""
 LEAST = 4
-"""Patches along a side where the size varies: of fewer, CvT has a single key, which torch.export treats apart."""
+"""Steps along a side where the size varies: of fewer patches, CvT has a single key, which torch.export treats apart."""
 Answers = tuple[Tensor, ...]
 
 
@@ -83,6 +83,8 @@ def program_of(model: Model, options: Export) -> Program:
     """
     module: nn.Module
     outputs: tuple[str, ...]
+    patches = 1
+    """Of which height and width are multiples, where they vary."""
     if isinstance(model, Classifier):
         backbone, usual = model.model, model.size
         mean, std = model.mean, model.std
@@ -92,11 +94,13 @@ def program_of(model: Model, options: Export) -> Program:
         backbone, usual = segmenter.backbone, _usual_size(model)
         mean, std = described.mean, described.std
         module, outputs = Pixels(segmenter, described.protocol, model.model.blocks[0]), ("logits",)
-        if options.dynamic_size and described.head.decodes:
+        if options.dynamic_size and described.head.name == "upernet":
             raise ConfigError(
-                f"{model.origin}: the head {described.head.name} is exported for one size, on which its scales depend; "
+                f"{model.origin}: the head upernet is exported for one size: ONNX has its pools for one grid alone; "
                 "leave the dynamic size out, and choose the size"
             )
+        if described.head.name == "dpt":
+            patches = 2  # it halves maps, and doubles them again
     else:
         raise ConfigError(f"{model.origin}: a {type(model).__name__} is not exported")
     step = None
@@ -106,7 +110,7 @@ def program_of(model: Model, options: Export) -> Program:
                 f"{model.origin}: {type(backbone).__name__} is exported for one size, to which its windows or tables "
                 "are tied; leave the dynamic size out, and choose the size"
             )
-        step = int(backbone.feature_info[-1]["reduction"])
+        step = patches * int(backbone.feature_info[-1]["reduction"])
     height, width = options.size or usual
     if step and (height % step or width % step):
         raise ConfigError(f"size {height} x {width}: where it varies, height and width are multiples of {step}")

@@ -39,6 +39,7 @@ def export(model: Model, folder: Path, options: Export) -> Record:
         formats.refuse_without_packages(format)
     program = program_of(model, options)
     about = described(model, program, options)
+    logger.info("each program computes: %s", about["computes"])
     with replacing(folder) as temporary:
         check = Check(program)
         exported = formats.traced(program)

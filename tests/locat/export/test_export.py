@@ -19,6 +19,7 @@ from locat.contract.errors import ConfigError, JobError
 from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.metric_log import read_records
 from locat.export import check, formats, run
+from locat.export.describe import computes
 from locat.models.create import save_model
 from locat.tasks.export import export as export_job
 from support import documents, pictures, trained_models
@@ -51,6 +52,7 @@ def test_the_command_says_what_it_wrote_and_the_record_how_to_use_it(exported: t
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0].startswith(f"{folder}/model.pt2: ") and lines[1].startswith(f"{folder}/model.onnx: ")
+    assert lines[3] == "each computes what predict computes of the image that was cut out, but for the softmax"
     assert lines[2] == f"{folder}/export.json" and "differs from the model by " in lines[1]
     assert sorted(path.name for path in folder.parent.rglob("*")) == ["export.json", "model", "model.onnx", "model.pt2"]
     record = json.loads((folder / "export.json").read_text())
@@ -123,6 +125,14 @@ def test_a_file_that_cannot_be_run_is_told_and_nothing_is_left(
     result = command("--model", models / "classifier", "--out", tmp_path / "out", "--format=onnx")
     assert result.exit_code == 1 and "model.onnx: cannot be run: " in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_model_that_was_evaluated_by_windows_it_is_told_what_is_left_out(models: Path) -> None:
+    assert computes(locat.Model.from_folder(models / "segmenter")) == "one look at the whole image"
+    assert computes(locat.Model.from_folder(models / "windows")) == (
+        "one look at the whole image; predict looks at windows of 24 x 24 pixels, 16 apart, and takes the mean of the "
+        "logits, and at the mirrored image as well, and takes the mean of the probabilities, so its masks differ"
+    )
 
 
 @pytest.mark.parametrize("found", [torch.zeros(2), torch.full((3,), torch.nan), torch.tensor([0.0, 0, 1])])

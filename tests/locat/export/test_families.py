@@ -107,12 +107,17 @@ def test_a_backbone_with_a_head(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("head", ["linear", "upernet", "dpt"])
-def test_a_decoder_is_exported_for_one_size(head: str, tmp_path: Path) -> None:
+def test_a_decoder_is_exported_and_but_for_upernet_for_any_size(head: str, tmp_path: Path) -> None:
     chosen = SegmentHead(name=head) if head == "linear" else SegmentHead(name=head, channels=16)
     folder = save_segmentation("locatvit_tiny", {**VIT, "depth": 2}, chosen, tmp_path / "model")
-    if head != "linear":
-        with pytest.raises(ConfigError, match=f"head {head} is exported for one size"):
-            export(locat.Model.from_folder(folder), tmp_path / "out", Export(dynamic_size=True))
     # 52 is no multiple of a patch, and its grid of 7 x 7 none of UPerNet's pools
-    record = export(locat.Model.from_folder(folder), tmp_path / "out", Export(format="onnx", size=[52, 52]))
+    options = Export(format="onnx", size=[52, 52])
+    if head == "upernet":
+        with pytest.raises(ConfigError, match="head upernet is exported for one size"):
+            export(locat.Model.from_folder(folder), tmp_path / "out", Export(dynamic_size=True))
+    if head == "dpt":
+        with pytest.raises(ConfigError, match="size 56 x 64: where it varies, height and width are multiples of 16"):
+            export(locat.Model.from_folder(folder), tmp_path / "out", Export(dynamic_size=True, size=[56, 64]))
+        options = Export(format="onnx", size=[64, 64], dynamic_size=True)
+    record = export(locat.Model.from_folder(folder), tmp_path / "out", options)
     assert max(compared(record).values()) < 2e-5
