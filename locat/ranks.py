@@ -14,19 +14,21 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from torch.distributed import HashStore, run
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.rendezvous import (
-    RendezvousHandler,
-    RendezvousInfo,
-    RendezvousParameters,
-    RendezvousStoreInfo,
-    rendezvous_handler_registry,
-)
-
 from locat.contract.errors import UserError
 from locat.contract.job_folder import ExitCode
 from locat.contract.meeting import NODE, PLACE, SLURM_NODE, STORE, Meeting, free_port
+from locat.imports import uncollected
+
+with uncollected():
+    from torch.distributed import HashStore, run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.rendezvous import (
+        RendezvousHandler,
+        RendezvousInfo,
+        RendezvousParameters,
+        RendezvousStoreInfo,
+        rendezvous_handler_registry,
+    )
 
 ALONE = "locat-alone"
 """torchrun's name for how one node meets: nobody else."""

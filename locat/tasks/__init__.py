@@ -1,11 +1,16 @@
 """What a job can do: one file per task."""
 
+import gc
 from pkgutil import resolve_name
 
 from locat.config import JobConfig
 from locat.contract.job_folder import JobFolder
+from locat.imports import uncollected
 
 
 def run_task(config: JobConfig, job: JobFolder) -> None:
     """Do the job; its task is imported only now, and others are not."""
-    resolve_name(config.entry)(config, job)
+    with uncollected():
+        task = resolve_name(config.entry)
+    gc.freeze()  # nor does the collector look through what was imported while the job runs
+    task(config, job)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from locat.contract.fence import Fence
 from locat.contract.names import drawable
+from locat.imports import uncollected
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,10 +22,11 @@ LONGEST_TITLE = 200  # characters
 
 def pyplot() -> Any:
     """`matplotlib.pyplot`, which draws without a screen."""
-    import matplotlib
+    with uncollected():
+        import matplotlib
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
 
     return plt
 

@@ -21,6 +21,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, ML
 from locat.contract.errors import UserError
 from locat.contract.tracking_uri import artifact_folder, file_of
 from locat.engine.tracking import environment
+from locat.imports import uncollected
 
 __all__ = [
     "MLFLOW_GIT_COMMIT",
@@ -50,7 +51,8 @@ def connect(uri: str, make: bool = True) -> MlflowClient:
     """
     environment.settle(uri)
     if file_of(uri) is not None:
-        from locat.engine.tracking import store  # which imports MLflow's tables, for seconds
+        with uncollected():
+            from locat.engine.tracking import store  # which imports MLflow's tables, for seconds
 
         ensure = store.ensure if make else store.ensure_there
         ensure(uri)

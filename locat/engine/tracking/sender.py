@@ -13,6 +13,7 @@ from locat.contract.errors import Superseded
 from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.state_files import Lifetime, only_sender
+from locat.imports import uncollected
 
 if TYPE_CHECKING:
     from locat.engine.tracking.job_run import JobRun
@@ -81,10 +82,11 @@ class Tracker:
 
     def _send_until_end(self) -> None:
         self._ended.wait(HEAD_START)
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+        with uncollected():
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        from locat.engine.tracking.client import one_line
-        from locat.engine.tracking.refusals import reason
+            from locat.engine.tracking.client import one_line
+            from locat.engine.tracking.refusals import reason
 
         self._imported.set()
         run: JobRun | None = None
@@ -126,7 +128,8 @@ class Tracker:
                     time.sleep(PAUSE_AT_END)
 
     def _open(self, key: str) -> "JobRun":
-        from locat.engine.tracking.job_run import JobRun
+        with uncollected():
+            from locat.engine.tracking.job_run import JobRun
 
         started = self._lifetime.started
         return JobRun(self.job, self.config, self.tracking, key, started, running=True, answered=self._note_answer)

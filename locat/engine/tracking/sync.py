@@ -14,6 +14,7 @@ from locat.config import JobConfig, Tracking, load_job
 from locat.contract.job_folder import JobFolder
 from locat.contract.tracking import ParentRun, TrackingCursor
 from locat.engine.tracking.state_files import Lifetime, only_sender
+from locat.imports import uncollected
 
 
 class EndedJob(NamedTuple):
@@ -60,7 +61,8 @@ def _ended(job: JobFolder, status: str) -> EndedJob | None:
 
 def _answers(tracking: Tracking) -> bool:
     """Whether the server does; if not, that is one line instead of one a job."""
-    from locat.engine.tracking.client import connect
+    with uncollected():
+        from locat.engine.tracking.client import connect
 
     try:
         connect(tracking.uri).search_experiments(max_results=1)
@@ -73,7 +75,8 @@ def _answers(tracking: Tracking) -> bool:
 
 def _send(ended: EndedJob) -> str:
     """Send one job; what it was, in words."""
-    from locat.engine.tracking.job_run import JobRun
+    with uncollected():
+        from locat.engine.tracking.job_run import JobRun
 
     job, config, tracking, lifetime = ended
     with only_sender(job.path, wait=False) as key:
