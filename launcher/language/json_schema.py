@@ -16,7 +16,7 @@ from pydantic_core import core_schema
 
 from launcher.language.model import language
 from launcher.plugins import use
-from locat.config import task_configs
+from locat.config import name_installed, task_configs
 
 JsonSchema = dict[str, Any]
 REFERENCE: JsonSchema = {"type": "string", "pattern": r"\$\{[^}]+\}"}
@@ -47,6 +47,8 @@ def schema(installed: bool = False) -> JsonSchema:
     for task, model in tasks.items():
         config = model.model_json_schema(schema_generator=AsWritten)
         parts = config.pop("$defs", {})
+        if installed:
+            name_installed(parts)
         for settled in model.settled:
             del config["properties"][settled]
         definitions |= {name: _lenient(part) for name, part in parts.items() if name not in ("Tracking", "Branch")}

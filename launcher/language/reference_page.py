@@ -15,7 +15,7 @@ from typing import Any
 from launcher.backends import OPTIONS
 from launcher.language.model import language
 from launcher.plugins import use
-from locat.config import task_configs
+from locat.config import name_installed, task_configs
 
 JsonSchema = Mapping[str, Any]
 """JSON schema of a model or a field."""
@@ -66,6 +66,8 @@ def text(installed: bool = False) -> str:
     parts: dict[str, JsonSchema] = {}
     for task, config in task_configs(installed).items():
         schema = config.model_json_schema()
+        if installed:
+            name_installed(schema.get("$defs", {}))
         parts.update(schema.get("$defs", {}))
         for settled in config.settled:
             del schema["properties"][settled]

@@ -67,11 +67,11 @@ def _found(name: str, others: list[str]) -> dict[str, Any]:
             called = _name_of(config, key)
             if called and getattr(config, worker):
                 offers.setdefault(group, {})[called] = f"{config.__module__}:{config.__qualname__}"
-    marked = [each for each in list(vars(module).values()) if plugins.is_model(each) and each.__module__ == name]
-    models = {each.__name__: f"{name}:{each.__name__}" for each in marked}
-    models |= {called: name for called in _registered(others)}
-    if models:
-        offers["locat.models"] = models
+    for made in list(vars(module).values()):
+        if (group := plugins.makes(made)) and made.__module__ == name:
+            offers.setdefault(group, {})[made.__name__] = f"{name}:{made.__name__}"
+    if registered := {called: name for called in _registered(others)}:
+        offers[plugins.MODELS] = {**offers.get(plugins.MODELS, {}), **registered}
     return {"offers": offers, "loads_torch": "torch" in sys.modules}
 
 

@@ -12,7 +12,14 @@ from launcher.snapshot import modules
 from locat.contract.errors import UserError
 from locat.contract.tracking_uri import located_path
 
-GROUPS = {"locat.tasks": "task", "locat.datasets": "dataset", "locat.models": "model"}
+GROUPS = {
+    "locat.tasks": "task",
+    "locat.datasets": "dataset",
+    "locat.models": "model",
+    "locat.augmentations": "augmentation",
+    "locat.heads": "segmentation head",
+    "locat.optimizers": "optimizer",
+}
 """Groups of entry points that a plugin may bring, each with what a name of it is."""
 Offers = dict[str, dict[str, str]]
 """Group -> name -> `module:object`, as entry points have it."""

@@ -8,7 +8,7 @@ import importlib
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,17 @@ from launcher.plugins.named import GROUPS, BadPluginError, Offers, Plugin
 from launcher.plugins.staged import INFO
 from locat.config import TASKS
 from locat.config.datasets import DATASETS
+from locat.config.optimizer import OPTIMIZERS, REFUSED
+from locat.config.segmentation import HEADS
 from locat.contract import plugins as entry_points
+
+OWN: dict[str, Collection[str]] = {
+    "locat.tasks": TASKS.own,
+    "locat.datasets": DATASETS.own,
+    "locat.heads": HEADS,
+    "locat.optimizers": {*OPTIMIZERS, *REFUSED},
+}
+"""Names of LocAt itself; timm answers for those of models."""
 
 
 class Brought(NamedTuple):
@@ -95,7 +105,7 @@ def _new(plugin: Plugin, offers: Offers) -> Offers:
 def _check_names(brought: Brought, others: Iterable[Brought]) -> None:
     """See that nobody else offers what a plugin brings."""
     for group, entries in brought.offers.items():
-        own = {"locat.tasks": TASKS.own, "locat.datasets": DATASETS.own}.get(group, {})
+        own = OWN.get(group, ())
         installed = entry_points.names(group) if entries else []
         for name in entries:
             owners = [each.plugin.origin for each in others if name in each.offers.get(group, {})]

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, create_model
 
-from locat.config import TASKS, JobConfig
+from locat.config import TASKS, JobConfig, augmentation, optimizer, segmentation
 from locat.config.datasets import DATASETS
 from locat.config.datasets import Source as DatasetSource
 from locat.contract.yaml_source import Source
@@ -53,7 +53,14 @@ def lend(sources: Sequence[Source]) -> None:
                 tasks |= {job["task"]} if isinstance(job.get("task"), str) else set()
                 names |= {*_texts(job.get("config")), *_texts(job.get("matrix"))}
     TASKS.lend({name: _named(Unchecked, "task", name) for name in tasks if name not in TASKS.own})
+    for registry in (augmentation.OTHERS, optimizer.OTHERS, segmentation.OTHERS):
+        registry.lend(dict.fromkeys(names, unbuilt))
     DATASETS.lend({name: _named(UncheckedDataset, "name", name) for name in names if name not in DATASETS.own})
+
+
+def unbuilt(*given: object) -> object:
+    """Stands for a function of a plugin; only jobs call that."""
+    raise NotImplementedError
 
 
 def _named(base: Any, key: str, name: str) -> Any:

@@ -7,9 +7,11 @@ must be known of the task before it runs (`JobConfig`). A new task is one more l
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from locat.config import augmentation, datasets, optimizer, segmentation
 from locat.config.base import JobConfig, PositiveInt, Tracking
 from locat.config.command import CommandConfig
 from locat.config.datasets import ConvertConfig, DigitsScenes
@@ -82,6 +84,23 @@ TASKS = Registry(
 def task_configs(installed: bool) -> Mapping[str, type[JobConfig]]:
     """The config class of each task: of this project, or with all that installed packages bring."""
     return {name: TASKS[name].with_installed() for name in TASKS} if installed else TASKS.built_in
+
+
+def name_installed(definitions: Mapping[str, dict[str, Any]]) -> None:
+    """Add to JSON schemas of parts of configs the names that installed packages bring."""
+    for part, registry in (("Optimizer", optimizer.OTHERS), ("SegmentHead", segmentation.OTHERS)):
+        if part in definitions:
+            properties = definitions[part]["properties"]
+            properties["name"] = {**properties["name"], "enum": [*properties["name"]["enum"], *registry.installed]}
+    if "ImageNetAugmentation" in definitions and (names := augmentation.OTHERS.installed):
+        definitions["ImageNetAugmentation"]["properties"]["own"]["items"] = {"enum": names}
+
+
+def forget_installed() -> None:
+    """Look for what installed packages bring anew."""
+    for registry in (TASKS, augmentation.OTHERS, optimizer.OTHERS, segmentation.OTHERS):
+        registry.forget_installed()
+    datasets.forget_installed()
 
 
 def load_job(path: Path) -> JobConfig:

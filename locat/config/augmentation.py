@@ -2,14 +2,30 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from locat.config.base import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Schema
+from locat.contract import plugins
+from locat.contract.plugins import Registry
+from locat.contract.problems import did_you_mean, shown
 
 ScaleRange = tuple[Fraction, Fraction]
 """Least and largest part of the image's area."""
 
 Decode = Literal["full", "scaled"]
+
+
+OTHERS = Registry(plugins.AUGMENTATIONS, {}, plugins.function)
+"""Those of plugins: functions of images and random numbers (docs/extend/parts.md)."""
+
+
+def _of_a_plugin(name: str) -> str:
+    if name not in OTHERS:
+        raise ValueError(f"no plugin brings the augmentation {shown(name)}{did_you_mean(name, OTHERS)}")
+    return name
+
+
+OwnAugmentation = Annotated[str, AfterValidator(_of_a_plugin), WithJsonSchema({"type": "string"})]
 
 
 class RandAugment(Schema):
@@ -38,6 +54,8 @@ class ImageNetAugmentation(Schema):
     rand_augment: RandAugment | None = RandAugment()
     colour_jitter: Fraction = 0.0
     """Brightness, contrast and saturation change by up to this share; the recipe has none beside RandAugment."""
+    own: list[OwnAugmentation] = []
+    """Augmentations of plugins, in this order: after RandAugment, before images are normalised and mixed."""
     erasing: Fraction = 0.25
     """Probability of erasing a rectangle with noise, pixel by pixel."""
     mixup: NonNegativeFloat = 0.8

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from locat.config.base import Fraction, NonNegativeFloat, PositiveFloat, PositiveFraction, Schema
+from locat.contract import plugins
+from locat.contract.plugins import Registry
 from locat.contract.problems import did_you_mean
 
 OPTIMIZERS = {
@@ -54,12 +56,18 @@ REFUSED = {name: reason for reason, names in _REASONS.items() for name in names.
 """timm's other optimizers, and why not."""
 
 
+OWN_COPIES = 2
+"""Numbers of each weight that an optimizer of a plugin is taken to keep, for estimates."""
+OTHERS = Registry(plugins.OPTIMIZERS, {}, plugins.function)
+"""Those of plugins: functions that take groups of parameters (docs/extend/parts.md)."""
+
+
 def known_optimizer(name: str) -> str:
-    """`name`, if every strategy can carry it; else ValueError with the reason."""
+    """`name`, if every strategy can carry it, or a plugin brings it; else ValueError with the reason."""
     if name in REFUSED:
         raise ValueError(f"{name} {REFUSED[name]}; use adamw, lion or another of docs/finetune.md")
-    if name not in OPTIMIZERS:
-        near = did_you_mean(name, OPTIMIZERS) or "; docs/finetune.md lists them"
+    if name not in OPTIMIZERS and name not in OTHERS:
+        near = did_you_mean(name, [*OPTIMIZERS, *OTHERS]) or "; docs/finetune.md lists them"
         raise ValueError(f"expected an optimizer of timm that every strategy can carry, got {name!r}{near}")
     return name
 
@@ -102,4 +110,4 @@ class Optimizer(Schema):
     @property
     def state_copies(self) -> int:
         """Copies of the weights in a checkpoint: the weights themselves and what the optimizer keeps of each."""
-        return 1 + OPTIMIZERS[self.name]
+        return 1 + OPTIMIZERS.get(self.name, OWN_COPIES)

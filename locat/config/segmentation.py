@@ -1,11 +1,14 @@
 """What `segment` trains on a backbone's patches, by which loss, and how it looks at an image to evaluate."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from locat.config.base import Int, NonNegativeFloat, PositiveFloat, PositiveInt, Schema
+from locat.contract import plugins
+from locat.contract.plugins import Registry
+from locat.contract.problems import did_you_mean, shown
 
 MOST_BLOCKS = 4
 """That a decoder reads: its scales are 1/4 to 1/32 of the image, for patches of 16 pixels."""
@@ -13,17 +16,32 @@ COSTS = {"upernet": (800, 110), "dpt": (1800, 440)}
 """Of a decoder on four blocks, both in squares of its channels: multiply-adds per 16 x 16 pixels, and parameters."""
 
 
+HEADS = ("mlp", "linear", "upernet", "dpt")
+OTHERS = Registry(plugins.HEADS, {}, plugins.function)
+"""Those of plugins: functions that take widths of patches and a number of classes (docs/extend/parts.md)."""
+
+
+def _known_head(name: str) -> str:
+    if name not in HEADS and name not in OTHERS:
+        known = [*HEADS, *OTHERS]
+        raise ValueError(f"expected one of {', '.join(known)}, got {shown(name)}{did_you_mean(name, known)}")
+    return name
+
+
+HeadName = Annotated[str, AfterValidator(_known_head), WithJsonSchema({"enum": [*HEADS], "type": "string"})]
+
+
 class SegmentHead(Schema):
     """What makes classes of patches (docs/segment.md). In YAML a bare name, or `{name: upernet, channels: 128}`."""
 
-    name: Literal["mlp", "linear", "upernet", "dpt"] = "mlp"
+    name: HeadName = "mlp"
     """mlp (the paper's two 1x1 convolutions), linear (batch norm and one 1x1 convolution), upernet or dpt (the decoders
     of segmentation-models-pytorch)."""
     blocks: Annotated[list[Int], Field(min_length=1)] | None = None
     """Whose patches it reads: blocks, of a Swin stages, counted from 0 or from the end, -1. By default the last one;
     of upernet and dpt four, evenly spaced."""
     channels: PositiveInt | None = None
-    """Of upernet and dpt: width of the decoder, by default 256."""
+    """Of upernet and dpt: width of the decoder, by default 256. A plugin's head makes of it what it likes."""
 
     @property
     def decodes(self) -> bool:
@@ -52,7 +70,7 @@ class SegmentHead(Schema):
 
     @model_validator(mode="after")
     def _fits_its_name(self) -> "SegmentHead":
-        if self.channels is not None and not self.decodes:
+        if self.channels is not None and self.name in ("mlp", "linear"):
             raise ValueError(f"channels are for upernet and dpt, not for {self.name}; mlp has hidden_dim")
         if self.decodes and self.blocks is not None and not 2 <= len(self.blocks) <= MOST_BLOCKS:
             raise ValueError(f"blocks: {self.name} reads 2 to {MOST_BLOCKS}, got {len(self.blocks)}")

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from inspect import isfunction
 from pkgutil import resolve_name
 from typing import Generic, TypeVar
 
@@ -14,7 +15,12 @@ MODELS = "locat.models"
 """Group of entry points: a model's name -> the module that registers it with timm, or a function that makes it."""
 FOLDER = "LOCAT_PLUGINS"
 """Variable: a folder of more plugins, laid out as installed, for a container whose image has all else."""
-_MARK = "makes_a_model"
+AUGMENTATIONS = "locat.augmentations"
+"""The same: an augmentation's name -> the function that it is."""
+HEADS = "locat.heads"
+"""The same: a segmentation head's name -> a function that makes it."""
+OPTIMIZERS = "locat.optimizers"
+_MARK = "makes_one_of"
 
 
 class PluginError(UserError):
@@ -64,13 +70,38 @@ def load(group: str, name: str, check: Callable[[object], Loaded]) -> Loaded:
 
 def model(build: Build) -> Build:
     """Mark a function of a plugin as one that makes the model of its name: timm's `register_model`, without torch."""
-    setattr(build, _MARK, True)
+    setattr(build, _MARK, MODELS)
     return build
 
 
-def is_model(found: object) -> bool:
-    """Whether `model` has marked it."""
-    return getattr(found, _MARK, None) is True
+def segmentation_head(build: Build) -> Build:
+    """Mark a function of a plugin as one that makes the segmentation head of its name (docs/extend/parts.md)."""
+    setattr(build, _MARK, HEADS)
+    return build
+
+
+def augmentation(build: Build) -> Build:
+    """Mark a function of a plugin as the augmentation of its name (docs/extend/parts.md)."""
+    setattr(build, _MARK, AUGMENTATIONS)
+    return build
+
+
+def optimizer(build: Build) -> Build:
+    """Mark a function of a plugin as one that makes the optimizer of its name (docs/extend/parts.md)."""
+    setattr(build, _MARK, OPTIMIZERS)
+    return build
+
+
+def makes(found: object) -> str:
+    """The group of what a function makes or is, if one of these has marked it; else empty."""
+    return str(getattr(found, _MARK, "")) if isfunction(found) else ""
+
+
+def function(found: object) -> Callable[..., object]:
+    """A check for a registry of functions."""
+    if not callable(found):
+        raise TypeError("not a function")
+    return found
 
 
 class Registry(Mapping[str, Loaded], Generic[Loaded]):

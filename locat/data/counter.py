@@ -84,6 +84,9 @@ class Key(enum.IntEnum):
     # locat/data/permutation.py, in a stream for each round; a row or column takes the place of the sample
     ORDER = 130
 
+    # locat/data/augment/own.py, in a stream for each of a plugin's augmentations
+    OWN = 131
+
 
 def uniform(seed: int, epoch: int, index: torch.Tensor, key: int | torch.Tensor) -> torch.Tensor:
     """Uniform in [0, 1), float64 (n,), for the samples `index` int64 (n,), on its device.

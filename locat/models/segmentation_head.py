@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from locat.config.segmentation import MOST_BLOCKS, SegmentHead
+from locat.config.segmentation import HEADS, MOST_BLOCKS, OTHERS, SegmentHead
 from locat.contract.errors import ConfigError
 from locat.models.any_size import pad_to_patches
 from locat.models.last_patches import LastPatches
@@ -51,6 +51,8 @@ def new_head(config: SegmentHead, backbone: Any, blocks: Sequence[int], hidden_d
         ConfigError: it does not read this backbone, or its package is not installed.
     """
     dims = [patch_dim(backbone, block) for block in blocks]
+    if config.name not in HEADS:
+        return _made(config, dims, classes)
     if config.name == "mlp":
         return SegmentationHead(sum(dims), hidden_dim, classes)
     if config.name == "linear":
@@ -63,6 +65,14 @@ def new_head(config: SegmentHead, backbone: Any, blocks: Sequence[int], hidden_d
     if len(sides) > 1:
         raise ConfigError("head: dpt reads patches of one size, and this backbone's stages have several; use upernet")
     return DPT(dims, config.width, classes)
+
+
+def _made(config: SegmentHead, dims: Sequence[int], classes: int) -> nn.Module:
+    """The head of a plugin."""
+    head = OTHERS[config.name](list(dims), classes, channels=config.width)
+    if not isinstance(head, nn.Module):
+        raise ConfigError(f"head: {config.name} of a plugin made {type(head).__name__}, which is no module of torch")
+    return head
 
 
 def blocks_read(config: SegmentHead, backbone: Any) -> list[int]:

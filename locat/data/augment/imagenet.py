@@ -10,6 +10,7 @@ from locat.data.augment.draws import Draws
 from locat.data.augment.erasing import draw_boxes, erase
 from locat.data.augment.mixup import Mix, draw_mix, groups, mix_images, mix_targets
 from locat.data.augment.normalise import normalize
+from locat.data.augment.own import apply_own
 from locat.data.augment.rand_augment import apply_layer, draw_layers
 
 
@@ -69,6 +70,8 @@ class ImageNetTransform:
             red, green, blue = (round(255 * value) for value in self.mean)
             for layer in draw_layers(self.config.rand_augment, draws, self.config.interpolation):
                 apply_layer(images, layer, (red, green, blue))
+        for place, name in enumerate(self.config.own):
+            images = apply_own(name, images, draws.in_stream(place))
         if strength := self.config.colour_jitter:
             jitter = draw_jitter(ColourJitter(strength, strength, strength), draws)
             apply_jitter(images, jitter, torch.ones(len(images), dtype=torch.bool))

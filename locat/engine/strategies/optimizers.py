@@ -11,6 +11,7 @@ from torch.optim import SGD, AdamW
 from torch.optim.sgd import sgd
 
 from locat.config import Optimizer
+from locat.config.optimizer import OPTIMIZERS, OTHERS
 from locat.contract.errors import ConfigError
 from locat.engine.strategies.base import FrozenUntil, local, never_frozen
 
@@ -29,6 +30,10 @@ def make_optimizer(
         return AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
     if config.name == "sgd":
         return ShardedSGD(groups, lr=config.lr, momentum=config.momentum)
+    if config.name not in OPTIMIZERS:
+        made = _made(config, groups)
+        heed_found_inf(made)
+        return made
     known = timm.optim.get_optimizer_info(config.name)
     betas = {"betas": config.betas} if config.betas and known.has_betas and known.num_betas == 2 else {}
     optimizer: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
@@ -36,6 +41,19 @@ def make_optimizer(
     )
     heed_found_inf(optimizer)
     return optimizer
+
+
+def _made(config: Optimizer, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimizer of a plugin."""
+    betas = {"betas": config.betas} if config.betas else {}
+    made = OTHERS[config.name](
+        groups, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, **betas
+    )
+    if not isinstance(made, torch.optim.Optimizer):
+        raise ConfigError(
+            f"optimizer: {config.name} of a plugin made {type(made).__name__}, which is no optimizer of torch"
+        )
+    return made
 
 
 class ShardedSGD(SGD):
