@@ -27,6 +27,7 @@ from locat.config.base import (
 )
 from locat.config.branch import Branch
 from locat.config.optimizer import Optimizer
+from locat.config.profile import Profile
 from locat.config.weights import InitField
 
 
@@ -192,7 +193,9 @@ class Checkpoints(Schema):
         return {None: self.keep, "none": 0}.get(self.after, 1)
 
 
-INDECISIVE = frozenset({"branch", "loader_threads", "log_every", "checkpoints", "skip_nonfinite", "step_timeout"})
+INDECISIVE = frozenset(
+    {"branch", "loader_threads", "log_every", "checkpoints", "skip_nonfinite", "step_timeout", "profile"}
+)
 """Keys that may change from one attempt to the next."""
 
 
@@ -242,12 +245,15 @@ class TrainingConfig(JobConfig):
     optimizer: Optimizer = Optimizer()
     early_stop: EarlyStop | None = None
     """By default the training runs to its end."""
+    profile: Profile | None = None
+    """Steps whose time and memory are recorded; by default none are."""
     branch: Branch | None = None
     """What `submit --from` names; None: the job begins anew."""
 
     def recorded(self) -> dict[str, Any]:
-        """Nothing is said of a branch where there is none."""
-        return {key: value for key, value in super().recorded().items() if key != "branch" or value is not None}
+        """Nothing is said of a branch or a profile where there is none."""
+        values = super().recorded().items()
+        return {key: value for key, value in values if key not in ("branch", "profile") or value is not None}
 
     def decisive(self) -> dict[str, Any]:
         """What a checkpoint must have been made with to be gone on from: all that decides what is computed."""
@@ -266,6 +272,13 @@ class TrainingConfig(JobConfig):
         best = self.checkpoints.best
         if best is not None and best not in self.evaluated:
             raise ValueError(f"checkpoints.best: {self.task} evaluates {', '.join(self.evaluated)}, not {best}")
+        return self
+
+    @model_validator(mode="after")
+    def _profile_is_of_its_steps(self) -> "TrainingConfig":
+        total = getattr(self, "iterations", None)  # of tasks that do not count epochs, whose steps the data decide
+        if self.profile is not None and total is not None and self.profile.steps[1] > total:
+            raise ValueError(f"profile.steps: {self.profile.steps[1]}, but there are {total} iterations")
         return self
 
     @field_validator("optimizer")

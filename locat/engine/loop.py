@@ -24,6 +24,7 @@ from locat.engine.guards.nonfinite import Findings, NotFiniteError
 from locat.engine.guards.throughput import Throughput, slowest
 from locat.engine.guards.watchdog import Watchdog
 from locat.engine.memory import naming_the_remedy
+from locat.engine.profiling import Profile
 from locat.engine.progress import Progress
 from locat.engine.signals import Interrupted
 from locat.engine.spending import Spending
@@ -91,6 +92,7 @@ class Training:
     def __init__(self, task: Task, config: TrainingConfig, job: JobFolder, ranks: Ranks, stack: ExitStack) -> None:
         self.task, self.config, self.job, self.ranks = task, config, job, ranks
         self.stopping = Stopping(ranks)
+        self.profile = stack.enter_context(Profile(config.profile, job, ranks, task.total_steps))
         self.micro_batch = micro_batch_size(config, ranks)
         self.checkpoints = stack.enter_context(
             Checkpoints(job.checkpoints, config.checkpoints, ranks, config.decisive(), config.as_today)
@@ -130,6 +132,7 @@ class Training:
             closing(task.batches(self.position)) as batches,  # the process must not end while threads decode
         ):
             while self.position.step < total and not self.early_stop.reached:
+                self.profile.begin(self.position.step)
                 self.watchdog.enter(self.position.step, "waits for its data")
                 with self.throughput.waiting(), self.spending.on(WAITING):
                     batch, after = next(batches)
@@ -152,6 +155,8 @@ class Training:
                     self._save(found or {})
                 if stopping:
                     self.give_way()
+                if self.profile.end(step, is_last or self.early_stop.reached):
+                    self.throughput.restart()
         if self.ended_early:
             self.early_stop.tell(total)
         return found
