@@ -38,19 +38,19 @@ def described(model: Model, program: Program, options: Export) -> dict[str, Any]
 
 
 def computes(model: Model) -> str:
-    """What the program does of what `predict` does with an image, in words."""
+    """Which part of `predict` the program does, in words."""
     if isinstance(model, Classifier):
-        return "what predict computes of the image that was cut out, but for the softmax"
+        return "what predict computes from the cropped image" + (", without the softmax" if model.classes else "")
     assert isinstance(model, SegmentationPredictor), "program_of refuses others"
     evaluation = model.model.described.evaluation
-    looks = []
+    means = []
     if evaluation.window is not None:
         side, step = evaluation.window, evaluation.step
-        looks.append(f"windows of {side} x {side} pixels, {step} apart, and takes the mean of the logits")
+        means.append(f"the mean logits of windows of {side} x {side} pixels, {step} apart")
     if evaluation.flip:
-        looks.append("the mirrored image as well, and takes the mean of the probabilities")
-    one = "one look at the whole image"
-    return f"{one}; predict looks at {', and at '.join(looks)}, so its masks differ" if looks else one
+        means.append("the mean probabilities of the image and its mirror image")
+    one = "one forward pass on the whole image"
+    return f"{one}; predict takes {', and '.join(means)}, so its masks differ" if means else one
 
 
 def _resized(model: Model) -> dict[str, Any]:

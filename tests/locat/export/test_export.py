@@ -52,7 +52,7 @@ def test_the_command_says_what_it_wrote_and_the_record_how_to_use_it(exported: t
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0].startswith(f"{folder}/model.pt2: ") and lines[1].startswith(f"{folder}/model.onnx: ")
-    assert lines[3] == "each computes what predict computes of the image that was cut out, but for the softmax"
+    assert lines[3] == "each program computes what predict computes from the cropped image, without the softmax"
     assert lines[2] == f"{folder}/export.json" and "differs from the model by " in lines[1]
     assert sorted(path.name for path in folder.parent.rglob("*")) == ["export.json", "model", "model.onnx", "model.pt2"]
     record = json.loads((folder / "export.json").read_text())
@@ -127,11 +127,11 @@ def test_a_file_that_cannot_be_run_is_told_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_a_model_that_was_evaluated_by_windows_it_is_told_what_is_left_out(models: Path) -> None:
-    assert computes(locat.Model.from_folder(models / "segmenter")) == "one look at the whole image"
+def test_what_a_program_leaves_out_of_the_evaluation_is_told(models: Path) -> None:
+    assert computes(locat.Model.from_folder(models / "segmenter")) == "one forward pass on the whole image"
     assert computes(locat.Model.from_folder(models / "windows")) == (
-        "one look at the whole image; predict looks at windows of 24 x 24 pixels, 16 apart, and takes the mean of the "
-        "logits, and at the mirrored image as well, and takes the mean of the probabilities, so its masks differ"
+        "one forward pass on the whole image; predict takes the mean logits of windows of 24 x 24 pixels, 16 apart, "
+        "and the mean probabilities of the image and its mirror image, so its masks differ"
     )
 
 
