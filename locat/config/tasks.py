@@ -81,13 +81,13 @@ class SupervisedConfig(PretrainingConfig):
     augment: Augmentation = ImageNetAugmentation()
     label_smoothing: Fraction = 0.1
     image_size: PositiveInt = 224
-    """Height and width in pixels of what the model sees."""
+    """Height and width of the model's input in pixels."""
     crop_pct: PositiveFraction = 0.9
-    """Evaluation: the centre crop's size as a part of the resized image's shorter side."""
+    """Evaluation: size of the centre crop, as a fraction of the resized image's shorter side."""
     evaluate_epochs: PositiveInt = 1
-    """Epochs between two evaluations; there is one at the end as well."""
+    """Epochs between two evaluations; the end of the training evaluates too."""
     ema_decay: Fraction = 0.0
-    """Evaluate and export an exponential moving average of the weights, of this decay per step; 0 for none."""
+    """Decay per step of the EMA of the weights, which is then evaluated and exported; 0 for none."""
 
     def operations(self, costs: Costs) -> float:
         images = self.epochs * costs.images(self.data.train, "train")
@@ -114,7 +114,8 @@ class DinoConfig(PretrainingConfig):
 
     task: Literal["dino"]
     optimizer: Optimizer = Optimizer(lr=5e-4, weight_decay=0.04, clip_grad=3.0, clip="tensor")
-    """`lr` is to be 5e-4 * batch_size / 256; `weight_decay` is where its cosine begins, here of positions as well."""
+    """Set `lr` to 5e-4 * batch_size / 256; `weight_decay` is the start of its cosine, and here applies to positions
+    too."""
     weight_decay_end: NonNegativeFloat = 0.4
     schedule: DinoSchedule = DinoSchedule(warmup_epochs=10, min_lr=1e-6)
     crops: DinoCrops = DinoCrops()
@@ -122,7 +123,7 @@ class DinoConfig(PretrainingConfig):
     temperatures: Temperatures = Temperatures()
     centre_momentum: Fraction = 0.9
     teacher_momentum: Fraction = 0.996
-    """Where its cosine to 1 begins."""
+    """Start of the teacher momentum's cosine to 1."""
     freeze_last_layer_epochs: NonNegativeInt = 1
 
     def operations(self, costs: Costs) -> float:
@@ -146,9 +147,9 @@ class KnnConfig(FrozenConfig):
     neighbours: Annotated[list[PositiveInt], Field(min_length=1)] = [10, 20, 100, 200]
     temperature: PositiveFloat = 0.07
     batch_size: PositiveInt = 256
-    """Images of one forward pass over all ranks."""
+    """Images per forward pass, over all ranks."""
     precision: Literal["bf16", "fp16", "fp32"] = "fp32"
-    """Of autocast; what was published was measured in fp32."""
+    """Precision of autocast; the published numbers were measured in fp32."""
     loader_threads: PositiveInt = 1
     image_size: PositiveInt = 224
     crop_pct: PositiveFraction = 0.875
@@ -176,10 +177,10 @@ class LinearConfig(FrozenConfig, TrainingConfig):
 
     task: Literal["linear"]
     precision: Literal["bf16", "fp16", "fp32"] = "fp32"
-    """Of autocast, of backbone and head; what was published was measured in fp32."""
+    """Precision of autocast for backbone and head; the published numbers were measured in fp32."""
     epochs: PositiveInt = 100
     optimizer: Optimizer = Optimizer(name="sgd", lr=1e-3, weight_decay=0.0, clip_grad=0.0)
-    """`lr` is to be 0.001 * batch_size / 256; it falls by a cosine to 0."""
+    """Set `lr` to 0.001 * batch_size / 256; it decays to 0 by a cosine."""
     crop_scale: tuple[Fraction, Fraction] = (0.08, 1.0)
     decode: Decode = "full"
     """scaled: JPEGs are decoded at 1/2, 1/4 or 1/8 of their size where the crop is at least so much larger than
@@ -215,7 +216,7 @@ class SegmentConfig(FrozenConfig, TrainingConfig, TunedBackbone):
 
     task: Literal["segment"]
     precision: Literal["bf16", "fp16", "fp32"] = "fp32"
-    """Of autocast, of backbone and head; what was published was measured in fp32."""
+    """Precision of autocast for backbone and head; the published numbers were measured in fp32."""
     protocol: Protocol = "release"
     """`release`: as the published numbers were made. `exact`: images normalised as the backbone was trained, logits
     laid where their patches are, not squeezed by the padding, a loss averaged over known pixels, not over all, and
@@ -225,11 +226,11 @@ class SegmentConfig(FrozenConfig, TrainingConfig, TunedBackbone):
     augment: SegmentationAugment = Unchanged()
     head: SegmentHeadField = SegmentHead()
     hidden_dim: PositiveInt = 512
-    """Of the head mlp: channels between its two 1x1 convolutions."""
+    """Head mlp: channels between its two 1x1 convolutions."""
     loss: SegmentLoss = SegmentLoss()
     evaluation: SegmentEvaluation = SegmentEvaluation()
     evaluate_iterations: PositiveInt | None = None
-    """Iterations between two evaluations; by default there is one at the end alone."""
+    """Iterations between two evaluations; by default only the end evaluates."""
 
     @model_validator(mode="after")
     def _evaluates_before_it_stops(self) -> "SegmentConfig":
@@ -275,18 +276,18 @@ class HummingbirdConfig(FrozenConfig):
     protocol: Protocol = "exact"
     """`exact`: whole images, scored at their own size. `release`: as the released script, see docs/fidelity.md."""
     image_size: PositiveInt | None = None
-    """Height and width in pixels to which images are resized; by default 512, by the release's protocol 224."""
+    """Height and width in pixels to which images are resized; by default 512, with `protocol: release` 224."""
     memory_size: PositiveInt | None = None
-    """Patches in the bank over all training images; by default 10,240,000, by the release's protocol all there are."""
+    """Patches in the bank over all training images; by default 10,240,000, with `protocol: release` all of them."""
     neighbours: PositiveInt = 30
     temperature: PositiveFloat = 0.02
     batch_size: PositiveInt = 32
-    """Images of one forward pass over all ranks."""
+    """Images per forward pass, over all ranks."""
     precision: Literal["bf16", "fp16", "fp32"] = "fp32"
-    """Of autocast; what was published was measured in fp32."""
+    """Precision of autocast; the published numbers were measured in fp32."""
     loader_threads: PositiveInt = 1
     seed: Int = 0
-    """Of which patches the bank keeps, and of the release's random views."""
+    """Seed of the choice of patches in the bank, and of the release's random views."""
 
     @property
     def side(self) -> int:
@@ -303,7 +304,7 @@ class HummingbirdConfig(FrozenConfig):
 
 
 class CompareConfig(JobConfig):
-    """Put the numbers of upstream jobs side by side, a row per model."""
+    """Compare the numbers of upstream jobs, one row per model."""
 
     entry: ClassVar[str] = "locat.tasks.compare:compare"
     outputs: ClassVar[dict[str, str]] = {"table": "comparison.json"}
