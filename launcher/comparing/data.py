@@ -5,6 +5,7 @@ from pathlib import Path
 from launcher.plan import Plan, PlannedJob
 from launcher.runs.folder import RunFolder
 from locat.contract import records
+from locat.contract.data_sets import named_sets
 
 
 class Digests:
@@ -21,7 +22,7 @@ class Digests:
         Raises:
             FormatError: a manifest is none.
         """
-        files = {f"data.{use}": self._here(str(path)) for use, path in (job.config.get("data") or {}).items()}
+        files = {f"data.{use}": self._here(path) for use, path in named_sets(job.config.get("data") or {})}
         return {key: digest for key, file in files.items() if (digest := self._of(file))}
 
     def made_by(self, job: PlannedJob) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from locat.config.base import Schema
+from locat.config.sets import Sets, called
 from locat.contract.problems import KeyPath, dotted, shown
 
 if TYPE_CHECKING:
@@ -76,17 +77,22 @@ def _goes_on(path: KeyPath, was: Any, now: Any, config: "TrainingConfig") -> boo
 
 
 def _of_data(was: Mapping[str, Any], config: "TrainingConfig") -> Iterator[tuple[KeyPath, str]]:
+    before_all = type(config.data).model_validate(was["data"])
     for split, now in config.data:
-        before = Path(was["data"][split])
+        before = getattr(before_all, split)
         digest = _digest(now)
         if now == before or digest is None:  # the same, or not converted yet: looked at again when the job begins
             continue
         if (other := _digest(before)) is None:
-            yield ("data", split), f"{now} cannot be compared with {before}, which is gone; restore its .json"
+            yield (
+                ("data", split),
+                f"{called(now)} cannot be compared with {called(before)}, which is gone; restore its .json",
+            )
         elif other != digest:
             yield (
                 ("data", split),
-                f"{now} holds other data than {before}, so the position in them makes no sense; use `model.init`",
+                f"{called(now)} holds other data than {called(before)}, so the position in them makes no sense; "
+                "use `model.init`",
             )
 
 
@@ -107,9 +113,9 @@ def _of_position(
         )
 
 
-def _digest(beton: Path) -> str | None:
-    """By the manifest beside a dataset's file; None where there is none."""
+def _digest(sets: Sets) -> list[tuple[str, float]] | None:
+    """By the manifests beside datasets, each with its weight; None where one has none."""
     try:
-        return str(json.loads(Path(f"{beton}.json").read_text())["sha256"])
+        return [(str(json.loads(Path(f"{one.path}.json").read_text())["sha256"]), one.weight) for one in sets]
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -90,7 +90,7 @@ class SupervisedConfig(PretrainingConfig):
     """Decay per step of the EMA of the weights, which is then evaluated and exported; 0 for none."""
 
     def operations(self, costs: Costs) -> float:
-        images = self.epochs * costs.images(self.data.train, "train")
+        images = self.epochs * self.data.images(costs, "train")
         return images * TRAINING * costs.multiply_adds(self.model, self.image_size)
 
 
@@ -131,7 +131,7 @@ class DinoConfig(PretrainingConfig):
         crops = self.crops
         teacher = 2 * costs.multiply_adds(self.model, crops.global_size)
         student = teacher + crops.local_crops * costs.multiply_adds(self.model, crops.local_size)
-        return self.epochs * costs.images(self.data.train, "train") * (TRAINING * student + FORWARD * teacher)
+        return self.epochs * self.data.images(costs, "train") * (TRAINING * student + FORWARD * teacher)
 
 
 class KnnConfig(FrozenConfig):
@@ -192,7 +192,7 @@ class LinearConfig(FrozenConfig, TrainingConfig):
     evaluate_epochs: PositiveInt = 1
 
     def operations(self, costs: Costs) -> float:
-        images = self.epochs * costs.images(self.data.train, "train")
+        images = self.epochs * self.data.images(costs, "train")
         return images * FORWARD * self.multiply_adds(costs, self.image_size)
 
 
@@ -252,7 +252,7 @@ class SegmentConfig(FrozenConfig, TrainingConfig, TunedBackbone):
         step = backbone * self.multiply_adds(costs, crop) + TRAINING * self.head.multiply_adds(crop)
         looks, side = self.evaluation.looks(crop)
         look = FORWARD * (self.multiply_adds(costs, side) + self.head.multiply_adds(side))
-        return self.iterations * self.batch_size * step + costs.images(self.data.val, "val") * looks * look
+        return self.iterations * self.batch_size * step + self.data.images(costs, "val") * looks * look
 
     def storage(self, costs: Costs) -> float:
         """What the job leaves, and the checkpoints that are kept, in which a frozen backbone is not."""
@@ -315,4 +315,4 @@ class CompareConfig(JobConfig):
 
 
 def _all_images(data: Data, costs: Costs) -> float:
-    return costs.images(data.train, "train") + costs.images(data.val, "val")
+    return data.images(costs, "train") + data.images(costs, "val")

@@ -1,7 +1,6 @@
 """Keys of every task that trains: strategy, data, optimizer, schedule, checkpoints."""
 
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -28,7 +27,11 @@ from locat.config.base import (
 from locat.config.branch import Branch
 from locat.config.optimizer import Optimizer
 from locat.config.profile import Profile
+from locat.config.sets import Sets, SetsField
 from locat.config.weights import InitField
+
+if TYPE_CHECKING:
+    from locat.config.cost import Costs
 
 
 class Strategy(Schema):
@@ -98,12 +101,24 @@ class Model(Schema):
 
 
 class Data(Schema):
-    """A dataset as FFCV .beton files, each with its manifest beside it."""
+    """A dataset as `convert` writes it: FFCV's .beton files, or folders of such, each with its manifest beside it."""
 
-    train: Path
-    """The training set's .beton file."""
-    val: Path
-    """The evaluation set's .beton file."""
+    train: SetsField
+    """Path of the training set's .beton file or folder; or a list of several, which are mixed (docs/datasets.md)."""
+    val: SetsField
+    """The same of the evaluation set; of several each image is looked at once."""
+
+    @field_validator("val")
+    @classmethod
+    def _is_looked_at_once(cls, val: Sets) -> Sets:
+        if any(one.weight != 1 for one in val):
+            raise ValueError("weight: each evaluation image is looked at once; remove it")
+        return val
+
+    def images(self, costs: "Costs", split: Literal["train", "val"]) -> float:
+        """Images that an epoch takes of a split; NaN where that is not known."""
+        sets = self.train if split == "train" else self.val
+        return sum(one.weight * costs.images(one.path, split) for one in sets)
 
 
 ScheduleName = Literal["triangular", "cosine", "constant", "step"]

@@ -86,6 +86,8 @@ class Key(enum.IntEnum):
 
     # locat/data/augment/own.py, in a stream for each of a plugin's augmentations
     OWN = 131
+    # locat/data/mixture.py: which samples of a set an epoch takes, in streams for each set
+    TAKEN = 132
 
 
 def uniform(seed: int, epoch: int, index: torch.Tensor, key: int | torch.Tensor) -> torch.Tensor:

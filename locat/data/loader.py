@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ from locat.contract.errors import ConfigError
 from locat.data import order
 from locat.data.batch import Batch, PendingBatch
 from locat.data.decode import CHANNELS, Workspace
-from locat.data.open_sets import open_samples
+from locat.data.open_sets import Source, open_samples
 from locat.data.position import Position
 from locat.data.reader import Reader, ReadSettings
 from locat.data.views import View, Whole, cuts
@@ -27,7 +26,7 @@ class Loader(Reader):
     of which the last one is smaller, and on some ranks empty, where the samples do not divide.
 
     Args:
-        path: the .beton file, or its folder of shards, with the manifest beside it.
+        source: a .beton file or folder of shards, its manifest beside it; or several that are mixed.
         settings: which part of each batch is read, and how.
         views: what is cut out of each image, which is decoded once for all of them.
         train: shuffle and drop the last partial batch.
@@ -41,16 +40,16 @@ class Loader(Reader):
 
     def __init__(
         self,
-        path: Path,
+        source: Source,
         settings: ReadSettings,
         *,
         views: Sequence[View] = (Whole(),),
         train: bool = False,
         target: Literal["label", "mask"] = "label",
     ) -> None:
-        contents, self.stored = open_samples(path)
+        contents, self.stored = open_samples(source, settings.seed if train else None)
         count = order.batch_count(contents.samples, settings.batch_size, drop_last=train)
-        super().__init__(path, settings, contents, count)
+        super().__init__(self.stored.path, settings, contents, count)
         self.views, self.train, self.target = tuple(views), train, target
         self.sizes = [self._size(view) for view in self.views]
         """Height and width of each view."""

@@ -1,32 +1,30 @@
 """Images and masks of any size in one dataset, decoded one by one; any number of threads may ask at once."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torchvision.io import ImageReadMode, decode_jpeg, decode_png
 
 from locat.contract.errors import DataError
-from locat.data.open_sets import open_samples
+from locat.data.open_sets import Source, open_samples
 
 
 class Pairs:
     """A segmentation set as `convert` writes it: JPEG files with PNG masks.
 
     Args:
-        path: see `Loader`.
-        train: whether epochs are drawn from it.
+        source: see `Loader`.
+        seed: of a training; None where each sample is read once.
 
     Raises:
         DataError: the file is missing, truncated or of another layout.
     """
 
-    def __init__(self, path: Path, train: bool = False) -> None:
-        self.path = path
-        self.contents, self.stored = open_samples(path)
+    def __init__(self, source: Source, seed: int | None = None) -> None:
+        self.contents, self.stored = open_samples(source, seed)
+        self.path = self.stored.path
         if self.contents.storage == "pixels" or not self.contents.mask_classes:
-            raise DataError(f"{path}: holds no images of several sizes with masks; convert a segmentation set")
+            raise DataError(f"{self.path}: holds no images of several sizes with masks; convert a segmentation set")
 
     def __len__(self) -> int:
         return len(self.stored)

@@ -17,23 +17,23 @@ ROUNDS = 10
 """Even, so that each half is back in its own range."""
 
 
-def permuted(places: NDArray[np.int64], samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The samples (n,) at these places (n,), both of 0 to `samples` - 1, in the permutation of (seed, epoch)."""
+def permuted(places: NDArray[np.int64], samples: int, seed: int, epoch: int, key: int = Key.ORDER) -> NDArray[np.int64]:
+    """The samples (n,) at these places (n,), both of 0 to `samples` - 1, in the permutation of (seed, epoch, key)."""
     rows = math.isqrt(samples - 1) + 1
     columns = -(-samples // rows)
     found = places.astype(np.uint64)
     walking = np.arange(len(found))
     while len(walking):
-        found[walking] = _network(found[walking], rows, columns, seed, epoch)
+        found[walking] = _network(found[walking], rows, columns, seed, epoch, key)
         walking = walking[found[walking] >= samples]
     return found.astype(np.int64)
 
 
-def _network(pairs: NDArray[np.uint64], rows: int, columns: int, seed: int, epoch: int) -> NDArray[np.uint64]:
+def _network(pairs: NDArray[np.uint64], rows: int, columns: int, seed: int, epoch: int, key: int) -> NDArray[np.uint64]:
     """A bijection of the numbers (n,) of the pairs, row * columns + column."""
     left, right = np.divmod(pairs, columns)
     for number in range(ROUNDS):
         size = columns if number % 2 else rows
-        drawn = counter.words(seed, epoch, right, Key.ORDER + number * STREAM) % size
+        drawn = counter.words(seed, epoch, right, key + number * STREAM) % size
         left, right = right, (left + drawn) % size
     return left * columns + right

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from locat.data.augment.normalise import IMAGENET, Statistics, normalize
 from locat.data.batch import Batch, PendingBatch
 from locat.data.joint import augment, draw, keep_ratio, resize_image, resize_mask
 from locat.data.labels import IGNORED
+from locat.data.open_sets import Source
 from locat.data.pairs import Pairs
 from locat.data.position import Position
 from locat.data.reader import Reader, ReadSettings
@@ -42,16 +42,16 @@ class CroppedPairs(Reader):
 
     def __init__(
         self,
-        path: Path,
+        source: Source,
         settings: ReadSettings,
         config: SegmentationAugmentation,
         statistics: Statistics = IMAGENET,
         antialias: bool = True,
     ) -> None:
-        self.pairs, self.config = Pairs(path, train=True), config
+        self.pairs, self.config = Pairs(source, settings.seed), config
         self.statistics, self.antialias = statistics, antialias
         count = order.batch_count(len(self.pairs), settings.batch_size, drop_last=True)
-        super().__init__(path, settings, self.pairs.contents, count)
+        super().__init__(self.pairs.path, settings, self.pairs.contents, count)
 
     def own_samples(self, start: Position) -> Iterator[NDArray[np.int64]]:
         settings = self.settings
@@ -117,17 +117,17 @@ class WholePairs(Reader):
 
     def __init__(
         self,
-        path: Path,
+        source: Source,
         settings: ReadSettings,
         fit: Fit,
         statistics: Statistics = IMAGENET,
         vary: Vary | None = None,
         antialias: bool = True,
     ) -> None:
-        self.pairs, self.fit, self.statistics, self.vary = Pairs(path), fit, statistics, vary
+        self.pairs, self.fit, self.statistics, self.vary = Pairs(source), fit, statistics, vary
         self.antialias = antialias
         self._own = share_out(self.pairs.sizes, fit, settings)
-        super().__init__(path, settings, self.pairs.contents, len(self._own))
+        super().__init__(self.pairs.path, settings, self.pairs.contents, len(self._own))
 
     def own_samples(self, start: Position) -> Iterable[NDArray[np.int64]]:
         return [batch.samples for batch in self._own[start.batch :]]

@@ -53,7 +53,12 @@ def index_path(path: Path) -> Path:
 
 def digest_of(shards: Iterable[Shard]) -> str:
     """One digest for all of their contents."""
-    return hashlib.sha256("\n".join(shard.sha256 for shard in shards).encode()).hexdigest()
+    return digest_of_all(shard.sha256 for shard in shards)
+
+
+def digest_of_all(parts: Iterable[str]) -> str:
+    """One digest for several."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def checksum(record: np.void, image_checksum: int) -> int:

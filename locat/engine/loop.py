@@ -10,6 +10,7 @@ from typing import NoReturn
 import torch
 
 from locat.config import TrainingConfig
+from locat.config.sets import called
 from locat.contract import durable
 from locat.contract.errors import Preempted
 from locat.contract.job_folder import JobFolder
@@ -283,7 +284,7 @@ class Training:
         return (
             f"step {bad.position.step + 1}: loss (of each rank: {losses}) or gradients are not finite, and "
             f"skip_nonfinite allows {self.config.skip_nonfinite} such steps; samples {samples} of "
-            f"{self.config.data.train}; "
+            f"{called(self.config.data.train)}; "
             + (f"the state before it is saved (step {bad.position.step})" if saved else "its state could not be saved")
             + "; look at the samples, lower optimizer.lr, or allow some with skip_nonfinite"
         )

@@ -54,8 +54,8 @@ def read_settings(config: TrainingConfig | KnnConfig | HummingbirdConfig, ranks:
 def verify(data: Data, ranks: Ranks) -> None:
     """Let the main rank verify both files while the others wait; raises as `verify_once`."""
     if ranks.is_main:
-        for path in (data.train, data.val):
-            verify_once(path)
+        for one in (*data.train, *data.val):
+            verify_once(one.path)
     ranks.barrier()
 
 

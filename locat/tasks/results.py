@@ -8,8 +8,8 @@ from locat.config.training import Data
 from locat.contract import durable
 from locat.contract.fence import Fence
 from locat.contract.job_folder import JobFolder
-from locat.data.beton import open_manifest
 from locat.data.datasets.base import Contents
+from locat.data.open_sets import manifest_of
 
 
 class Evaluating(Protocol):
@@ -55,6 +55,6 @@ def write_results(
 
 
 def _digest(data: Data) -> str:
-    """Of both files together, from their manifests."""
-    digests = "\0".join(open_manifest(path).sha256 for path in (data.train, data.val))
+    """Of both sets together, from their manifests."""
+    digests = "\0".join(manifest_of(sets).sha256 for sets in (data.train, data.val))
     return hashlib.sha256(digests.encode()).hexdigest()

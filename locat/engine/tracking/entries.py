@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from locat.config import JobConfig
+from locat.contract.data_sets import named_sets
 from locat.contract.job_folder import JobFolder
 from locat.engine.tracking.client import MlflowClient
 from locat.engine.tracking.notes import run_link
@@ -27,7 +28,7 @@ MODEL = "model.safetensors"
 def dataset_inputs(config: JobConfig) -> list[DatasetInput]:
     """The files that a job reads its samples from, as their manifests (locat/data/beton.py) describe them."""
     found = []
-    for use, path in config.recorded().get("data", {}).items():
+    for use, path in named_sets(config.recorded().get("data", {})):
         try:
             manifest = json.loads(Path(f"{path}.json").read_text())
             contents, digest = manifest["contents"], manifest["sha256"][:DIGEST_LENGTH]
@@ -41,7 +42,7 @@ def dataset_inputs(config: JobConfig) -> list[DatasetInput]:
         }
         source = json.dumps({"uri": path})
         dataset = Dataset(contents["source"], digest, "local", source, profile=json.dumps(profile))
-        found.append(DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, use)]))
+        found.append(DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, use.partition(".")[0])]))
     return found
 
 

@@ -35,7 +35,7 @@ class Knn(Evaluation):
         if max(config.neighbours) > self.train.contents.samples:
             raise ConfigError(
                 f"neighbours: {max(config.neighbours)} are more than the "
-                f"{self.train.contents.samples} samples of {config.data.train}"
+                f"{self.train.contents.samples} samples of {self.train.path}"
             )
         self.classes = len(self.train.contents.classes)
         self.tops = tops(self.classes)

@@ -68,7 +68,7 @@ class Supervised(Task):
         if self.model.num_classes != len(self.classes):
             raise ConfigError(
                 f"model.args.num_classes: the model has {self.model.num_classes}, "
-                f"{config.data.train} has {len(self.classes)}"
+                f"{self.train_loader.path} has {len(self.classes)}"
             )
         self._normalise_for(self.model)
         self.shadow = copy.deepcopy(self.model) if config.ema_decay else None

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from locat.config import SegmentConfig
 from locat.config.augmentation import Unchanged
+from locat.config.sets import called
 from locat.config.training import Data
 from locat.contract.errors import ConfigError
 from locat.data.augment.normalise import Statistics
-from locat.data.beton import open_manifest
+from locat.data.open_sets import manifest_of
 from locat.data.reader import Reader
 from locat.data.segmentation import CroppedPairs, KeepRatio, WholePairs
 from locat.engine.distributed import Ranks
@@ -28,9 +29,9 @@ def open_mask_loaders(config: SegmentConfig, ranks: Ranks, statistics: Statistic
         DataError: a file is not what its manifest promises, or holds no such set.
     """
     if isinstance(config.augment, Unchanged):
-        for path in (config.data.train, config.data.val):
-            if open_manifest(path).contents.storage == "files":
-                raise ConfigError(f"{path}: its images have several sizes; set augment: {{name: benchmark}}")
+        for sets in (config.data.train, config.data.val):
+            if manifest_of(sets).contents.storage == "files":
+                raise ConfigError(f"{called(sets)}: its images have several sizes; set augment: {{name: benchmark}}")
         return open_loaders(config, ranks, "mask", one_by_one=bool(config.evaluation.called))
     verify(config.data, ranks)
     settings, antialias = read_settings(config, ranks), config.protocol == "exact"
@@ -43,8 +44,10 @@ def open_mask_loaders(config: SegmentConfig, ranks: Ranks, statistics: Statistic
 
 def check_masks(data: Data) -> None:
     """Raise ConfigError unless the training and the evaluation set have masks of the same classes."""
-    train, val = (open_manifest(path).contents.mask_classes for path in (data.train, data.val))
+    train, val = (manifest_of(sets).contents.mask_classes for sets in (data.train, data.val))
     if not train:
-        raise ConfigError(f"{data.train}: its images have no masks; convert a segmentation set")
+        raise ConfigError(f"{called(data.train)}: its images have no masks; convert a segmentation set")
     if train != val:
-        raise ConfigError(f"{data.val}: its masks have other classes than those of {data.train}; use one dataset")
+        raise ConfigError(
+            f"{called(data.val)}: its masks have other classes than those of {called(data.train)}; use one dataset"
+        )

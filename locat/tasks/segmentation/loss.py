@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from locat.config import SegmentConfig
+from locat.config.sets import called
 from locat.contract.errors import ConfigError
 from locat.contract.problems import did_you_mean
-from locat.data.beton import open_manifest
+from locat.data.open_sets import manifest_of
 from locat.tasks.segmentation.dice import dice_loss
 from locat.tasks.segmentation.upsampled import Size, cross_entropy
 
@@ -41,12 +42,12 @@ def class_weights(config: SegmentConfig, classes: tuple[str, ...]) -> list[float
     for name in asked:
         if name not in classes:
             near = did_you_mean(name, classes) or f"; its classes are {', '.join(classes)}"
-            raise ConfigError(f"loss.class_weights: {train} has no class {name!r}{near}")
+            raise ConfigError(f"loss.class_weights: {called(train)} has no class {name!r}{near}")
     if not config.loss.balanced:
         return [asked.get(name, 1.0) for name in classes] if asked else None
-    pixels = open_manifest(train).pixels
+    pixels = manifest_of(train).pixels
     if not pixels:
         raise ConfigError(
-            f"loss.balanced: the pixels of {train} were not counted; convert it again, or write class_weights"
+            f"loss.balanced: the pixels of {called(train)} were not counted; convert it again, or write class_weights"
         )
     return [sum(pixels) / (len(pixels) * count) if count else 1.0 for count in pixels]

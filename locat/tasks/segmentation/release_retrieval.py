@@ -1,7 +1,5 @@
 """Segmentation by retrieval as the paper's released script does it (docs/fidelity.md)."""
 
-from pathlib import Path
-
 import torch
 from timm.models import SwinTransformer
 from torch import Tensor
@@ -11,6 +9,7 @@ from locat.data.batch import Batch
 from locat.data.joint import resize_mask
 from locat.data.labels import IGNORED
 from locat.data.memory_views import MemoryView
+from locat.data.open_sets import Source
 from locat.data.reader import Reader
 from locat.data.segmentation import Square
 from locat.tasks.segmentation.retrieval import Retrieval
@@ -40,9 +39,9 @@ class ReleaseRetrieval(Retrieval):
         """Of a Swin the last stage but one, whose patches have the 16 pixels of a ViT's."""
         return -2 if isinstance(self.backbone, SwinTransformer) else -1
 
-    def _open_bank(self, path: Path) -> Reader:
+    def _open_bank(self, source: Source) -> Reader:
         self.view = MemoryView(self.config.side, self.config.seed)
-        return self._open(path, Square(self.config.side, masks=True), self.view)
+        return self._open(source, Square(self.config.side, masks=True), self.view)
 
     def _learnt(self, batch: Batch) -> tuple[Tensor, Tensor]:
         images, masks = batch.image, batch.target

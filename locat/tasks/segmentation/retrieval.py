@@ -7,7 +7,6 @@ original image, bilinear in between, and the largest wins. Images are squares, n
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -19,9 +18,9 @@ from locat.contract.errors import ConfigError
 from locat.contract.job_folder import JobFolder
 from locat.data.augment.normalise import Statistics, normalize
 from locat.data.batch import Batch
-from locat.data.beton import open_manifest
 from locat.data.joint import resize_image, resize_mask
 from locat.data.loader import Loader
+from locat.data.open_sets import Source, manifest_of
 from locat.data.reader import Reader
 from locat.data.segmentation import Square, Vary, WholePairs
 from locat.engine.distributed import Ranks
@@ -162,16 +161,16 @@ class Retrieval(Evaluation):
             features = patch_features(self.backbone, images, self.level)
         return F.normalize(features.float().flatten(2).transpose(1, 2), dim=2).cpu(), size_of(features)
 
-    def _open_bank(self, path: Path) -> Reader:
+    def _open_bank(self, source: Source) -> Reader:
         """Squares with masks of that size."""
-        return self._open(path, Square(self.config.side, masks=True))
+        return self._open(source, Square(self.config.side, masks=True))
 
-    def _open_evaluation(self, path: Path) -> Reader:
+    def _open_evaluation(self, source: Source) -> Reader:
         """Squares with masks as they are stored."""
-        return self._open(path, Square(self.config.side))
+        return self._open(source, Square(self.config.side))
 
-    def _open(self, path: Path, fit: Square, vary: Vary | None = None) -> Reader:
+    def _open(self, source: Source, fit: Square, vary: Vary | None = None) -> Reader:
         settings = read_settings(self.config, self.ranks)
-        if open_manifest(path).contents.storage == "files":
-            return WholePairs(path, settings, fit, self.statistics, vary)
-        return Loader(path, settings, target="mask")
+        if manifest_of(source).contents.storage == "files":
+            return WholePairs(source, settings, fit, self.statistics, vary)
+        return Loader(source, settings, target="mask")
