@@ -128,7 +128,7 @@ def list_as_manifest(path: Path) -> None:
 
 
 def future_manifest(path: Path) -> None:
-    beton.manifest_path(path).write_text('{"format": 3}')
+    beton.manifest_path(path).write_text('{"format": 4}')
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def future_manifest(path: Path) -> None:
         (spoil_manifest, "not a manifest"),
         (strip_manifest, "not a manifest"),
         (list_as_manifest, "not a manifest"),
-        (future_manifest, "format 3"),
+        (future_manifest, "format 4"),
     ],
 )
 def test_damage_is_one_sentence_that_names_the_file(copy: Path, damage, words: str) -> None:
