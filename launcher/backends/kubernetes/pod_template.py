@@ -59,9 +59,7 @@ def main_pod(plan: Plan, job: PlannedJob, plan_parts: Sequence[str], marks: Mark
         **_pod(options.service_account, container, plan_parts),
         "terminationGracePeriodSeconds": STOP_GRACE,
         **_place(options, selector),
-        **_present(
-            affinity=_near(plan, job, options.topology) if options.topology else None, schedulerName=marks.name
-        ),
+        **_present(affinity=_near(plan, job, options.topology) if options.topology else None, schedulerName=marks.name),
     }
     spec["volumes"] += [
         {"name": "shared-memory", "emptyDir": {"medium": "Memory", **limit}},
