@@ -200,7 +200,7 @@ def photographs(train_beton: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     fields = {"image": RGBImageField(write_mode="jpg", jpeg_quality=90), "label": IntField()}
     DatasetWriter(str(path), fields, num_workers=1).from_indexed_dataset(Photographs())
     manifest = json.loads(beton.manifest_path(train_beton).read_text())
-    manifest["contents"] |= {"samples": 20, "mask_classes": []}
+    manifest["contents"] |= {"samples": 20, "mask_classes": [], "image_size": None}
     manifest |= {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
     beton.manifest_path(path).write_text(json.dumps(manifest))
     return path

@@ -119,11 +119,11 @@ def test_weights_say_how_often_an_epoch_takes_each_sample(folder: Path) -> None:
     assert drawn(other_seed, 11) != drawn(Loader(source, ReadSettings(5, seed=1), train=True), 11)
 
 
-@pytest.mark.parametrize("kind", [order.SORTED, order.COMPUTED])
+@pytest.mark.parametrize("kind", [order.OrderKind.SORTED, order.OrderKind.COMPUTED])
 def test_a_mixture_goes_on_as_if_never_stopped_on_any_number_of_ranks(
     folder: Path, kind: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(order, "LARGEST_SORTED", 2**24 - 1 if kind == order.SORTED else 1)
+    monkeypatch.setattr(order, "LARGEST_SORTED", 2**24 - 1 if kind == order.OrderKind.SORTED else 1)
     source = weighted(folder, 0.3, 1.4)
     loader = Loader(source, ReadSettings(SIZE, seed=3), views=CROPS, train=True)
     stream = loader.stream()

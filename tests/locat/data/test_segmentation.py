@@ -167,17 +167,17 @@ def test_examples_are_samples_as_stored_and_batches_of_one(folder: Path) -> None
 @pytest.mark.timeout(240)
 def test_a_thread_that_hangs_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer, "STALL_LIMIT", 0.3)
-    monkeypatch.setattr(Pairs, "__getitem__", lambda *_: threading.Event().wait())
+    monkeypatch.setattr(Pairs, "in_epoch", lambda *_: threading.Event().wait())
     with pytest.raises(JobError, match=r"train.beton: no batch was decoded"):
         next(train(folder, ReadSettings(4)).batches())
 
 
 @pytest.mark.timeout(240)
 def test_an_exception_in_a_thread_reaches_the_consumer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Pairs, index: int) -> None:
+    def fail(self: Pairs, epoch: int, index: int) -> None:
         raise SystemExit("a broken thread")
 
-    monkeypatch.setattr(Pairs, "__getitem__", fail)
+    monkeypatch.setattr(Pairs, "in_epoch", fail)
     with pytest.raises(JobError, match="a broken thread"):
         next(train(folder, ReadSettings(4)).batches())
 
