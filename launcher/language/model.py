@@ -226,8 +226,9 @@ class Pipeline(Schema):
     """Pipeline files that this file extends, as paths relative to its folder: it merges mappings and replaces all other
     values."""
     plugins: list[Annotated[str, Field(min_length=1)]] = Field(default=[])
-    """Your own code with tasks, datasets or models: .py files and folders, as paths relative to this file's folder, and
-    installed packages. Checking the pipeline runs this code, and jobs import a copy of it."""
+    """Your own code with tasks, datasets, models, augmentations, segmentation heads or optimizers: .py files and
+    folders, as paths relative to this file's folder, and installed packages. Checking the pipeline runs this code, and
+    jobs import a copy of it."""
     secrets: list[VariableName] = Field(default=[])
     """Environment variables that must be set in the shell that submits. Jobs inherit them; the launcher never writes
     them to a file."""

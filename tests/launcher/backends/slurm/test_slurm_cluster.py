@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,13 +151,23 @@ def test_an_edit_reaches_no_job_that_waits_or_is_requeued(
     assert small_runs.statuses(run) == {"a": Status.DONE, "b": Status.DONE}
 
 
-def test_a_file_of_ones_own_brings_a_task_and_a_model(cluster: Cluster, tmp_path: Path) -> None:
-    folder = shutil.copytree(ROOT / "examples/own_file", tmp_path / "own file")
-    run = launcher.submit(folder / "nano.yaml", backend="slurm", runs=tmp_path / "runs")
-    (folder / "nano.py").write_text(BROKEN)
-    view = until_ended(RunFolder(run.path), cluster, SLOW)
-    assert [job.status for job in view.jobs] == [Status.DONE], run.logs("parameters")
-    assert (run.outputs("parameters") / "parameters.txt").read_text() == "1436074\n"
+def test_code_of_ones_own_brings_tasks_a_model_and_a_dataset(cluster: Cluster, tmp_path: Path) -> None:
+    """The examples of docs/extend; the file among them is broken as soon as it is submitted."""
+    examples = shutil.copytree(ROOT / "examples", tmp_path / "my examples")
+    subprocess.run([sys.executable, "make_sheets.py"], cwd=examples / "own_dataset", check=True)
+    sheets = {"jobs.convert.config.dataset.folder": str(examples / "own_dataset" / "sheets")}
+    asked: dict[str, dict[str, Any]] = {"own_file/nano": {}, "own_task/rotations": {}, "own_dataset/sheets": sheets}
+    file, task, dataset = (
+        launcher.submit(examples / f"{name}.yaml", settings, backend="slurm", runs=tmp_path / "runs")
+        for name, settings in asked.items()
+    )
+    (examples / "own_file" / "nano.py").write_text(BROKEN)
+    for run in (file, task, dataset):
+        view = until_ended(RunFolder(run.path), cluster, SLOW)
+        assert view.status == "done", [(job.name, job.reason) for job in view.jobs]
+    assert (file.outputs("parameters") / "parameters.txt").read_text() == "1436074\n"
+    assert "rotation" in json.loads((task.outputs("pretrain") / "metrics.json").read_text())["metrics"]
+    assert json.loads((dataset.outputs("train") / "metrics.json").read_text())["dataset"] == "digits on sheets"
 
 
 def test_the_digits_chain(cluster: Cluster, tmp_path: Path) -> None:
