@@ -7,7 +7,6 @@ from locat.config.sets import WeightedSet
 from locat.contract.errors import ConfigError, DataError
 from locat.data.beton import Manifest, open_manifest
 from locat.data.datasets.base import Contents
-from locat.data.mixture import Mixture, mixed
 from locat.data.samples import Samples
 from locat.data.sharded import Sharded
 from locat.data.stored import Stored
@@ -25,7 +24,11 @@ def manifest_of(source: Source) -> Manifest:
     """
     sets = as_sets(source)
     manifests = [open_manifest(one.path) for one in sets]
-    return manifests[0] if is_one(sets) else mixed(sets, manifests)
+    if is_one(sets):
+        return manifests[0]
+    from locat.data.mixture import mixed  # which imports torch, and `convert` mixes nothing
+
+    return mixed(sets, manifests)
 
 
 def open_samples(source: Source, seed: int | None = None) -> tuple[Contents, Samples]:
@@ -48,6 +51,8 @@ def open_samples(source: Source, seed: int | None = None) -> tuple[Contents, Sam
     samples = [_opened(one.path, manifest) for one, manifest in zip(sets, manifests, strict=True)]
     if is_one(sets):
         return manifests[0].contents, samples[0]
+    from locat.data.mixture import Mixture, mixed
+
     return mixed(sets, manifests).contents, Mixture(sets, samples, seed or 0)
 
 

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from locat.data.open_sets import open_samples
-from locat.data.samples import Samples
+if TYPE_CHECKING:
+    from locat.data.samples import Samples
 
 DIGEST = 16  # bytes
 
@@ -18,6 +19,8 @@ def in_both(train: Path, val: Path) -> list[int]:
 
     Both are complete. Only images of one size and one length in both are read.
     """
+    from locat.data.open_sets import open_samples  # which imports numba, and `convert` is half done by then
+
     trained, evaluated = open_samples(train)[1], open_samples(val)[1]
     keys, asked_keys = _keys(trained.images), _keys(evaluated.images)
     known = set(_digests(trained, np.isin(keys, asked_keys).nonzero()[0].tolist()))
@@ -25,7 +28,7 @@ def in_both(train: Path, val: Path) -> list[int]:
     return [sample for sample, digest in zip(asked, _digests(evaluated, asked), strict=True) if digest in known]
 
 
-def _digests(stored: Samples, samples: Iterable[int]) -> list[bytes]:
+def _digests(stored: "Samples", samples: Iterable[int]) -> list[bytes]:
     """Of the contents of these images."""
     contents = (stored.find(np.array([sample])).image_bytes(0) for sample in samples)
     return [hashlib.blake2b(content, digest_size=DIGEST).digest() for content in contents]

@@ -1,6 +1,5 @@
 """What a job can do: one file per task."""
 
-import gc
 from pkgutil import resolve_name
 
 from locat.config import JobConfig
@@ -12,5 +11,4 @@ def run_task(config: JobConfig, job: JobFolder) -> None:
     """Do the job; its task is imported only now, and others are not."""
     with uncollected():
         task = resolve_name(config.entry)
-    gc.freeze()  # nor does the collector look through what was imported while the job runs
     task(config, job)

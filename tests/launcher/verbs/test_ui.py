@@ -45,7 +45,8 @@ subprocess.run([sys.executable, "-c", stubborn])
 """
 """A server with a process below it that does not end when it is asked."""
 SERVE = (
-    f"import os; from launcher.verbs import ui; print(ui._serve([{sys.executable!r}, '-c', {SERVER!r}], os.environ))"
+    "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # which a shell may have it ignore
+    f"from launcher.verbs import ui; print(ui._serve([{sys.executable!r}, '-c', {SERVER!r}], os.environ))"
 )
 
 

@@ -34,7 +34,7 @@ def test_a_digest_is_computed_again_only_where_the_file_changed(
     path = tmp_path / "train.beton"
     path.write_bytes(b"content")
     sha256 = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
-    manifest = type("Manifest", (), {"sha256": sha256})
+    manifest = type("Manifest", (), {"sha256": sha256, "shards": ()})
     calls: list[Path] = []
     monkeypatch.setattr(loaders, "open_manifest", lambda path: manifest)
     monkeypatch.setattr(loaders, "verify_manifest", calls.append)

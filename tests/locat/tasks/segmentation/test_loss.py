@@ -34,7 +34,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def count(*pixels: int) -> None:
         contents = Contents.__new__(Contents)
         manifest = Manifest(contents, "", 0, (), pixels=pixels)
-        monkeypatch.setattr(module, "open_manifest", lambda path: manifest)
+        monkeypatch.setattr(module, "manifest_of", lambda sets: manifest)
 
     return count
 
